@@ -1,0 +1,388 @@
+"""Trains nano from nothing on scenes.py. Seeded; stop it at any time and the same command goes on.
+
+    python train.py --run DIR            # train, or go on
+    python train.py --run DIR --export   # write nano.safetensors from the best weights so far
+
+Needs torch, sam2 1.1.0 and safetensors. The schedule is STAGES; the curve is DIR/log.csv; DIR/last.pt is the state.
+"""
+
+import argparse
+import csv
+import math
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import model as nano
+import scenes
+
+# Still images first and small, because features and prompts are learned there at a quarter of the cost.
+STAGES = [
+    {"kind": "image", "size": 128, "steps": 9000, "lr": (6e-4, 4e-4), "warmup": 400},
+    {"kind": "image", "size": 256, "steps": 3000, "lr": (4e-4, 1e-4), "warmup": 100},
+]
+SCENES = 8  # scenes of a step
+PROMPTS = 4  # targets of a scene
+POOL = 400  # drawn scenes that wait; each step replaces FRESH of them
+FRESH = 2
+TRAIN_SEEDS = 1_000_000  # training draws seeds from here on
+VALID_SEEDS = range(100_000, 100_064)  # picks the weights; evaluate.py reports on other seeds
+EVERY = 500  # steps between validations
+EMA = 0.998
+MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
+STD = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+
+
+def attention(q, k, v, dropout_p=0.0):
+    """softmax(q·kᵀ/√c)·v written out: on a CPU its backward pass is 3× faster than the fused kernel's."""
+    return torch.softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2), -1) @ v
+
+
+def normalise(images):
+    """uint8 [..., H, W, 3] → float [..., 3, H, W] as the reference's transforms do."""
+    return (images.movedim(-1, -3).float() / 255.0 - MEAN) / STD
+
+
+class Pool:
+    """Drawn scenes to sample from: flipped, turned and with permuted colour channels at every use."""
+
+    def __init__(self, size, seed):
+        self.size, self.seed = size, seed
+        self.images = torch.empty(POOL, size, size, 3, dtype=torch.uint8)
+        self.owners = torch.empty(POOL, size, size, dtype=torch.uint8)
+        self.codes = [None] * POOL
+        self.next = 0
+        self.refresh(POOL)
+
+    def refresh(self, count):
+        while count:
+            image, owner = scenes.still(self.seed, self.size)
+            self.seed += 1
+            codes = [code for code, _ in scenes.targets(owner)]
+            if not codes:
+                continue
+            self.images[self.next] = torch.from_numpy(image)
+            self.owners[self.next] = torch.from_numpy(owner)
+            self.codes[self.next] = codes
+            self.next = (self.next + 1) % POOL
+            count -= 1
+
+    def sample(self, count):
+        """Images [count, 3, S, S], owners [count, S, S], codes [count, PROMPTS] (0: nothing, a click on the ground)."""
+        images, owners, codes = [], [], []
+        for i in torch.randperm(POOL)[:count].tolist():
+            image, owner = self.images[i], self.owners[i]
+            turn = int(torch.randint(8, ()))
+            if turn & 1:
+                image, owner = image.flip(0), owner.flip(0)
+            if turn & 2:
+                image, owner = image.flip(1), owner.flip(1)
+            if turn & 4:
+                image, owner = image.transpose(0, 1), owner.transpose(0, 1)
+            images.append(image[:, :, torch.randperm(3)])
+            owners.append(owner)
+            pick = self.codes[i]
+            order = torch.randperm(len(pick)).tolist()
+            chosen = [pick[order[p % len(pick)]] for p in range(PROMPTS)]
+            if float(torch.rand(())) < 0.4:
+                chosen[-1] = 0
+            codes.append(chosen)
+        return normalise(torch.stack(images)), torch.stack(owners), torch.tensor(codes)
+
+
+def masks_of(owners, codes):
+    """Boolean masks of `codes` [N] on `owners` [N, S, S]; code 0 is the empty mask."""
+    codes = codes.view(-1, 1, 1)
+    whole = (owners & (scenes.PART - 1)) == codes
+    return torch.where(codes >= scenes.PART, owners == codes, whole) & (codes > 0)
+
+
+def blur(maps, radius):
+    return F.avg_pool2d(maps[:, None].float(), 2 * radius + 1, 1, radius, count_include_pad=False)[:, 0]
+
+
+def pick(allowed, eager):
+    """One random pixel (x, y) of each map [N, h, w], inner ones preferred where `eager` [N] is 1."""
+    n, h, w = allowed.shape
+    score = torch.rand(n, h, w) * (1.0 - 0.7 * eager.view(-1, 1, 1)) + eager.view(-1, 1, 1) * blur(allowed, 4)
+    best = (score * allowed + allowed).flatten(1).argmax(1)
+    return torch.stack([best % w, best // w], -1).float()
+
+
+def clicks_on(owners, codes, masks):
+    """First clicks [N, 1, 2] in pixels: on the target; mostly off its part where the target is the whole; or on the ground."""
+    body = torch.where(torch.rand(len(codes)).view(-1, 1, 1) < 0.85, owners == codes.view(-1, 1, 1), masks)
+    allowed = torch.where((body & masks).flatten(1).any(1).view(-1, 1, 1), body & masks, masks)
+    allowed = torch.where(codes.view(-1, 1, 1) == 0, owners == 0, allowed)
+    # Chosen on the grid of stride 4, then moved within the cell onto a pixel that is allowed.
+    cells = F.avg_pool2d(allowed[:, None].float(), 4)[:, 0]
+    grid = cells > 0.6
+    grid = torch.where(grid.flatten(1).any(1).view(-1, 1, 1), grid, cells > 0)
+    eager = (torch.rand(len(codes)) < 0.6).float()
+    return (pick(grid, eager) * 4 + torch.randint(0, 4, (len(codes), 2)))[:, None]
+
+
+def boxes_of(masks):
+    """Corners [N, 2, 2] of the masks [N, S, S], half of them shaken by up to 5 % of their sides."""
+    n, size, _ = masks.shape
+    columns, rows = masks.any(1), masks.any(2)
+    at = torch.arange(size)
+    low = [torch.where(m, at, size).amin(1) for m in (columns, rows)]
+    high = [torch.where(m, at, -1).amax(1) for m in (columns, rows)]
+    box = torch.stack([*low, *high], 1).float()
+    side = (box[:, 2:] - box[:, :2]).repeat(1, 2)
+    shake = 0.05 * side * (2 * torch.rand(n, 4) - 1) * (torch.rand(n, 1) < 0.5)
+    return (box + shake).clamp(0, size - 1).view(n, 2, 2)
+
+
+def corrections(logits, goal):
+    """A click [N, 1, 2] with its label [N, 1] in the error of `logits` against `goal` (both [N, h, w], stride 4)."""
+    wanted, found = goal > 0.5, logits > 0
+    missed, extra = wanted & ~found, ~wanted & found
+    wrong = missed | extra
+    size = torch.maximum(blur(missed, 2), blur(extra, 2)) * wrong
+    clean = ~wrong.flatten(1).any(1)
+    size = torch.where(clean.view(-1, 1, 1), blur(wanted, 2) * wanted, size)
+    best = (size + 0.2 * torch.rand_like(size) * (size > 0)).flatten(1).argmax(1)
+    labels = wanted.flatten(1).gather(1, best[:, None]).int()
+    w = goal.shape[-1]
+    return torch.stack([best % w, best // w], -1)[:, None].float() * 4 + 1.5, labels
+
+
+class Images:
+    """Loss of one step on still images."""
+
+    def __init__(self, model, size, seed):
+        self.model = model
+        self.pool = Pool(size, seed)
+        nano.set_size(model, size)
+        with torch.no_grad():
+            self.place = model.sam_prompt_encoder.get_dense_pe()
+
+    def features(self, images):
+        """FPN levels of stride 4, 8, 16 before anything is added."""
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return self.model.image_encoder(images)["backbone_fpn"]
+
+    def decode(self, features, rows, points, labels, logits=None):
+        """All four masks for prompts of scenes `rows`: logits [N, 4, h, w], predicted IoU [N, 4], object score [N, 1]."""
+        sparse, dense = self.model.sam_prompt_encoder(points=(points, labels), boxes=None, masks=logits)
+        high, mid, low = features
+        decoder = self.model.sam_mask_decoder
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            masks, ious, _, scores = decoder.predict_masks(
+                image_embeddings=low[rows],
+                image_pe=self.place,
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                repeat_image=False,
+                high_res_features=[high[rows], mid[rows]],
+            )
+        return masks.float(), ious.float(), scores.float()
+
+    def loss(self):
+        model = self.model
+        self.pool.refresh(FRESH)
+        images, owners, codes = self.pool.sample(SCENES)
+        levels = self.features(images)
+        side = side_loss(model.side, levels, owners)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            decoder = model.sam_mask_decoder
+            empty = model.no_mem_embed.view(1, -1, 1, 1)
+            features = decoder.conv_s0(levels[0]), decoder.conv_s1(levels[1]), levels[2] + empty
+        rows = torch.arange(SCENES).repeat_interleave(PROMPTS)
+        codes, owners = codes.flatten(), owners[rows]
+        masks = masks_of(owners, codes)
+        goal = F.avg_pool2d(masks[:, None].float(), 4)[:, 0]
+        # One click.
+        points, labels = clicks_on(owners, codes, masks), torch.ones(len(rows), 1, dtype=torch.int32)
+        logits, ious, scores = self.decode(features, rows, points, labels)
+        total, report = prompt_loss(logits, ious, scores, goal, codes > 0, multimask=True)
+        # Then a box, or corrections of what came out, for half of the targets.
+        some = torch.nonzero(codes > 0)[:, 0]
+        some = some[torch.randperm(len(some))[: SCENES * PROMPTS // 2]]
+        rows, goal = rows[some], goal[some]
+        present = torch.ones(len(some), dtype=torch.bool)
+        if float(torch.rand(())) < 0.4:
+            labels = torch.tensor([2, 3], dtype=torch.int32).expand(len(some), 2)
+            logits, ious, scores = self.decode(features, rows, boxes_of(masks[some]), labels)
+            more, box = prompt_loss(logits, ious, scores, goal, present, multimask=False)
+            total = total + 0.6 * more
+            report["box"] = box["iou"]
+        else:
+            points, labels = points[some], labels[some]
+            best = ious[some, 1:].argmax(1) + 1
+            logits = logits[some, best]
+            for _ in range(1 + int(torch.randint(2, ()))):
+                logits = logits.detach().clamp(-32, 32)
+                point, label = corrections(logits, goal)
+                points, labels = torch.cat([points, point], 1), torch.cat([labels, label], 1)
+                logits, ious, scores = self.decode(features, rows, points, labels, logits[:, None])
+                more, corrected = prompt_loss(logits, ious, scores, goal, present, multimask=False)
+                total = total + 0.5 * more
+                logits = logits[:, 0]
+            report["corrected"] = corrected["iou"]
+        report["side"] = float(side.detach())
+        return total + 0.5 * side, report
+
+
+def mask_losses(logits, goal):
+    """BCE, heavier along outlines, plus dice: [N, M] for logits [N, M, h, w] against goal [N, h, w] in 0 … 1."""
+    edge = F.max_pool2d(goal[:, None], 3, 1, 1) + F.max_pool2d(-goal[:, None], 3, 1, 1)
+    weight = 1.0 + 3.0 * edge
+    goal = goal[:, None].expand_as(logits)
+    bce = F.binary_cross_entropy_with_logits(logits, goal, reduction="none")
+    bce = (bce * weight).sum((2, 3)) / weight.sum((2, 3))
+    p = logits.sigmoid()
+    dice = 1.0 - (2.0 * (p * goal).sum((2, 3)) + 1.0) / (p.sum((2, 3)) + goal.sum((2, 3)) + 1.0)
+    return 2.0 * bce + dice
+
+
+def true_ious(logits, goal):
+    found, wanted = logits > 0, goal[:, None] > 0.5
+    return (found & wanted).sum((2, 3)) / (found | wanted).sum((2, 3)).clamp(min=1)
+
+
+def prompt_loss(logits, ious, scores, goal, present, multimask):
+    """Loss of one decoder call. The best of masks 1–3 learns, the other two only a little, which keeps them bounded."""
+    object_loss = F.binary_cross_entropy_with_logits(scores[:, 0], present.float())
+    logits, ious, goal = logits[present], ious[present], goal[present]
+    losses = mask_losses(logits, goal)
+    single, several = losses[:, 0], losses[:, 1:]
+    mask_loss = several.min(1).values.mean() + 0.1 * several.mean() + (0.5 if multimask else 1.0) * single.mean()
+    truth = true_ious(logits.detach(), goal)
+    iou_loss = (ious - truth).abs().mean()
+    total = mask_loss + iou_loss + 0.5 * object_loss
+    chosen = truth[:, 1:].gather(1, ious[:, 1:].argmax(1, keepdim=True)) if multimask else truth[:, :1]
+    return total, {"mask": float(mask_loss.detach()), "object": float(object_loss.detach()), "iou": float(chosen.mean())}
+
+
+def side_loss(scale, levels, owners, count=160):
+    """Same object or not, for all pairs of `count` random pixels: BCE on scaled cosines, at every FPN level."""
+    batch, size = owners.shape[0], owners.shape[-1]
+    x, y = torch.randint(size, (2, batch, count))
+    rows = torch.arange(batch)[:, None]
+    owner = owners[rows, y, x] & (scenes.PART - 1)
+    same = owner[:, :, None] == owner[:, None, :]
+    weight = torch.where(same, 0.5 / same.sum().clamp(min=1), 0.5 / (~same).sum().clamp(min=1))
+    total = 0.0
+    for k, level in enumerate(levels):
+        stride = size // level.shape[-1]
+        f = F.normalize(level.float()[rows, :, y // stride, x // stride], dim=-1)
+        logit = scale[k, 0] * (f @ f.transpose(1, 2)) + scale[k, 1]
+        total = total + (weight * F.binary_cross_entropy_with_logits(logit, same.float(), reduction="none")).sum()
+    return total / len(levels)
+
+
+def learning_rate(stage, at):
+    """Warm-up, then a half cosine from the first to the second rate of the stage."""
+    high, low = stage["lr"]
+    rate = low + (high - low) * 0.5 * (1 + math.cos(math.pi * at / stage["steps"]))
+    return rate * min(1.0, (at + 1) / stage["warmup"])
+
+
+@torch.no_grad()
+def validate(model, size):
+    """Mean IoU on the validation seeds at full resolution: one click, and a box."""
+    from evaluate import still_scores
+
+    model.eval()
+    scores = still_scores(model, VALID_SEEDS, size, kinds=("click", "box"))
+    model.train()
+    return float(np.mean(scores["click"])), float(np.mean(scores["box"]))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--export", action="store_true")
+    options = parser.parse_args()
+    options.run.mkdir(parents=True, exist_ok=True)
+    state_file = options.run / "last.pt"
+
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    F.scaled_dot_product_attention = attention
+    model = nano.build(STAGES[0]["size"])
+    model.side = torch.nn.Parameter(torch.tensor([[5.0, -2.0]] * 3))
+    average = nano.build(STAGES[0]["size"]).requires_grad_(False)
+    decay = [p for p in model.parameters() if p.ndim > 1]
+    other = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [{"params": decay, "weight_decay": 0.05}, {"params": other, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=1e-4, betas=(0.9, 0.98))
+    state = {"step": 0, "cpu": 0.0, "seed": TRAIN_SEEDS, "best": 0.0}
+    if state_file.exists():
+        saved = torch.load(state_file, weights_only=True)
+        state = saved["state"]
+        model.load_state_dict(saved["model"])
+        average.load_state_dict(saved["average"])
+        optimiser.load_state_dict(saved["optimiser"])
+        torch.set_rng_state(saved["random"])
+    else:
+        average.load_state_dict(model.state_dict(), strict=False)
+    if options.export:
+        nano.export(average, Path(__file__).parent / "nano.safetensors")
+        return
+    (options.run / "train.pid").write_text(str(os.getpid()))
+    log = open(options.run / "log.csv", "a", newline="")
+    writer = csv.writer(log)
+    if log.tell() == 0:
+        writer.writerow(["step", "cpu_s", "size", "lr", "loss", "click", "box", "corrected", "object", "side", "valid_click", "valid_box"])
+
+    cpu_before = state["cpu"] - time.process_time()
+    task, stage_of_task, sums, count = None, None, {}, {}
+    ends = np.cumsum([s["steps"] for s in STAGES])
+    while state["step"] < ends[-1]:
+        number = int(np.searchsorted(ends, state["step"], side="right"))
+        stage = STAGES[number]
+        if stage_of_task != number:
+            task, stage_of_task = Images(model, stage["size"], state["seed"]), number
+        rate = learning_rate(stage, state["step"] - (ends[number] - stage["steps"]))
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        model.train()
+        loss, report = task.loss()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        state["step"] += 1
+        state["seed"] = task.pool.seed
+        blend = min(EMA, 1 - 1 / (1 + state["step"] / 10))
+        with torch.no_grad():
+            ours = dict(model.named_parameters())
+            names = [n for n, _ in average.named_parameters()]
+            torch._foreach_lerp_([p for _, p in average.named_parameters()], [ours[n] for n in names], 1 - blend)
+        report["loss"] = float(loss.detach())
+        for key, value in report.items():
+            sums[key] = sums.get(key, 0.0) + value
+            count[key] = count.get(key, 0) + 1
+        if state["step"] % 50 == 0:
+            state["cpu"] = cpu_before + time.process_time()
+            mean = {k: round(v / count[k], 4) for k, v in sums.items()}
+            sums, count = {}, {}
+            valid = ("", "")
+            if state["step"] % EVERY == 0:
+                nano.set_size(average, stage["size"])
+                valid = tuple(round(v, 4) for v in validate(average, stage["size"]))
+                saved = {
+                    "state": state,
+                    "model": model.state_dict(),
+                    "average": average.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "random": torch.get_rng_state(),
+                }
+                torch.save(saved, options.run / "new.pt")
+                os.replace(options.run / "new.pt", state_file)
+            row = [state["step"], round(state["cpu"]), stage["size"], f"{rate:.2e}", mean["loss"], mean["iou"]]
+            row += [mean.get("box", ""), mean.get("corrected", ""), mean["object"], mean["side"], *valid]
+            writer.writerow(row)
+            log.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+/**
+ * Every error the package throws on purpose: `where: expected X, got Y; what to do`.
+ * An aborted call rejects with the signal's own reason instead.
+ */
+export class Sam2Error extends Error {
+  constructor(where: string, expected: string, got: string, todo: string, options?: ErrorOptions) {
+    super(`${where}: expected ${expected}, got ${got}; ${todo}`, options);
+    this.name = new.target.name;
+  }
+}
+
+/** A tensor of another shape than the operation takes. */
+export class ShapeError extends Sam2Error {}
+
+/** The WebAssembly memory is exhausted, or may not grow. */
+export class HeapError extends Sam2Error {}
+
+/** A checkpoint that is damaged, hostile, incomplete, or of another architecture. */
+export class CheckpointError extends Sam2Error {}
+
+/** Image bytes or pixels that cannot be used. */
+export class ImageError extends Sam2Error {}
+
+/** Points, boxes, labels or masks that do not describe a prompt. */
+export class PromptError extends Sam2Error {}
+
+/** A predictor called out of order, or with options that contradict each other. */
+export class UsageError extends Sam2Error {}

@@ -1,0 +1,26 @@
+import { ImageError } from "../errors.ts";
+import { platform } from "../platform/platform.ts";
+import { decodeImage, type RgbImage, toRgb } from "./image.ts";
+
+/** A path or URL, the bytes of a JPEG, PNG or WebP file, or pixels (grey, RGB or RGBA; a canvas's ImageData too). */
+export type ImageInput =
+  | string
+  | Uint8Array
+  | Blob
+  | { width: number; height: number; data: Uint8Array | Uint8ClampedArray };
+
+/** @throws ImageError */
+export async function readImage(input: ImageInput, signal?: AbortSignal): Promise<RgbImage> {
+  if (typeof input === "string") return decodeImage(await readBytes(input, signal), { where: input });
+  if (input instanceof Blob) return decodeImage(new Uint8Array(await input.arrayBuffer()));
+  return input instanceof Uint8Array ? decodeImage(input) : toRgb(input);
+}
+
+async function readBytes(address: string, signal?: AbortSignal): Promise<Uint8Array> {
+  if (!/^(https?|data|blob):/.test(address)) return platform.readFile(address);
+  const response = await fetch(address, { signal });
+  if (!response.ok) {
+    throw new ImageError(address, "an image", `HTTP ${response.status} ${response.statusText}`, "check the address");
+  }
+  return new Uint8Array(await response.arrayBuffer());
+}

@@ -1,0 +1,67 @@
+import { ImageError } from "../errors.ts";
+import { platform } from "../platform/platform.ts";
+import type { Pixels } from "./image.ts";
+
+interface Codec {
+  decode(
+    bytes: Uint8Array,
+    keepOrientation?: boolean,
+  ): { width: number; height: number; data: Uint8ClampedArray } | null;
+}
+
+/** What Emscripten makes of a codec: a function that instantiates it. */
+type CodecFactory = (options: {
+  noInitialRun: true;
+  printErr: (line: string) => void;
+  instantiateWasm?: (imports: WebAssembly.Imports, done: (instance: WebAssembly.Instance) => void) => object;
+}) => Promise<Codec>;
+
+const KEEP_BYTES = 2 ** 26;
+
+/**
+ * bytes → RGBA by an @jsquash codec. An instance serves again unless it failed (a codec that trapped or exited cannot be
+ * used) or decoded more than KEEP_BYTES (a wasm memory never shrinks).
+ *
+ * @param damage which of the codec's warnings mean that its pixels are not the image's
+ */
+export function jsquashDecoder(
+  wasmFile: string,
+  factory: CodecFactory,
+  decode: (codec: Codec, bytes: Uint8Array) => ReturnType<Codec["decode"]>,
+  damage?: RegExp,
+) {
+  let compiled: ReturnType<typeof platform.dependencyWasm> | undefined;
+  let idle: Codec | undefined;
+  const warnings: string[] = [];
+
+  async function instantiate(): Promise<Codec> {
+    const module = await (compiled ??= platform.dependencyWasm(wasmFile));
+    return factory({
+      noInitialRun: true,
+      printErr: (line) => warnings.push(line),
+      instantiateWasm:
+        module &&
+        ((imports, done) => {
+          const instance = new WebAssembly.Instance(module, imports);
+          done(instance);
+          return instance.exports;
+        }),
+    });
+  }
+
+  return async (bytes: Uint8Array, where: string): Promise<Pixels> => {
+    const codec = idle ?? (await instantiate());
+    idle = undefined;
+    warnings.length = 0;
+    try {
+      const image = decode(codec, bytes);
+      const warning = warnings.find((line) => damage?.test(line));
+      if (!image || warning) throw new Error(warning ?? "no image");
+      if (image.data.length <= KEEP_BYTES) idle = codec;
+      return { width: image.width, height: image.height, channels: 4, data: image.data };
+    } catch (cause) {
+      const reason = warnings[0] ?? (cause as Error).message;
+      throw new ImageError(where, "an intact image", `"${reason}"`, "the file is truncated or damaged", { cause });
+    }
+  };
+}

@@ -1,0 +1,260 @@
+import { unzlibSync, zlibSync } from "fflate";
+import { ImageError } from "../errors.ts";
+import { crc32 } from "./crc32.ts";
+import type { ImageHeader, Pixels } from "./image.ts";
+
+const GREY = 0;
+const RGB = 2;
+const PALETTE = 3;
+const GREY_ALPHA = 4;
+const RGBA = 6;
+
+/** Samples per pixel and allowed bit depths of each colour type. */
+const COLOUR_TYPES: Record<number, { samples: 1 | 2 | 3 | 4; depths: number[] }> = {
+  [GREY]: { samples: 1, depths: [1, 2, 4, 8, 16] },
+  [RGB]: { samples: 3, depths: [8, 16] },
+  [PALETTE]: { samples: 1, depths: [1, 2, 4, 8] },
+  [GREY_ALPHA]: { samples: 2, depths: [8, 16] },
+  [RGBA]: { samples: 4, depths: [8, 16] },
+};
+
+/** Where a pass starts and how far apart its pixels lie: x, y, step in x, step in y. */
+const WHOLE = [[0, 0, 1, 1]];
+const ADAM7 = [
+  [0, 0, 8, 8],
+  [4, 0, 8, 8],
+  [0, 4, 4, 8],
+  [2, 0, 4, 4],
+  [0, 2, 2, 4],
+  [1, 0, 2, 2],
+  [0, 1, 1, 2],
+];
+
+const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
+
+interface Chunk {
+  type: string;
+  data: Uint8Array;
+  /** The type and the data: what the CRC covers. */
+  covered: Uint8Array;
+  crc: number;
+}
+
+/** Ends after IEND or with the file. */
+function* chunks(bytes: Uint8Array, where: string): Generator<Chunk> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = SIGNATURE.length; at < bytes.length; ) {
+    const end = at + 12 <= bytes.length ? at + 12 + view.getUint32(at) : Number.POSITIVE_INFINITY;
+    if (end > bytes.length) throw damaged(where, "a whole chunk", "the end of the file");
+    const covered = bytes.subarray(at + 4, end - 4);
+    const type = String.fromCharCode(...covered.subarray(0, 4));
+    yield { type, data: covered.subarray(4), covered, crc: view.getUint32(end - 4) };
+    if (type === "IEND") return;
+    at = end;
+  }
+}
+
+interface Ihdr {
+  width: number;
+  height: number;
+  depth: number;
+  colourType: number;
+  passes: number[][];
+}
+
+function readIhdr({ type, data }: Chunk, where: string): Ihdr {
+  if (type !== "IHDR" || data.length !== 13) throw damaged(where, "IHDR first", type);
+  const view = new DataView(data.buffer, data.byteOffset);
+  const [depth, colourType, compression, filter, interlace] = data.subarray(8);
+  if (!COLOUR_TYPES[colourType]?.depths.includes(depth) || compression !== 0 || filter !== 0 || interlace > 1) {
+    throw damaged(where, "a format of the PNG specification", `IHDR ${data.subarray(8).join(" ")}`);
+  }
+  const passes = interlace ? ADAM7 : WHOLE;
+  return { width: view.getUint32(0), height: view.getUint32(4), depth, colourType, passes };
+}
+
+export function pngHeader(bytes: Uint8Array, where: string): ImageHeader {
+  let ihdr: Ihdr | undefined;
+  let exif: Uint8Array | undefined;
+  for (const chunk of chunks(bytes, where)) {
+    ihdr ??= readIhdr(chunk, where);
+    if (chunk.type === "eXIf") exif = chunk.data;
+  }
+  if (!ihdr) throw damaged(where, "IHDR", "no chunk");
+  return { width: ihdr.width, height: ihdr.height, exif };
+}
+
+/**
+ * PNG → 8-bit samples: palettes are looked up, fewer bits are stretched to 0…255, of 16 bits the high byte is taken.
+ *
+ * @throws ImageError also for a wrong CRC
+ * @source PNG specification (W3C), 5 chunks, 8 interlacing, 9 filtering
+ */
+export function decodePng(bytes: Uint8Array, where: string): Pixels {
+  let ihdr: Ihdr | undefined;
+  let palette: Uint8Array | undefined;
+  const compressed: Uint8Array[] = [];
+  for (const chunk of chunks(bytes, where)) {
+    if (crc32(chunk.covered) !== chunk.crc) throw damaged(where, `the CRC of ${chunk.type}`, "another one");
+    ihdr ??= readIhdr(chunk, where);
+    if (chunk.type === "PLTE") palette = chunk.data;
+    if (chunk.type === "IDAT") compressed.push(chunk.data);
+  }
+  const { width, height, depth, colourType, passes } = ihdr!;
+  const { samples } = COLOUR_TYPES[colourType];
+
+  const layout = passes.map(([x, y, dx, dy]) => {
+    const columns = Math.ceil((width - x) / dx);
+    const rows = columns > 0 ? Math.max(0, Math.ceil((height - y) / dy)) : 0;
+    return { x, y, dx, dy, columns, rows, rowBytes: Math.ceil((columns * samples * depth) / 8) };
+  });
+  const rawBytes = layout.reduce((sum, pass) => sum + pass.rows * (1 + pass.rowBytes), 0);
+  const raw = inflate(compressed, rawBytes, where);
+
+  const pixelBytes = Math.max(1, (samples * depth) / 8);
+  const scale = colourType === PALETTE || depth >= 8 ? 1 : 255 / (2 ** depth - 1);
+  const data = new Uint8Array(width * height * samples);
+  let at = 0;
+  for (const { x, y, dx, dy, columns, rows, rowBytes } of layout) {
+    let above: Uint8Array = new Uint8Array(rowBytes);
+    for (let r = 0; r < rows; r++, at += 1 + rowBytes) {
+      const row = raw.subarray(at + 1, at + 1 + rowBytes);
+      unfilter(raw[at], row, above, pixelBytes, where);
+      above = row;
+      let to = ((y + r * dy) * width + x) * samples;
+      for (let i = 0; i < columns * samples; ) {
+        for (let s = 0; s < samples; s++, i++) data[to + s] = sampleAt(row, i, depth) * scale;
+        to += dx * samples;
+      }
+    }
+  }
+  if (colourType !== PALETTE) return { width, height, channels: samples, data };
+  return { width, height, channels: 3, data: lookUp(data, palette, where) };
+}
+
+/** Inflates into a buffer of the size that IHDR implies, so that no stream can claim more memory or time. */
+function inflate(compressed: Uint8Array[], rawBytes: number, where: string): Uint8Array {
+  const stream = concat(compressed);
+  if (stream.length > 2 * rawBytes + 1024) {
+    throw damaged(where, `compressed data for ${rawBytes} bytes`, `${stream.length} bytes of it`);
+  }
+  let raw: Uint8Array;
+  try {
+    raw = unzlibSync(stream, { out: new Uint8Array(rawBytes) });
+  } catch (cause) {
+    throw damaged(where, "intact compressed data", `"${(cause as Error).message}"`, cause);
+  }
+  if (raw.length < rawBytes) throw damaged(where, `${rawBytes} bytes of rows`, `${raw.length}`);
+  return raw;
+}
+
+/** Undoes a row's filter in place; `bpp` bytes make a pixel. */
+function unfilter(filter: number, row: Uint8Array, above: Uint8Array, bpp: number, where: string): void {
+  switch (filter) {
+    case 0:
+      return;
+    case 1:
+      for (let i = bpp; i < row.length; i++) row[i] += row[i - bpp];
+      return;
+    case 2:
+      for (let i = 0; i < row.length; i++) row[i] += above[i];
+      return;
+    case 3:
+      for (let i = 0; i < bpp; i++) row[i] += above[i] >> 1;
+      for (let i = bpp; i < row.length; i++) row[i] += (row[i - bpp] + above[i]) >> 1;
+      return;
+    case 4:
+      for (let i = 0; i < bpp; i++) row[i] += above[i];
+      for (let i = bpp; i < row.length; i++) row[i] += paeth(row[i - bpp], above[i], above[i - bpp]);
+      return;
+    default:
+      throw damaged(where, "a filter from 0 to 4", `${filter}`);
+  }
+}
+
+/** Whichever of left, above and upper left is nearest to left + above − upper left. */
+function paeth(left: number, above: number, upperLeft: number): number {
+  const toLeft = Math.abs(above - upperLeft);
+  const toAbove = Math.abs(left - upperLeft);
+  const toUpperLeft = Math.abs(left + above - 2 * upperLeft);
+  if (toLeft <= toAbove && toLeft <= toUpperLeft) return left;
+  return toAbove <= toUpperLeft ? above : upperLeft;
+}
+
+function sampleAt(row: Uint8Array, i: number, depth: number): number {
+  if (depth === 8) return row[i];
+  if (depth === 16) return row[2 * i];
+  const bit = i * depth;
+  return (row[bit >> 3] >> (8 - depth - (bit & 7))) & (2 ** depth - 1);
+}
+
+function lookUp(indices: Uint8Array, palette: Uint8Array | undefined, where: string): Uint8Array {
+  const rgb = new Uint8Array(indices.length * 3);
+  const colours = (palette?.length ?? 0) / 3;
+  for (let i = 0; i < indices.length; i++) {
+    const index = indices[i];
+    if (index >= colours) throw damaged(where, `an index into ${colours} colours`, `${index}`);
+    for (let c = 0; c < 3; c++) rgb[3 * i + c] = palette![3 * index + c];
+  }
+  return rgb;
+}
+
+function damaged(where: string, expected: string, got: string, cause?: unknown): ImageError {
+  return new ImageError(where, `a PNG file with ${expected}`, got, "the file is truncated or damaged", { cause });
+}
+
+/**
+ * 8-bit grey (1 channel), palette (1 channel and 768 bytes of palette) or RGB (3 channels) → PNG; the same bytes everywhere.
+ * Rows of RGB are filtered by Paeth; masks compress better as they are.
+ */
+export function encodePng({ width, height, channels, data }: Pixels, palette?: Uint8Array): Uint8Array {
+  const ihdr = new Uint8Array(13);
+  const view = new DataView(ihdr.buffer);
+  view.setUint32(0, width);
+  view.setUint32(4, height);
+  ihdr[8] = 8;
+  ihdr[9] = palette ? PALETTE : channels === 3 ? RGB : GREY;
+
+  const rowBytes = width * channels;
+  const raw = new Uint8Array(height * (1 + rowBytes));
+  let above: Pixels["data"] = new Uint8Array(rowBytes);
+  for (let y = 0; y < height; y++) {
+    const row = data.subarray(y * rowBytes, (y + 1) * rowBytes);
+    const to = raw.subarray(y * (1 + rowBytes), (y + 1) * (1 + rowBytes));
+    if (channels === 1) {
+      to.set(row, 1);
+    } else {
+      to[0] = 4;
+      for (let i = 0; i < channels; i++) to[1 + i] = row[i] - above[i];
+      for (let i = channels; i < rowBytes; i++) {
+        to[1 + i] = row[i] - paeth(row[i - channels], above[i], above[i - channels]);
+      }
+    }
+    above = row;
+  }
+
+  const parts = [SIGNATURE, chunk("IHDR", ihdr)];
+  if (palette) parts.push(chunk("PLTE", palette));
+  parts.push(chunk("IDAT", zlibSync(raw)), chunk("IEND", new Uint8Array()));
+  return concat(parts);
+}
+
+function chunk(type: string, data: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(data.length + 12);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, data.length);
+  for (let i = 0; i < 4; i++) bytes[4 + i] = type.charCodeAt(i);
+  bytes.set(data, 8);
+  view.setUint32(8 + data.length, crc32(bytes.subarray(4, 8 + data.length)));
+  return bytes;
+}
+
+function concat(parts: Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}

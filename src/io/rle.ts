@@ -1,0 +1,124 @@
+import { ImageError } from "../errors.ts";
+import { expectMask, type Mask } from "./masks.ts";
+
+/** COCO's run-length encoding, as pycocotools writes and reads it. */
+export interface Rle {
+  size: [height: number, width: number];
+  /** Lengths of runs down the columns, alternately unset and set, in COCO's compressed form. */
+  counts: string;
+}
+
+export function encodeRle(mask: Mask, width: number, height: number): Rle {
+  expectMask(mask, width, height, "encodeRle");
+  const runs: number[] = [];
+  let value = false;
+  let run = 0;
+  for (let x = 0; x < width; x++) {
+    for (let y = 0, i = x; y < height; y++, i += width) {
+      if ((mask[i] !== 0) !== value) {
+        runs.push(run);
+        run = 0;
+        value = !value;
+      }
+      run++;
+    }
+  }
+  runs.push(run);
+  return { size: [height, width], counts: compress(runs) };
+}
+
+/** @throws ImageError, as the other readers here, if the runs do not fill the size exactly */
+export function decodeRle(rle: Rle): Uint8Array {
+  const [height, width] = rle.size;
+  const runs = readRuns(rle);
+  const mask = new Uint8Array(width * height);
+  forEachColumn(runs, height, (x, top, bottom) => {
+    for (let y = top; y < bottom; y++) mask[y * width + x] = 1;
+  });
+  return mask;
+}
+
+/** @units pixels */
+export function rleArea(rle: Rle): number {
+  return readRuns(rle).reduce((area, run, i) => (i % 2 ? area + run : area), 0);
+}
+
+/** @units pixels: [left, top, width, height]; all 0 for an empty mask */
+export function rleBbox(rle: Rle): [x: number, y: number, w: number, h: number] {
+  const [height, width] = rle.size;
+  let [x0, y0, x1, y1] = [width, height, 0, 0];
+  forEachColumn(readRuns(rle), height, (x, top, bottom) => {
+    x0 = Math.min(x0, x);
+    x1 = x + 1;
+    y0 = Math.min(y0, top);
+    y1 = Math.max(y1, bottom);
+  });
+  return x1 > x0 ? [x0, y0, x1 - x0, y1 - y0] : [0, 0, 0, 0];
+}
+
+function readRuns({ size, counts }: Rle): number[] {
+  const runs = decompress(counts);
+  const pixels = runs.reduce((sum, run) => sum + run, 0);
+  if (pixels !== size[0] * size[1]) {
+    throw new ImageError("RLE", `runs of ${size.join("·")} pixels in all`, `${pixels}`, "check size and counts");
+  }
+  return runs;
+}
+
+/** Calls `visit` for every stretch of set pixels within one column, `bottom` excluded. */
+function forEachColumn(runs: number[], height: number, visit: (x: number, top: number, bottom: number) => void): void {
+  let at = 0;
+  runs.forEach((run, i) => {
+    const end = at + run;
+    while (i % 2 && at < end) {
+      const x = Math.floor(at / height);
+      const bottom = Math.min(end - x * height, height);
+      visit(x, at - x * height, bottom);
+      at = x * height + bottom;
+    }
+    at = end;
+  });
+}
+
+/**
+ * Each run, from the fourth on less the run two before, as little-endian groups of 5 bits with sign: bit 5 says that more
+ * follow, and 48 is added to give a printable character.
+ */
+function compress(runs: number[]): string {
+  const codes: number[] = [];
+  runs.forEach((run, i) => {
+    let rest = i > 2 ? run - runs[i - 2] : run;
+    for (let more = true; more; ) {
+      const group = rest & 0x1f;
+      rest >>= 5;
+      more = group & 0x10 ? rest !== -1 : rest !== 0;
+      codes.push(48 + (more ? group | 0x20 : group));
+    }
+  });
+  return new TextDecoder().decode(Uint8Array.from(codes));
+}
+
+function decompress(counts: string): number[] {
+  const runs: number[] = [];
+  for (let at = 0; at < counts.length; ) {
+    let value = 0;
+    let group = 0x20;
+    for (let shift = 0; group & 0x20; shift += 5) {
+      group = counts.charCodeAt(at++) - 48;
+      if (!(group >= 0 && group < 64 && shift < 32)) {
+        throw new ImageError(
+          "RLE",
+          "COCO's compressed counts",
+          JSON.stringify(counts.slice(0, 40)),
+          "check the string",
+        );
+      }
+      value |= (group & 0x1f) << shift;
+      if (!(group & 0x20) && group & 0x10 && shift + 5 < 32) value |= -1 << (shift + 5); // negative
+    }
+    const run = runs.length > 2 ? value + runs[runs.length - 2] : value;
+    if (run < 0) throw new ImageError("RLE", "runs of at least 0 pixels", `${run}`, "check the string");
+    runs.push(run);
+  }
+  return runs;
+}

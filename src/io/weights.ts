@@ -1,0 +1,92 @@
+import { CheckpointError } from "../errors.ts";
+import type { Heap } from "../tensor/heap.ts";
+import { formatShape, numel, type Shape } from "../tensor/shape.ts";
+import type { Tensor } from "../tensor/view.ts";
+import type { StoredTensor } from "./tensor_file.ts";
+
+/**
+ * A cursor into a checkpoint: `w.at("layers").at(0)` is "cd into a directory", and `get` demands the shape, so a wrong
+ * weight fails when the graph is built, by its full name.
+ */
+export class Weights {
+  /** Path of this directory, e.g. `sam_mask_decoder.transformer.layers.0`; empty at the root. */
+  readonly prefix: string;
+  readonly #tensors: ReadonlyMap<string, StoredTensor>;
+  readonly #heap: Heap;
+  readonly #used: Set<string>;
+
+  /** The root of `tensors`; `get` reads onto `heap`. `at` passes the other two. */
+  constructor(tensors: ReadonlyMap<string, StoredTensor>, heap: Heap, prefix = "", used = new Set<string>()) {
+    this.prefix = prefix;
+    this.#tensors = tensors;
+    this.#heap = heap;
+    this.#used = used;
+  }
+
+  /** The directory `name` below this one. */
+  at(name: string | number): Weights {
+    return new Weights(this.#tensors, this.#heap, this.#path(`${name}`), this.#used);
+  }
+
+  has(name: string): boolean {
+    return this.#tensors.has(this.#path(name));
+  }
+
+  /**
+   * A new tensor on the heap with the values of `name`.
+   *
+   * @throws CheckpointError if there is none of this shape
+   */
+  get(name: string, shape: Shape): Tensor {
+    const stored = this.#find(name, shape);
+    const t = this.#heap.alloc(shape);
+    stored.read(t.data);
+    return t;
+  }
+
+  /**
+   * Write the values of `name`, row-major, to the front of `into`: for weights that are packed instead of kept as they are.
+   *
+   * @throws CheckpointError if there is none of this shape
+   */
+  read(name: string, shape: Shape, into: Float32Array): void {
+    this.#find(name, shape).read(into.subarray(0, numel(shape)));
+  }
+
+  /** Number of values in all tensors below this directory. */
+  parameterCount(): number {
+    let count = 0;
+    for (const [name, { shape }] of this.#tensors) if (this.#holds(name)) count += numel(shape);
+    return count;
+  }
+
+  /** Full names of the tensors below this directory that were never read. */
+  unused(): string[] {
+    return [...this.#tensors.keys()].filter((name) => this.#holds(name) && !this.#used.has(name));
+  }
+
+  #path(name: string): string {
+    return this.prefix === "" ? name : `${this.prefix}.${name}`;
+  }
+
+  #holds(name: string): boolean {
+    return this.prefix === "" || name.startsWith(`${this.prefix}.`);
+  }
+
+  #find(name: string, shape: Shape): StoredTensor {
+    const path = this.#path(name);
+    const stored = this.#tensors.get(path);
+    const wanted = `a tensor ${formatShape(shape)}`;
+    if (!stored) throw new CheckpointError(path, wanted, "none of that name", "load a complete SAM 2 checkpoint");
+    if (formatShape(stored.shape) !== formatShape(shape)) {
+      throw new CheckpointError(
+        path,
+        wanted,
+        formatShape(stored.shape),
+        "load a checkpoint that fits the configuration",
+      );
+    }
+    this.#used.add(path);
+    return stored;
+  }
+}

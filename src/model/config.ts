@@ -1,0 +1,112 @@
+/**
+ * What a checkpoint's shapes cannot tell: it comes from a named variant, or from the `config` entry in the metadata
+ * of a safetensors file (this object as JSON).
+ *
+ * @source sam2/configs/sam2.1/*.yaml
+ */
+export interface Hyperparameters {
+  /** "tiny", "small", "base_plus", "large", or the name of a model of one's own */
+  name: string;
+  /** side of the square that the image is resized to, a multiple of 32 */
+  imageSize: number;
+  /** attention heads of the first stage; every stage doubles them */
+  numHeads: number;
+  /** side of the attention windows in each stage, in tokens */
+  windowSpec: [number, number, number, number];
+  /** blocks that attend to the whole image */
+  globalAttBlocks: number[];
+}
+
+/** SAM 2.1 encodes time in object pointers and marks absent objects in the memory. */
+export type Version = "2.0" | "2.1";
+
+/** All that is needed to build the graph: the hyperparameters, and the sizes that a checkpoint's shapes give. */
+export interface Sam2Config extends Hyperparameters {
+  version: Version;
+  /** channels of the first stage; every stage doubles them */
+  embedDim: number;
+  /** blocks in each stage */
+  stages: [number, number, number, number];
+  /** grid of the background position embedding */
+  windowPosEmbedBkgSpatialSize: [number, number];
+  /** channels of the neck, the prompt encoder and the mask decoder */
+  dModel: number;
+  /** hidden channels of the MLPs in the two-way transformer */
+  decoderMlpDim: number;
+  /** channels of the prompt encoder's mask downscaling, before the last convolution */
+  maskInChans: number;
+  /** channels of a memory map */
+  memDim: number;
+  memoryAttentionLayers: number;
+  /** hidden channels of the memory attention's MLPs */
+  dimFeedforward: number;
+  /** frames of the memory bank, the current conditioning one included */
+  numMaskmem: number;
+  /** CXBlocks of the memory encoder's fuser */
+  fuserLayers: number;
+}
+
+type Trunk = Hyperparameters & Pick<Sam2Config, "embedDim" | "stages" | "windowPosEmbedBkgSpatialSize">;
+
+export const VARIANT_NAMES = ["tiny", "small", "base_plus", "large"] as const;
+export type VariantName = (typeof VARIANT_NAMES)[number];
+
+/** The image encoders of the four published models; all else is equal in them. */
+const TRUNKS: Record<VariantName, Trunk> = {
+  tiny: {
+    name: "tiny",
+    imageSize: 1024,
+    embedDim: 96,
+    numHeads: 1,
+    stages: [1, 2, 7, 2],
+    globalAttBlocks: [5, 7, 9],
+    windowSpec: [8, 4, 14, 7],
+    windowPosEmbedBkgSpatialSize: [7, 7],
+  },
+  small: {
+    name: "small",
+    imageSize: 1024,
+    embedDim: 96,
+    numHeads: 1,
+    stages: [1, 2, 11, 2],
+    globalAttBlocks: [7, 10, 13],
+    windowSpec: [8, 4, 14, 7],
+    windowPosEmbedBkgSpatialSize: [7, 7],
+  },
+  base_plus: {
+    name: "base_plus",
+    imageSize: 1024,
+    embedDim: 112,
+    numHeads: 2,
+    stages: [2, 3, 16, 3],
+    globalAttBlocks: [12, 16, 20],
+    windowSpec: [8, 4, 14, 7],
+    windowPosEmbedBkgSpatialSize: [14, 14],
+  },
+  large: {
+    name: "large",
+    imageSize: 1024,
+    embedDim: 144,
+    numHeads: 2,
+    stages: [2, 6, 36, 4],
+    globalAttBlocks: [23, 33, 43],
+    windowSpec: [8, 4, 16, 8],
+    windowPosEmbedBkgSpatialSize: [7, 7],
+  },
+};
+
+/** A published model as a whole configuration. */
+export function variantConfig(name: VariantName, version: Version): Sam2Config {
+  return {
+    ...structuredClone(TRUNKS[name]),
+    version,
+    dModel: 256,
+    decoderMlpDim: 2048,
+    maskInChans: 16,
+    memDim: 64,
+    memoryAttentionLayers: 4,
+    dimFeedforward: 2048,
+    numMaskmem: 7,
+    fuserLayers: 2,
+  };
+}

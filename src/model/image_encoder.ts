@@ -1,0 +1,55 @@
+/**
+ * Image → feature pyramid: the Hiera trunk and a neck that brings its four levels to one number of channels.
+ *
+ * B batch (1) · S image size · D channels of the neck
+ */
+import type { Weights } from "../io/weights.ts";
+import { conv1x1 } from "../nn/conv.ts";
+import { layer } from "../nn/layer.ts";
+import { resize } from "../nn/resize.ts";
+import type { Tensor } from "../tensor/view.ts";
+import type { Sam2Config } from "./config.ts";
+import { hiera } from "./hiera.ts";
+
+/** Levels, counted fine → coarse, that the coarser level is added to. */
+const TOP_DOWN_LEVELS = [2, 3];
+
+/**
+ * Feature pyramid: every level is projected to D channels; the stride-16 level also receives the stride-32 one.
+ *
+ * NB `convs` are stored coarse → fine while the levels come fine → coarse.
+ *
+ * @shape  [B, S/4, S/4, C] … [B, S/32, S/32, 8C] → the same grids with D channels
+ * @source sam2/modeling/backbones/image_encoder.py, FpnNeck
+ */
+export function fpnNeck(w: Weights, channels: readonly number[], D: number) {
+  const n = channels.length - 1;
+  const convs = channels.map((_, i) => conv1x1(w.at("convs").at(i).at("conv"), channels[n - i], D));
+
+  return layer(w, "FpnNeck", (levels: readonly Tensor[]) => {
+    const out: Tensor[] = [];
+    let coarser: Tensor | undefined;
+    for (let i = n; i >= 0; i--) {
+      const [, H, W] = levels[i].shape;
+      const residual = coarser && TOP_DOWN_LEVELS.includes(i) ? resize(coarser, H, W, "nearest") : undefined;
+      coarser = convs[n - i](levels[i], { residual });
+      out[i] = coarser;
+    }
+    return out;
+  });
+}
+
+/**
+ * Trunk and neck. The stride-32 level is dropped after the neck ("scalp 1"): it has reached the stride-16 level.
+ *
+ * @shape  [1, S, S, 3] → [1, S/4, S/4, D], [1, S/8, S/8, D], [1, S/16, S/16, D]
+ * @units  image: normalised RGB
+ * @source sam2/modeling/backbones/image_encoder.py, ImageEncoder
+ */
+export function imageEncoder(w: Weights, config: Sam2Config) {
+  const channels = [1, 2, 4, 8].map((factor) => config.embedDim * factor);
+  const trunk = hiera(w.at("trunk"), config);
+  const neck = fpnNeck(w.at("neck"), channels, config.dModel);
+
+  return layer(w, "ImageEncoder", (image: Tensor) => neck(trunk(image)).slice(0, -1));
+}

@@ -1,0 +1,176 @@
+/**
+ * Image and prompt embeddings → masks, their quality, and whether the object is there at all.
+ *
+ * B prompts in a batch · N tokens · E side of the image embedding · D embedding · M masks (1 or 3)
+ */
+import type { Weights } from "../io/weights.ts";
+import { conv1x1, convTranspose2x2 } from "../nn/conv.ts";
+import { add, gelu } from "../nn/elementwise.ts";
+import { layer } from "../nn/layer.ts";
+import { argmax, concat, contiguous, countAbove, stack } from "../nn/layout.ts";
+import { matmul } from "../nn/linear.ts";
+import { mlp } from "../nn/mlp.ts";
+import { layerNorm } from "../nn/norm.ts";
+import { narrow, permute, reshape, select, type Tensor } from "../tensor/view.ts";
+import type { Sam2Config } from "./config.ts";
+import type { PromptEmbeddings } from "./prompt_encoder.ts";
+import { twoWayTransformer } from "./two_way_transformer.ts";
+
+const MULTIMASK_OUTPUTS = 3;
+const MASK_TOKENS = MULTIMASK_OUTPUTS + 1;
+const IOU_HEAD_HIDDEN_DIM = 256;
+const STABILITY_DELTA = 0.05;
+const STABILITY_THRESH = 0.98;
+
+/** What the decoder reads of an image. */
+export interface ImageFeatures {
+  /** stride 16, with the memory (or `no_mem_embed`) in it: [1, E, E, D] */
+  imageEmbed: Tensor;
+  /** stride 4 and stride 8, through `conv_s0` and `conv_s1`: [1, 4E, 4E, D/8] and [1, 2E, 2E, D/4] */
+  highResFeats: readonly [Tensor, Tensor];
+}
+
+/** Masks of B prompts. */
+export interface DecodedMasks {
+  /** logits [B, M, 4E, 4E] */
+  masks: Tensor;
+  /** predicted IoU of each mask [B, M], 0…1 */
+  ious: Tensor;
+  /** the token of each mask [B, M, D], from which object pointers are made */
+  samTokens: Tensor;
+  /** [B, 1], positive if the object is in the image */
+  objectScoreLogits: Tensor;
+}
+
+/** @source sam2/modeling/sam/mask_decoder.py, MaskDecoder */
+export function maskDecoder(w: Weights, config: Sam2Config) {
+  const D = config.dModel;
+  const transformer = twoWayTransformer(w.at("transformer"), D, config.decoderMlpDim);
+  const objScoreToken = w.at("obj_score_token").get("weight", [1, D]);
+  const iouToken = w.at("iou_token").get("weight", [1, D]);
+  const maskTokens = w.at("mask_tokens").get("weight", [MASK_TOKENS, D]);
+  const outputTokens = concat([objScoreToken, iouToken, maskTokens], 0);
+  const convS0 = conv1x1(w.at("conv_s0"), D, D / 8);
+  const convS1 = conv1x1(w.at("conv_s1"), D, D / 4);
+  const upscale = outputUpscaling(w.at("output_upscaling"), D);
+  const outputHypernetworksMlps = Array.from({ length: MASK_TOKENS }, (_, i) =>
+    mlp(w.at("output_hypernetworks_mlps").at(i), D, D, D / 8, 3, "relu"),
+  );
+  const iouPredictionHead = mlp(w.at("iou_prediction_head"), D, IOU_HEAD_HIDDEN_DIM, MASK_TOKENS, 3, "relu", {
+    sigmoidOutput: true,
+  });
+  const predObjScoreHead = mlp(w.at("pred_obj_score_head"), D, D, 1, 3, "relu");
+
+  /** All four masks; token 0 is the single mask, tokens 1…3 the three of `multimaskOutput`. */
+  const predictMasks = (image: ImageFeatures, imagePe: Tensor, { sparse, dense }: PromptEmbeddings) => {
+    const [, E] = image.imageEmbed.shape;
+    const B = sparse.shape[0];
+    const prompts = Array.from({ length: B }, (_, b) => {
+      const tokens = concat([outputTokens, select(sparse, 0, b)], 0); // [N, D]
+      const mask = dense.shape.length === 4 ? narrow(dense, 0, b, 1) : dense;
+      return { tokens, src: add(image.imageEmbed, mask) };
+    });
+    const tokens = stack(
+      prompts.map((prompt) => prompt.tokens),
+      0,
+    );
+    const src = reshape(
+      concat(
+        prompts.map((prompt) => prompt.src),
+        0,
+      ),
+      [B, E * E, D],
+    );
+
+    const [hs, keys] = transformer(src, reshape(imagePe, [E * E, D]), tokens);
+    const objToken = contiguous(narrow(hs, 1, 0, 1)); // [B, 1, D]
+    const iouTokenOut = contiguous(narrow(hs, 1, 1, 1)); // [B, 1, D]
+    const maskTokensOut = narrow(hs, 1, 2, MASK_TOKENS); // [B, 4, D]
+
+    const upscaled = upscale(reshape(keys, [B, E, E, D]), image.highResFeats); // [B, 4E, 4E, D/8]
+    const hyperIn = stack(
+      outputHypernetworksMlps.map((net, i) => net(contiguous(select(maskTokensOut, 1, i)))),
+      1,
+    ); // [B, 4, D/8]
+    const masks = Array.from({ length: B }, (_, b) =>
+      permute(matmul(reshape(narrow(upscaled, 0, b, 1), [16 * E * E, D / 8]), select(hyperIn, 0, b)), [1, 0]),
+    ); // B × [4, 16·E²]
+    return {
+      masks: reshape(stack(masks, 0), [B, MASK_TOKENS, 4 * E, 4 * E]),
+      ious: reshape(iouPredictionHead(iouTokenOut), [B, MASK_TOKENS]),
+      maskTokensOut,
+      objectScoreLogits: reshape(predObjScoreHead(objToken), [B, 1]),
+    };
+  };
+
+  /**
+   * Masks for B prompts on one image: three with `multimaskOutput`, else one, which is the single mask if it is
+   * stable and the best of the three if it is not.
+   *
+   * @shape imagePe [1, E, E, D] → DecodedMasks with M = 3 or 1; `samTokens` then has 3 tokens or 1
+   */
+  const decode = layer(
+    w,
+    "MaskDecoder",
+    (image: ImageFeatures, imagePe: Tensor, prompts: PromptEmbeddings, multimaskOutput: boolean): DecodedMasks => {
+      const { masks, ious, maskTokensOut, objectScoreLogits } = predictMasks(image, imagePe, prompts);
+      if (multimaskOutput) {
+        return {
+          masks: contiguous(narrow(masks, 1, 1, MULTIMASK_OUTPUTS)),
+          ious: contiguous(narrow(ious, 1, 1, MULTIMASK_OUTPUTS)),
+          samTokens: contiguous(narrow(maskTokensOut, 1, 1, MULTIMASK_OUTPUTS)),
+          objectScoreLogits,
+        };
+      }
+      const chosen = Array.from({ length: masks.shape[0] }, (_, b) =>
+        stableMask(select(masks, 0, b), select(ious, 0, b)),
+      );
+      return {
+        masks: stack(
+          chosen.map((k, b) => narrow(select(masks, 0, b), 0, k, 1)),
+          0,
+        ),
+        ious: stack(
+          chosen.map((k, b) => narrow(select(ious, 0, b), 0, k, 1)),
+          0,
+        ),
+        samTokens: contiguous(narrow(maskTokensOut, 1, 0, 1)), // always the single mask's token
+        objectScoreLogits,
+      };
+    },
+  );
+
+  return { convS0, convS1, decode };
+}
+
+/**
+ * Which of the four masks a single-mask output takes: mask 0, unless raising its threshold by δ instead of lowering
+ * it shrinks its area below 98 %; then the best of masks 1…3 by predicted IoU.
+ *
+ * @shape  masks [4, H, W] logits; ious [4] → 0…3
+ * @source sam2/modeling/sam/mask_decoder.py, MaskDecoder._dynamic_multimask_via_stability
+ */
+function stableMask(masks: Tensor, ious: Tensor): number {
+  const single = select(masks, 0, 0);
+  const intersection = countAbove(single, STABILITY_DELTA);
+  const union = countAbove(single, -STABILITY_DELTA);
+  const stability = union > 0 ? intersection / union : 1;
+  return stability >= STABILITY_THRESH ? 0 : 1 + argmax(narrow(ious, 0, 1, MULTIMASK_OUTPUTS));
+}
+
+/**
+ * The image tokens at four times the resolution, with the fine features of the image encoder added.
+ *
+ * @shape  src [B, E, E, D]; [1, 4E, 4E, D/8], [1, 2E, 2E, D/4] → [B, 4E, 4E, D/8]
+ * @source sam2/modeling/sam/mask_decoder.py, MaskDecoder.output_upscaling
+ */
+function outputUpscaling(w: Weights, D: number) {
+  const dc1 = convTranspose2x2(w.at(0), D, D / 4);
+  const ln1 = layerNorm(w.at(1), D / 4, 1e-6, "LayerNorm2d");
+  const dc2 = convTranspose2x2(w.at(3), D / 4, D / 8);
+
+  return layer(w, "Sequential", (src: Tensor, [featS0, featS1]: readonly [Tensor, Tensor]) => {
+    const x = gelu(ln1(add(dc1(src), select(featS1, 0, 0)))); // [B, 2E, 2E, D/4]
+    return gelu(add(dc2(x), select(featS0, 0, 0))); // [B, 4E, 4E, D/8]
+  });
+}

@@ -1,0 +1,60 @@
+/**
+ * Three ways to say where: sines for feature maps, random Fourier features for points, rotations for attention.
+ *
+ * D channels · N points · H W grid
+ */
+import type { Weights } from "../io/weights.ts";
+import { affine, cos, sin } from "../nn/elementwise.ts";
+import { layer } from "../nn/layer.ts";
+import { concat, contiguous, table } from "../nn/layout.ts";
+import { matmul } from "../nn/linear.ts";
+import { machine } from "../runtime/machine.ts";
+import { permute, reshape, type Tensor } from "../tensor/view.ts";
+
+const { fround } = Math;
+
+/**
+ * Sine position encoding: the first half of the channels encodes y, the second x, each as alternating sin and cos of
+ * geometrically falling frequencies. Coordinates run from 1/n to 1, times 2π.
+ *
+ * @shape  → [1, H, W, D]
+ * @source sam2/modeling/position_encoding.py, PositionEmbeddingSine
+ */
+export function sinePositionEncoding(H: number, W: number, D: number): Tensor {
+  const half = D / 2;
+  const angle = (i: number, n: number, c: number) => {
+    const period = fround(10000 ** fround((2 * Math.floor(c / 2)) / half));
+    const position = fround(fround((i + 1) / fround(n + 1e-6)) * fround(2 * Math.PI));
+    return fround(position / period);
+  };
+  const wave = (a: number, c: number) => (c % 2 === 0 ? Math.sin(a) : Math.cos(a));
+  return table([1, H, W, D], (_, y, x, c) => (c < half ? wave(angle(y, H, c), c) : wave(angle(x, W, c - half), c)));
+}
+
+/**
+ * Random Fourier features: [sin(2π(2p − 1)·G), cos(2π(2p − 1)·G)] with a fixed Gaussian matrix G.
+ *
+ * @shape  p [B, N, 2] → [B, N, D]
+ * @units  p (x, y), 0…1 of the image
+ * @source sam2/modeling/position_encoding.py, PositionEmbeddingRandom
+ */
+export function positionEmbeddingRandom(w: Weights, D: number) {
+  const gaussian = w.get("positional_encoding_gaussian_matrix", [2, D / 2]);
+  const transposed = contiguous(permute(gaussian, [1, 0])); // [D/2, 2]
+
+  const encode = layer(w, "PositionEmbeddingRandom", (p: Tensor) => {
+    const [B, N] = p.shape;
+    const angles = affine(matmul(reshape(affine(p, 2, -1), [B * N, 2]), transposed), 2 * Math.PI, 0); // [B·N, D/2]
+    return reshape(concat([sin(angles), cos(angles)], 1), [B, N, D]);
+  });
+
+  /** The encoding of every cell's centre. @shape → [1, H, W, D] */
+  const grid = (H: number, W: number) => {
+    const centres = table([1, H * W, 2], (_, i, xy) =>
+      xy === 0 ? ((i % W) + 0.5) / W : (Math.floor(i / W) + 0.5) / H,
+    );
+    return reshape(encode(centres), [1, H, W, D]);
+  };
+
+  return { encode, grid: (H: number, W: number) => machine.heap.scope(() => grid(H, W)) };
+}

@@ -1,0 +1,32 @@
+import { machine } from "../runtime/machine.ts";
+import { expectShape } from "../tensor/shape.ts";
+import { permute, reshape, type Tensor } from "../tensor/view.ts";
+
+/** Channels as h heads. @shape [B, N, h·d] → [B, h, N, d], a view */
+export function splitHeads(x: Tensor, h: number): Tensor {
+  const [B, N, D] = x.shape;
+  return permute(reshape(x, [B, N, h, D / h]), [0, 2, 1, 3]);
+}
+
+/** Heads joined again. @shape [B, h, N, d] as `sdpa` returns it → [B, N, h·d], a view */
+export function mergeHeads(x: Tensor): Tensor {
+  const [B, h, N, d] = x.shape;
+  return reshape(permute(x, [0, 2, 1, 3]), [B, N, h * d]);
+}
+
+/**
+ * Scaled dot-product attention: softmax(q·kᵀ/√d)·v.
+ *
+ * @shape q [B, h, N, d]; k [B, h, S, d]; v [B, h, S, dv], any views with adjacent channels → [B, h, N, dv], a view of
+ *        [B, N, h, dv]
+ */
+export function sdpa(q: Tensor, k: Tensor, v: Tensor): Tensor {
+  const [B, h, N, d] = q.shape;
+  const [S, dv] = v.shape.slice(2);
+  expectShape("sdpa keys", k.shape, [B, h, S, d]);
+  expectShape("sdpa values", v.shape, [B, h, S, dv]);
+  const o = permute(machine.heap.alloc([B, N, h, dv]), [0, 2, 1, 3]);
+  machine.macs += B * h * N * S * (d + dv);
+  machine.kernels.attention(o, q, k, v, 1 / Math.sqrt(d));
+  return o;
+}

@@ -1,0 +1,72 @@
+import type { Weights } from "../io/weights.ts";
+import { machine } from "../runtime/machine.ts";
+
+/** One finished forward pass of one layer. Tensors in it live only until the watcher returns: copy what you keep. */
+export interface LayerEvent {
+  /** checkpoint prefix = golden key = bench row, e.g. `image_encoder.trunk.blocks.0.attn` */
+  path: string;
+  /** name of the reference class */
+  class: string;
+  /** 0 for the first layer that started; sorts events into execution order */
+  order: number;
+  args: readonly unknown[];
+  output: unknown;
+  ms: number;
+  macs: number;
+  parameters: number;
+  /** the most heap bytes in use while the layer ran, weights included */
+  peakBytes: number;
+}
+
+let watcher: ((event: LayerEvent) => void) | undefined;
+let started = 0;
+
+/** Run part of the graph and see every layer as it finishes. */
+export function watch<R>(see: (event: LayerEvent) => void, run: () => R): R {
+  const outer = watcher;
+  watcher = see;
+  started = 0;
+  try {
+    return run();
+  } finally {
+    watcher = outer;
+  }
+}
+
+/**
+ * Give `forward` its place in the graph: a name (w.prefix), a memory scope that frees all but the result, a probe
+ * point, and a point where an aborted call stops.
+ *
+ * @throws the signal's reason, when the call was aborted
+ */
+export function layer<A extends readonly unknown[], R>(w: Weights, name: string, forward: (...args: A) => R) {
+  return (...args: A): R => {
+    machine.signal?.throwIfAborted();
+    return watcher ? probed(w, name, forward, args) : machine.heap.scope(() => forward(...args));
+  };
+}
+
+function probed<A extends readonly unknown[], R>(w: Weights, name: string, forward: (...args: A) => R, args: A): R {
+  const { heap } = machine;
+  const order = started++;
+  const macs = machine.macs;
+  const outerPeak = heap.peakBytes;
+  heap.resetPeak();
+  const start = performance.now();
+  const output = heap.scope(() => forward(...args));
+  const ms = performance.now() - start;
+  const peakBytes = heap.peakBytes;
+  heap.resetPeak(Math.max(outerPeak, peakBytes));
+  watcher!({
+    path: w.prefix,
+    class: name,
+    order,
+    args,
+    output,
+    ms,
+    macs: machine.macs - macs,
+    parameters: w.parameterCount(),
+    peakBytes,
+  });
+  return output;
+}

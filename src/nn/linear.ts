@@ -1,0 +1,80 @@
+import type { Weights } from "../io/weights.ts";
+import type { Epilogue, Packed } from "../runtime/kernels.ts";
+import { machine } from "../runtime/machine.ts";
+import { expectShape } from "../tensor/shape.ts";
+import { narrow, reshape, type Tensor } from "../tensor/view.ts";
+import { layer } from "./layer.ts";
+
+const PANEL = 16; // output channels that `pack` keeps together
+
+/**
+ * What joins a linear layer in the same pass over memory. The goldens hold PyTorch's unfused outputs; the tests undo
+ * these with the arguments that the probe shows.
+ */
+export interface Fused {
+  /** added to the result */
+  residual?: Tensor;
+  /** result row m is computed from input row rows[m]; −1 is a row of zeros */
+  rows?: Int32Array;
+}
+
+/** Heap room for a weight [N, K] that is packed in place: the rows are filled up to whole panels. */
+export function packable(N: number, K: number): Tensor {
+  const room = machine.heap.alloc([Math.ceil(N / PANEL) * PANEL, K]);
+  room.data.fill(0, N * K);
+  return room;
+}
+
+/** A Linear or 1×1 convolution weight [N, K], packed; `shape` is the checkpoint's. */
+export function packedWeight(w: Weights, shape: readonly number[], N: number, K: number): Packed {
+  const room = packable(N, K);
+  w.read("weight", shape, room.data);
+  return machine.kernels.pack(room, N);
+}
+
+/**
+ * x·Wᵀ + b
+ *
+ * @shape x [..., K] → [..., N]; with `rows` [M] → [M, N]
+ * @source torch.nn.Linear
+ */
+export function linear(w: Weights, K: number, N: number, activation?: Epilogue["activation"]) {
+  const weight = packedWeight(w, [N, K], N, K);
+  const bias = w.get("bias", [N]);
+
+  const name = activation ? `Linear+${activation}` : "Linear";
+  return layer(w, name, (x: Tensor, fused: Fused = {}) => project(w, weight, { bias, activation }, x, fused));
+}
+
+/** The body of `linear` and of a 1×1 convolution. */
+export function project(w: Weights, weight: Packed, epilogue: Epilogue, x: Tensor, { residual, rows }: Fused): Tensor {
+  const { N, K } = weight;
+  expectShape(w.prefix, x.shape.slice(-1), [K]);
+  const shape = rows ? [rows.length, N] : [...x.shape.slice(0, -1), N];
+  const y = machine.heap.alloc(shape);
+  const c = reshape(y, [-1, N]);
+  machine.macs += c.shape[0] * N * K;
+  const added = residual && reshape(residual, [-1, N]);
+  if (added) expectShape(`${w.prefix} residual`, added.shape, c.shape);
+  machine.kernels.gemm(c, reshape(x, [-1, K]), weight, { ...epilogue, residual: added }, rows);
+  return y;
+}
+
+/**
+ * a·bᵀ
+ *
+ * @shape a [M, K]; b [N, K] → [M, N]
+ */
+export function matmul(a: Tensor, b: Tensor): Tensor {
+  const [M, K] = a.shape;
+  const N = b.shape[0];
+  expectShape("matmul", b.shape, [-1, K]);
+  return machine.heap.scope(() => {
+    const y = machine.heap.alloc([M, N]);
+    const room = packable(N, K);
+    machine.kernels.copy(narrow(room, 0, 0, N), b);
+    machine.macs += M * N * K;
+    machine.kernels.gemm(y, a, machine.kernels.pack(room, N), {});
+    return y;
+  });
+}

@@ -1,0 +1,207 @@
+import { UsageError } from "../errors.ts";
+import { type ImageInput, readImage } from "../io/image_input.ts";
+import type { ImageFeatures } from "../model/mask_decoder.ts";
+import { resize } from "../nn/resize.ts";
+import { machine } from "../runtime/machine.ts";
+import { reshape, select, type Tensor, values } from "../tensor/view.ts";
+import { cleanMask } from "./postprocess.ts";
+import { preprocess } from "./preprocess.ts";
+import { checkPrompt, type Prompt, type PromptFrame, promptPoints } from "./prompt.ts";
+import type { Sam2 } from "./sam2.ts";
+
+/** How logits become masks. */
+export interface ImagePredictorOptions {
+  /** a pixel belongs to the mask if its logit exceeds this */
+  maskThreshold?: number;
+  /** fill holes of at most this many low-resolution pixels */
+  maxHoleArea?: number;
+  /** remove specks of at most this many low-resolution pixels */
+  maxSprinkleArea?: number;
+}
+
+export interface PredictOptions {
+  /** three masks, for a prompt that may mean part or whole (default), or one */
+  multimaskOutput?: boolean;
+  /** also return the logits at the size of the image */
+  returnLogits?: boolean;
+  /** coordinates are pixels of the original image (default); false: 0…1 of it */
+  normalizeCoords?: boolean;
+  signal?: AbortSignal;
+}
+
+/** M masks of one prompt, in the model's order. */
+export interface Prediction {
+  width: number;
+  height: number;
+  /** M masks, width·height bytes each, 1 inside and 0 outside */
+  masks: Uint8Array[];
+  /** what the model expects each mask's IoU with the object to be, 0…1 [M] */
+  iouPredictions: Float32Array;
+  /** M masks as logits, lowResSize² each, clamped to ±32: the `maskInput` of a later prompt */
+  lowResMasks: Float32Array[];
+  lowResSize: number;
+  /** M masks as logits at the size of the image, not clamped; with `returnLogits` */
+  logits?: Float32Array[];
+}
+
+/** An image whose features are known. */
+interface EncodedImage {
+  width: number;
+  height: number;
+  features: ImageFeatures;
+}
+
+/**
+ * Encode an image once, then ask for as many masks as wanted.
+ *
+ * @example
+ * const predictor = new ImagePredictor(await Sam2.fromPretrained("sam2.1_hiera_tiny.pt"));
+ * await predictor.setImage("truck.jpg");
+ * const { masks, iouPredictions } = await predictor.predict({ points: [[500, 375]] });
+ *
+ * @source sam2/sam2_image_predictor.py, SAM2ImagePredictor
+ */
+export class ImagePredictor {
+  readonly #sam2: Sam2;
+  readonly #options: Required<ImagePredictorOptions>;
+  #images: EncodedImage[] = [];
+
+  constructor(sam2: Sam2, { maskThreshold = 0, maxHoleArea = 0, maxSprinkleArea = 0 }: ImagePredictorOptions = {}) {
+    this.#sam2 = sam2;
+    this.#options = { maskThreshold, maxHoleArea, maxSprinkleArea };
+  }
+
+  /**
+   * Encode an image; it replaces the one before.
+   *
+   * @throws ImageError if it is no usable image
+   */
+  async setImage(image: ImageInput, options: { signal?: AbortSignal } = {}): Promise<void> {
+    await this.setImageBatch([image], options);
+  }
+
+  /** Encode several images for `predictBatch`; they replace those before. */
+  async setImageBatch(images: readonly ImageInput[], { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    this.resetPredictor();
+    const encoded: EncodedImage[] = [];
+    try {
+      for (const image of images) {
+        const rgb = await readImage(image, signal);
+        const features = this.#sam2.run(({ config, forwardImage, withoutMemory }) => {
+          return withoutMemory(forwardImage(preprocess(rgb, config.imageSize)));
+        }, signal);
+        encoded.push({ width: rgb.width, height: rgb.height, features });
+      }
+    } catch (error) {
+      for (const image of encoded) this.#release(image);
+      throw error;
+    }
+    this.#images = encoded;
+  }
+
+  /**
+   * Masks for one prompt, or for several on the same image.
+   *
+   * @throws PromptError if a prompt is empty, inconsistent, or outside of the image
+   */
+  predict(prompt: Prompt, options?: PredictOptions): Promise<Prediction>;
+  predict(prompts: readonly Prompt[], options?: PredictOptions): Promise<Prediction[]>;
+  async predict(prompts: Prompt | readonly Prompt[], options: PredictOptions = {}): Promise<Prediction | Prediction[]> {
+    if (this.#images.length !== 1) {
+      throw new UsageError(
+        "predict",
+        "one image",
+        `${this.#images.length}`,
+        "call setImage first; predictBatch goes with setImageBatch",
+      );
+    }
+    const [image] = this.#images;
+    if (!isList(prompts)) return this.#predict(image, prompts, options, "prompt");
+    return prompts.map((prompt, i) => this.#predict(image, prompt, options, `prompts[${i}]`));
+  }
+
+  /** Masks for each image of `setImageBatch`: one list of prompts an image. */
+  async predictBatch(batch: readonly (readonly Prompt[])[], options: PredictOptions = {}): Promise<Prediction[][]> {
+    if (batch.length !== this.#images.length || batch.length === 0) {
+      const wanted = `a list of prompts for each of ${this.#images.length} images`;
+      throw new UsageError("predictBatch", wanted, `${batch.length} lists`, "call setImageBatch first");
+    }
+    return batch.map((prompts, i) =>
+      prompts.map((prompt, k) => this.#predict(this.#images[i], prompt, options, `batch[${i}][${k}]`)),
+    );
+  }
+
+  /** The stride-16 features of the image, channels last. */
+  getImageEmbedding(): { shape: number[]; data: Float32Array } {
+    if (this.#images.length === 0) {
+      throw new UsageError("getImageEmbedding", "an image", "none", "call setImage first");
+    }
+    const embeds = this.#images.map(({ features }) => values(features.imageEmbed));
+    const shape = this.#images[0].features.imageEmbed.shape.with(0, embeds.length);
+    const data = new Float32Array(embeds.length * embeds[0].length);
+    for (const [i, embed] of embeds.entries()) data.set(embed, i * embed.length);
+    return { shape, data };
+  }
+
+  /** Forget the image and give its memory back. */
+  resetPredictor(): void {
+    for (const image of this.#images) this.#release(image);
+    this.#images = [];
+  }
+
+  #release({ features }: EncodedImage): void {
+    const { heap } = this.#sam2.machine;
+    for (const t of [features.imageEmbed, ...features.highResFeats]) heap.free(t);
+  }
+
+  #predict(image: EncodedImage, prompt: Prompt, options: PredictOptions, where: string): Prediction {
+    const { multimaskOutput = true, returnLogits = false, normalizeCoords = true, signal } = options;
+    const { width, height, features } = image;
+    const { imageSize } = this.#sam2.config;
+    const frame: PromptFrame = { width, height, imageSize, normalizeCoords };
+    checkPrompt(prompt, frame, where);
+
+    let prediction: Prediction | undefined;
+    this.#sam2.run(({ predictMasks }) => {
+      const side = imageSize / 4;
+      const mask = prompt.maskInput && machine.heap.from(prompt.maskInput, [1, side, side, 1]);
+      const { masks, ious } = predictMasks(features, promptPoints(prompt, frame, machine.heap), mask, multimaskOutput);
+      const lowRes = Array.from({ length: ious.shape[1] }, (_, m) => select(select(masks, 0, 0), 0, m)); // [4E, 4E]
+      const logits = lowRes.map((mask) => this.#upscale(mask, image));
+      prediction = {
+        width,
+        height,
+        masks: logits.map((full) => threshold(full, this.#options.maskThreshold)),
+        iouPredictions: values(ious).slice(),
+        lowResMasks: lowRes.map((mask) => values(mask).map((v) => Math.max(-32, Math.min(32, v)))),
+        lowResSize: side,
+        logits: returnLogits ? logits : undefined,
+      };
+    }, signal);
+    return prediction!;
+  }
+
+  /**
+   * Low-resolution logits, holes and specks mended, at the size of the image.
+   *
+   * @source sam2/utils/transforms.py, SAM2Transforms.postprocess_masks
+   */
+  #upscale(mask: Tensor, { width, height }: EncodedImage): Float32Array {
+    const [h, w] = mask.shape;
+    const cleaned = cleanMask(values(mask), w, h, this.#options);
+    return machine.heap.scope(() => {
+      const plane = machine.heap.from(cleaned, [1, h, w, 1]);
+      return values(reshape(resize(plane, height, width, "bilinear"), [height * width])).slice();
+    });
+  }
+}
+
+function isList(prompts: Prompt | readonly Prompt[]): prompts is readonly Prompt[] {
+  return Array.isArray(prompts);
+}
+
+function threshold(logits: Float32Array, limit: number): Uint8Array {
+  const mask = new Uint8Array(logits.length);
+  for (let i = 0; i < logits.length; i++) mask[i] = logits[i] > limit ? 1 : 0;
+  return mask;
+}

@@ -1,0 +1,103 @@
+import type { Tensor } from "../tensor/view.ts";
+
+/** Weight [N, K] of `gemm` in the order its table wants; only the table that packed it reads it. */
+export interface Packed {
+  readonly data: Tensor;
+  readonly N: number; // output channels
+  readonly K: number; // input channels
+}
+
+/** What `gemm` does to a sum before it is stored. */
+export interface Epilogue {
+  /** bias[N], the first term of every sum */
+  bias?: Tensor;
+  /** applied to the sum */
+  activation?: "gelu" | "relu";
+  /** [M, N], added last; row stride is free */
+  residual?: Tensor;
+}
+
+/** One axis of a resize: out[i] = Σ_t weights[i, t] · in[starts[i] + t]. */
+export interface Taps {
+  readonly starts: Int32Array; // [n_out], on the heap
+  readonly weights: Tensor; // [n_out, T]; starts[i] + T ≤ n_in
+}
+
+/**
+ * The numeric operations of the graph: one line of maths per entry. Outputs come first and are allocated by the
+ * caller. Every tensor lies on the machine's heap. Shapes are checked by the ops of `nn/`; a table trusts them.
+ *
+ * Letters: M rows · N output channels · K summed channels · B batch · H W grid · C channels · h heads · d head size
+ *          · S keys
+ */
+export interface Kernels {
+  /** Which table this is, e.g. "reference", "portable", "fma 6x16". */
+  readonly name: string;
+
+  /** Bring a weight into the table's order, in place. `weight` is [⌈N/16⌉·16, K]; rows from N on are ignored. */
+  pack(weight: Tensor, N: number): Packed;
+
+  /**
+   * c[m, n] = residual[m, n] + activation(bias[n] + Σ_k a[row(m), k] · b[n, k]), k ascending, one chain of additions.
+   *
+   * c [M, N]; a [R, K] with any row stride. Without `rows`, row(m) = m and M = R. With it, row(m) = rows[m] and −1
+   * stands for a row of zeros: window partition, its padding and its reverse are such tables, never copies.
+   */
+  gemm(c: Tensor, a: Tensor, b: Packed, epilogue: Epilogue, rows?: Int32Array): void;
+
+  /**
+   * Convolution: y[b, i, j, :] = activation(bias + Σ_{p, q} weight[:, p, q, :] · x[b, i·stride + p − padding, j·stride + q − padding, :]).
+   *
+   * y [B, H', W', N]; x [B, H, W, C]; weight packed with K = k·k·C in the order (p, q, c); zeros outside of x.
+   */
+  conv2d(y: Tensor, x: Tensor, weight: Packed, k: number, stride: number, padding: number, epilogue: Epilogue): void;
+
+  /** Depth-wise convolution, stride 1, same size: y, x [B, H, W, C]; weight [k, k, C]; bias [C]; padding (k − 1)/2. */
+  depthwiseConv2d(y: Tensor, x: Tensor, weight: Tensor, bias: Tensor, k: number): void;
+
+  /**
+   * o = softmax(scale · q·kᵀ) · v, with a running maximum: the [N, S] scores are never stored.
+   *
+   * o [B, h, N, dv]; q [B, h, N, d]; k [B, h, S, d]; v [B, h, S, dv]. All may be views: any strides (0 shares keys
+   * between heads or batches), channels adjacent. dv may differ from d.
+   */
+  attention(o: Tensor, q: Tensor, k: Tensor, v: Tensor, scale: number): void;
+
+  /** y = (x − mean)/√(variance + eps)·weight + bias over the last axis; y, x [M, C]. */
+  layerNorm(y: Tensor, x: Tensor, weight: Tensor, bias: Tensor, eps: number): void;
+
+  /** y[b, i, j, c] = max over the 2×2 cell of x; x [B, H, W, C] may be a view with adjacent channels; y [B, H/2, W/2, C]. */
+  maxPool2x2(y: Tensor, x: Tensor): void;
+
+  /** Resize one axis: y [P, n_out, Q], x [P, n_in, Q]. Bilinear, antialiased, bicubic and nearest are all such sums. */
+  resample(y: Tensor, x: Tensor, taps: Taps): void;
+
+  /**
+   * Rotate pairs of channels: (y₂ᵢ, y₂ᵢ₊₁) = (x₂ᵢ·cos − x₂ᵢ₊₁·sin, x₂ᵢ·sin + x₂ᵢ₊₁·cos).
+   *
+   * y, x [B, h, N, d] may be views with adjacent channels; cos, sin [n, d/2], repeated along N (N a multiple of n).
+   */
+  rope(y: Tensor, x: Tensor, cos: Tensor, sin: Tensor): void;
+
+  /** y = a + b; b repeats along the leading axes of a, e.g. [C] or [S, C] against [B, S, C]. All contiguous. */
+  add(y: Tensor, a: Tensor, b: Tensor): void;
+  /** y = a ⊙ b; b repeats as in `add`. */
+  mul(y: Tensor, a: Tensor, b: Tensor): void;
+  /** y = scale·x + offset */
+  affine(y: Tensor, x: Tensor, scale: number, offset: number): void;
+  /** y = x/2·(1 + erf(x/√2)) */
+  gelu(y: Tensor, x: Tensor): void;
+  /** y = max(x, 0) */
+  relu(y: Tensor, x: Tensor): void;
+  /** y = 1/(1 + e⁻ˣ) */
+  sigmoid(y: Tensor, x: Tensor): void;
+  /** y = sin x for |x| ≤ 10⁴ */
+  sin(y: Tensor, x: Tensor): void;
+  /** y = cos x for |x| ≤ 10⁴ */
+  cos(y: Tensor, x: Tensor): void;
+
+  /** y ← x, both of one shape, up to six axes, any strides: what makes a permuted view contiguous. */
+  copy(y: Tensor, x: Tensor): void;
+  /** y [H, W, 3] ← pixels/255, RGB bytes: torchvision's ToTensor. */
+  fromPixels(y: Tensor, pixels: Uint8Array): void;
+}

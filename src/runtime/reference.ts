@@ -1,0 +1,308 @@
+import { reshape, type Tensor, values } from "../tensor/view.ts";
+import type { Epilogue, Kernels, Packed } from "./kernels.ts";
+
+/**
+ * The table as scalar loops: the oracle of the WASM kernels.
+ *
+ * Sums run in the order of the portable kernels, each product and each sum rounded to f32, so the two agree to the
+ * bit. Where exp, erf, sin or cos take part, this table computes in f64 and rounds once, and the kernels state a bound.
+ */
+export const reference: Kernels = {
+  name: "reference",
+
+  pack(weight, N) {
+    return { data: weight, N, K: weight.shape[1] };
+  },
+
+  gemm(c, a, b, epilogue, rows) {
+    const zeros = new Float32Array(b.K);
+    for (let m = 0; m < c.shape[0]; m++) {
+      const row = rows ? rows[m] : m;
+      if (row < 0) gemmRow(c, m, zeros, 0, b, epilogue);
+      else gemmRow(c, m, a.data, a.offset + row * a.stride[0], b, epilogue);
+    }
+  },
+
+  conv2d(y, x, weight, k, stride, padding, epilogue) {
+    const [B, H, W, C] = x.shape;
+    const [, outH, outW, N] = y.shape;
+    const c = reshape(y, [B * outH * outW, N]);
+    const patch = new Float32Array(k * k * C);
+    for (let m = 0; m < B * outH * outW; m++) {
+      const b = Math.floor(m / (outH * outW));
+      const i = Math.floor(m / outW) % outH;
+      const j = m % outW;
+      patch.fill(0);
+      for (let p = 0; p < k; p++) {
+        for (let q = 0; q < k; q++) {
+          const row = i * stride + p - padding;
+          const column = j * stride + q - padding;
+          if (row < 0 || row >= H || column < 0 || column >= W) continue;
+          const from = at(x, b, row, column);
+          for (let ch = 0; ch < C; ch++) patch[(p * k + q) * C + ch] = x.data[from + ch * x.stride[3]];
+        }
+      }
+      gemmRow(c, m, patch, 0, weight, epilogue);
+    }
+  },
+
+  depthwiseConv2d(y, x, weight, bias, k) {
+    const [B, H, W, C] = x.shape;
+    const [out, input, taps, first] = [values(y), values(x), values(weight), values(bias)];
+    const padding = (k - 1) / 2;
+    for (let b = 0; b < B; b++) {
+      for (let i = 0; i < H; i++) {
+        for (let j = 0; j < W; j++) {
+          for (let c = 0; c < C; c++) {
+            let sum = first[c];
+            for (let p = Math.max(0, padding - i); p < Math.min(k, H + padding - i); p++) {
+              for (let q = Math.max(0, padding - j); q < Math.min(k, W + padding - j); q++) {
+                const value = input[((b * H + i + p - padding) * W + j + q - padding) * C + c];
+                sum = Math.fround(sum + Math.fround(taps[(p * k + q) * C + c] * value));
+              }
+            }
+            out[((b * H + i) * W + j) * C + c] = sum;
+          }
+        }
+      }
+    }
+  },
+
+  attention(o, q, k, v, scale) {
+    const [B, heads, N, d] = q.shape;
+    const [S, dv] = [k.shape[2], v.shape[3]];
+    const p = new Float64Array(S);
+    const sum = new Float64Array(dv);
+    for (let b = 0; b < B; b++) {
+      for (let h = 0; h < heads; h++) {
+        for (let n = 0; n < N; n++) {
+          const query = at(q, b, h, n);
+          let max = -Infinity;
+          for (let s = 0; s < S; s++) {
+            const key = at(k, b, h, s);
+            let dot = 0;
+            for (let i = 0; i < d; i++) dot += q.data[query + i] * k.data[key + i];
+            p[s] = scale * dot;
+            max = Math.max(max, p[s]);
+          }
+          let total = 0;
+          sum.fill(0);
+          for (let s = 0; s < S; s++) {
+            const weight = Math.exp(p[s] - max);
+            const value = at(v, b, h, s);
+            for (let i = 0; i < dv; i++) sum[i] += weight * v.data[value + i];
+            total += weight;
+          }
+          const to = at(o, b, h, n);
+          for (let i = 0; i < dv; i++) o.data[to + i] = sum[i] / total;
+        }
+      }
+    }
+  },
+
+  layerNorm(y, x, weight, bias, eps) {
+    const [M, C] = x.shape;
+    const [w, b] = [values(weight), values(bias)];
+    const row = new Float32Array(C);
+    const squares = new Float32Array(C);
+    const epsilon = Math.fround(eps);
+    for (let m = 0; m < M; m++) {
+      const from = x.offset + m * x.stride[0];
+      const to = y.offset + m * y.stride[0];
+      for (let c = 0; c < C; c++) row[c] = x.data[from + c];
+      const mean = Math.fround(laneSum(row) / C);
+      for (let c = 0; c < C; c++) {
+        row[c] -= mean;
+        squares[c] = row[c] * row[c];
+      }
+      const variance = Math.fround(laneSum(squares) / C);
+      const scale = Math.fround(1 / Math.fround(Math.sqrt(Math.fround(variance + epsilon))));
+      for (let c = 0; c < C; c++) {
+        y.data[to + c] = Math.fround(Math.fround(Math.fround(row[c] * scale) * w[c]) + b[c]);
+      }
+    }
+  },
+
+  maxPool2x2(y, x) {
+    const [B, H, W, C] = y.shape;
+    for (let b = 0; b < B; b++) {
+      for (let i = 0; i < H; i++) {
+        for (let j = 0; j < W; j++) {
+          const to = at(y, b, i, j);
+          const top = at(x, b, 2 * i, 2 * j);
+          const bottom = top + x.stride[1];
+          const right = x.stride[2];
+          for (let c = 0; c < C; c++) {
+            const upper = Math.max(x.data[top + c], x.data[top + right + c]);
+            y.data[to + c] = Math.max(upper, x.data[bottom + c], x.data[bottom + right + c]);
+          }
+        }
+      }
+    }
+  },
+
+  resample(y, x, taps) {
+    const [P, nIn, Q] = x.shape;
+    const nOut = y.shape[1];
+    const T = taps.weights.shape[1];
+    const [out, input, weights] = [values(y), values(x), values(taps.weights)];
+    for (let p = 0; p < P; p++) {
+      for (let i = 0; i < nOut; i++) {
+        for (let q = 0; q < Q; q++) {
+          let sum = 0;
+          for (let t = 0; t < T; t++) {
+            const value = input[(p * nIn + taps.starts[i] + t) * Q + q];
+            sum = Math.fround(sum + Math.fround(weights[i * T + t] * value));
+          }
+          out[(p * nOut + i) * Q + q] = sum;
+        }
+      }
+    }
+  },
+
+  rope(y, x, cos, sin) {
+    const [B, heads, N, d] = x.shape;
+    const n = cos.shape[0];
+    const [cosines, sines] = [values(cos), values(sin)];
+    for (let b = 0; b < B; b++) {
+      for (let h = 0; h < heads; h++) {
+        for (let token = 0; token < N; token++) {
+          const from = at(x, b, h, token);
+          const to = at(y, b, h, token);
+          const angle = (token % n) * (d / 2);
+          for (let i = 0; i < d / 2; i++) {
+            const [even, odd] = [x.data[from + 2 * i], x.data[from + 2 * i + 1]];
+            const [c, s] = [cosines[angle + i], sines[angle + i]];
+            y.data[to + 2 * i] = Math.fround(even * c) - Math.fround(odd * s);
+            y.data[to + 2 * i + 1] = Math.fround(even * s) + Math.fround(odd * c);
+          }
+        }
+      }
+    }
+  },
+
+  add(y, a, b) {
+    const [out, left, right] = [values(y), values(a), values(b)];
+    for (let i = 0; i < out.length; i++) out[i] = left[i] + right[i % right.length];
+  },
+
+  mul(y, a, b) {
+    const [out, left, right] = [values(y), values(a), values(b)];
+    for (let i = 0; i < out.length; i++) out[i] = left[i] * right[i % right.length];
+  },
+
+  affine(y, x, scale, offset) {
+    const [factor, shift] = [Math.fround(scale), Math.fround(offset)];
+    map(y, x, (value) => Math.fround(factor * value) + shift);
+  },
+
+  gelu: (y, x) => map(y, x, gelu),
+  relu: (y, x) => map(y, x, relu),
+  sigmoid: (y, x) => map(y, x, (value) => 1 / (1 + Math.exp(-value))),
+  sin: (y, x) => map(y, x, Math.sin),
+  cos: (y, x) => map(y, x, Math.cos),
+
+  copy(y, x) {
+    const lead = 6 - x.shape.length;
+    const [A, B, C, D, E, F] = [...Array(lead).fill(1), ...x.shape];
+    const from = [...Array(lead).fill(0), ...x.stride];
+    const to = [...Array(lead).fill(0), ...y.stride];
+    for (let a = 0; a < A; a++) {
+      for (let b = 0; b < B; b++) {
+        for (let c = 0; c < C; c++) {
+          for (let d = 0; d < D; d++) {
+            let source = x.offset + a * from[0] + b * from[1] + c * from[2] + d * from[3];
+            let target = y.offset + a * to[0] + b * to[1] + c * to[2] + d * to[3];
+            for (let e = 0; e < E; e++, source += from[4], target += to[4]) {
+              for (let f = 0; f < F; f++) y.data[target + f * to[5]] = x.data[source + f * from[5]];
+            }
+          }
+        }
+      }
+    }
+  },
+
+  fromPixels(y, pixels) {
+    const out = values(y);
+    for (let i = 0; i < out.length; i++) out[i] = pixels[i] / 255;
+  },
+};
+
+/**
+ * erf x = 2/√π · e^(−x²) · Σₙ 2ⁿ·x²ⁿ⁺¹/(1·3·5 ⋯ (2n + 1)), in f64.
+ *
+ * All terms have one sign, so nothing cancels: the relative error is about 1e-15. From |x| = 6 on, 1 − |erf| < 2⁻⁵³.
+ */
+export function erf(x: number): number {
+  if (!(Math.abs(x) < 6)) return Number.isNaN(x) ? x : Math.sign(x);
+  let term = x;
+  let sum = x;
+  for (let n = 1; Math.abs(term) > 1e-17 * Math.abs(sum); n++) {
+    term *= (2 * x * x) / (2 * n + 1);
+    sum += term;
+  }
+  return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
+}
+
+/** x/2·(1 + erf(x/√2)) */
+function gelu(x: number): number {
+  return x === -Infinity ? 0 : (x / 2) * (1 + erf(x * Math.SQRT1_2));
+}
+
+function relu(x: number): number {
+  return Math.max(x, 0);
+}
+
+function map(y: Tensor, x: Tensor, f: (value: number) => number): void {
+  const [out, input] = [values(y), values(x)];
+  for (let i = 0; i < out.length; i++) out[i] = f(input[i]);
+}
+
+/** Position of element [b, i, j, 0] in the data of a view. */
+function at(t: Tensor, b: number, i: number, j: number): number {
+  return t.offset + b * t.stride[0] + i * t.stride[1] + j * t.stride[2];
+}
+
+/** Row m of `gemm`: K values of `a` from `from` on, against all rows of `b`; four sums at a time. */
+function gemmRow(c: Tensor, m: number, a: Float32Array, from: number, b: Packed, epilogue: Epilogue): void {
+  const { K, N } = b;
+  const { bias, activation, residual } = epilogue;
+  const w = b.data.data;
+  const to = c.offset + m * c.stride[0];
+  const add = residual ? residual.offset + m * residual.stride[0] : 0;
+  for (let n = 0; n < N; n += 4) {
+    // columns from N on repeat the last one and are dropped
+    const w0 = b.data.offset + n * K;
+    const w1 = b.data.offset + Math.min(n + 1, N - 1) * K;
+    const w2 = b.data.offset + Math.min(n + 2, N - 1) * K;
+    const w3 = b.data.offset + Math.min(n + 3, N - 1) * K;
+    const first = (column: number) => (bias ? bias.data[bias.offset + Math.min(column, N - 1)] : 0);
+    let s0 = first(n);
+    let s1 = first(n + 1);
+    let s2 = first(n + 2);
+    let s3 = first(n + 3);
+    for (let k = 0; k < K; k++) {
+      const value = a[from + k];
+      s0 = Math.fround(s0 + Math.fround(value * w[w0 + k]));
+      s1 = Math.fround(s1 + Math.fround(value * w[w1 + k]));
+      s2 = Math.fround(s2 + Math.fround(value * w[w2 + k]));
+      s3 = Math.fround(s3 + Math.fround(value * w[w3 + k]));
+    }
+    const sums = [s0, s1, s2, s3];
+    for (let i = 0; i < 4 && n + i < N; i++) {
+      const y = activation === "gelu" ? gelu(sums[i]) : activation === "relu" ? relu(sums[i]) : sums[i];
+      c.data[to + n + i] = residual ? Math.fround(y) + residual.data[add + n + i] : y;
+    }
+  }
+}
+
+/** Eight partial sums, value i in sum i mod 8, then halves folded together; the last length mod 8 values one by one. */
+function laneSum(x: Float32Array): number {
+  const lanes = new Float32Array(8);
+  const whole = x.length - (x.length % 8);
+  for (let i = 0; i < whole; i++) lanes[i % 8] += x[i];
+  for (const half of [4, 2, 1]) for (let i = 0; i < half; i++) lanes[i] += lanes[i + half];
+  let sum = lanes[0];
+  for (let i = whole; i < x.length; i++) sum = Math.fround(sum + x[i]);
+  return sum;
+}

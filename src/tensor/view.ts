@@ -1,0 +1,91 @@
+import ndarray, { type NdArray } from "ndarray";
+import { ShapeError } from "../errors.ts";
+import { formatShape, numel, type Shape } from "./shape.ts";
+
+/** Four fields: data, shape, stride, offset. `data` starts at the tensor's heap block, so views share it. */
+export type Tensor = NdArray<Float32Array>;
+
+/** Wrap values that lie in row-major order. */
+export function tensor(data: Float32Array, shape: Shape): Tensor {
+  if (data.length < numel(shape)) {
+    throw new ShapeError(
+      "tensor",
+      `${numel(shape)} values for ${formatShape(shape)}`,
+      `${data.length}`,
+      "check the shape",
+    );
+  }
+  return ndarray(data, [...shape]);
+}
+
+/** Are the elements adjacent and in row-major order? */
+export function isContiguous(t: Tensor): boolean {
+  let step = 1;
+  for (let axis = t.shape.length - 1; axis >= 0; axis--) {
+    if (t.shape[axis] !== 1 && t.stride[axis] !== step) return false;
+    step *= t.shape[axis];
+  }
+  return true;
+}
+
+/** The elements of a contiguous tensor as one typed array; no copy. */
+export function values(t: Tensor): Float32Array {
+  if (!isContiguous(t)) {
+    throw new ShapeError(
+      "values",
+      "a contiguous tensor",
+      `strides ${formatShape(t.stride)}`,
+      "call contiguous() first",
+    );
+  }
+  return t.data.subarray(t.offset, t.offset + numel(t.shape));
+}
+
+/**
+ * The same elements under another shape; one size may be −1. No copy, so the tensor must be contiguous.
+ *
+ * E.g. [B, H·W, C] → [B, H, W, C].
+ */
+export function reshape(t: Tensor, shape: Shape): Tensor {
+  const known = numel(shape.filter((size) => size !== -1));
+  const sizes = shape.map((size) => (size === -1 ? numel(t.shape) / known : size));
+  if (numel(sizes) !== numel(t.shape) || !isContiguous(t)) {
+    const got = `${formatShape(t.shape)} with strides ${formatShape(t.stride)}`;
+    throw new ShapeError("reshape", `a contiguous tensor that fits ${formatShape(shape)}`, got, "check the sizes");
+  }
+  return ndarray(t.data, sizes, undefined, t.offset);
+}
+
+/** Axes in another order, as a view. E.g. permute([N, h, d], [1, 0, 2]) → [h, N, d]. */
+export function permute(t: Tensor, axes: readonly number[]): Tensor {
+  return t.transpose(...axes);
+}
+
+/** `length` indices of one axis from `start`, as a view. */
+export function narrow(t: Tensor, axis: number, start: number, length: number): Tensor {
+  if (start < 0 || length < 0 || start + length > t.shape[axis]) {
+    const wanted = `a range within axis ${axis} of ${formatShape(t.shape)}`;
+    throw new ShapeError("narrow", wanted, `${start} … ${start + length}`, "check start and length");
+  }
+  const shape = t.shape.with(axis, length);
+  return ndarray(t.data, shape, t.stride, t.offset + start * t.stride[axis]);
+}
+
+/** One index of an axis, which disappears. */
+export function select(t: Tensor, axis: number, index: number): Tensor {
+  const { data, shape, stride, offset } = narrow(t, axis, index, 1);
+  return ndarray(data, shape.toSpliced(axis, 1), stride.toSpliced(axis, 1), offset);
+}
+
+/** A new axis of size 1. */
+export function unsqueeze(t: Tensor, axis: number): Tensor {
+  return ndarray(t.data, t.shape.toSpliced(axis, 0, 1), t.stride.toSpliced(axis, 0, 0), t.offset);
+}
+
+/** Repeat an axis of size 1 `size` times, as a view with stride 0. */
+export function expand(t: Tensor, axis: number, size: number): Tensor {
+  if (t.shape[axis] !== 1) {
+    throw new ShapeError("expand", `size 1 at axis ${axis}`, formatShape(t.shape), "check the axis");
+  }
+  return ndarray(t.data, t.shape.with(axis, size), t.stride.with(axis, 0), t.offset);
+}
