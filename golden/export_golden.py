@@ -40,7 +40,7 @@ def channels_last(x: torch.Tensor) -> np.ndarray:
 # case: (configuration, image seed, point coordinates, labels, multimask, what the case must show)
 SAM_HEADS = {
     "click": ("small_a", 3, [[[40.5, 30.25]]], [[1]], True, {}),
-    "clicks": ("small_a", 3, [[[47, 64], [67, 67], [100.5, 9]]], [[1, 1, 0]], False, {"fallback": [False]}),
+    "clicks": ("small_a", 7, [[[20.625, 83.375], [55, 11.25], [33.5, 83]]], [[1, 1, 1]], False, {"fallback": [False]}),
     "clicks_fallback": ("small_a", 3, [[[12, 46.25], [4.5, 69.875]]], [[0, 1]], False, {"fallback": [True]}),
     "box": ("small_a", 3, [[[20.5, 18], [101.25, 90]]], [[2, 3]], False, {}),
     "box_point": ("small_a", 3, [[[20.5, 18], [101.25, 90], [64, 52.5]]], [[2, 3, 1]], False, {}),
@@ -134,24 +134,28 @@ def sam_heads(label: str) -> Case:
     for name, tensor in zip([*HEAD_OUTPUTS, "object_score_logits"], outputs):
         case.add(f"output.{name}", "_forward_sam_heads", tensor, masks=tensor.dim() == 4)
     case.add_bits("output.low_res_multimasks", outputs[0])
-    judge(case, multimask, shows)
+    judge_masks(case, multimask)
+    judge_scores(case)
+    for name, wanted in {"appearing": [True], **shows}.items():
+        assert name == "mask" or case.entry[name] == wanted, f"{case.name}: {name} is {case.entry[name]}"
     return case
 
 
-def judge(case: Case, multimask: bool, shows: dict) -> None:
-    """No golden hangs on a tie: every decision of the model keeps a margin, and shows what the case is for."""
-    whole = {name: case.tensors[f"sam_mask_decoder.{name}"] for name in ("predict_masks#1", "predict_masks#3")}
-    ious, scores = whole["predict_masks#1"], whole["predict_masks#3"]
-    best = np.sort(ious[:, 1:], axis=1)
-    assert (best[:, -1] - best[:, -2]).min() > 1e-3, f"{case.name}: the predicted IoUs {ious} tie"
-    assert abs(scores).min() > 0.05, f"{case.name}: object score {scores} is close to 0"
-    case.entry["appearing"] = (scores[:, 0] > 0).tolist()
+def judge_masks(case: Case, multimask: bool) -> None:
+    """No golden hangs on a tie: the choice of a mask keeps a margin, by predicted IoU or by stability."""
+    best = np.sort(case.tensors["sam_mask_decoder.predict_masks#1"][:, 1:], axis=1)
+    assert (best[:, -1] - best[:, -2]).min() > 1e-3, f"{case.name}: the best predicted IoUs {best} tie"
     if not multimask:
         stability = case.tensors["sam_mask_decoder.stability_scores"][:, 0]
         assert abs(stability - 0.98).min() > 5e-4, f"{case.name}: stability {stability} is close to the threshold"
         case.entry["fallback"] = (stability < 0.98).tolist()
-    for name, wanted in {"appearing": [True], **shows}.items():
-        assert name == "mask" or case.entry[name] == wanted, f"{case.name}: {name} is {case.entry[name]}"
+
+
+def judge_scores(case: Case) -> None:
+    """The same for the object score, whose sign decides about masks and pointer."""
+    scores = case.tensors["sam_mask_decoder.predict_masks#3"][:, 0]
+    assert abs(scores).min() > 0.05, f"{case.name}: object score {scores} is close to 0"
+    case.entry["appearing"] = (scores > 0).tolist()
 
 
 def mask_only() -> Case:
@@ -166,7 +170,7 @@ def mask_only() -> Case:
     case.done()
     case.add("output.masks", "SAM2ImagePredictor._predict", logits, masks=True)
     case.add("output.iou_predictions", "SAM2ImagePredictor._predict", ious)
-    judge(case, True, {})
+    judge_masks(case, True)
     return case
 
 
@@ -246,8 +250,9 @@ def predict_full(name: str, predictor, label: str) -> Case:
     if "point_coords" in prompt:
         case.entry["best"] = int(ious.argmax())
         case.add_bits("output.masks.best", masks[None, [case.entry["best"]]])
-    judge(case, prompt["multimask"], {})
+    judge_masks(case, prompt["multimask"])
     if mask is None:
+        judge_scores(case)
         add_pointer(case, predictor, arrays, prompt["multimask"])
     return case
 

@@ -1,7 +1,7 @@
 """Small image files and masks with what PIL, pycocotools and SciPy make of them.
 
     pip install numpy pillow pycocotools scipy
-    python golden/image_fixtures.py        # writes golden/cases/images.json and golden/cases/masks.json
+    python golden/image_fixtures.py        # writes golden/images.json and golden/masks.json
 
 Pillow 13.0 (libjpeg-turbo 3.2, libwebp 1.6), pycocotools 2.0, SciPy 1.17 made the ones that are stored.
 """
@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from pycocotools import mask as coco
 from scipy import ndimage
 
-CASES = Path(__file__).parent / "cases"
+HERE = Path(__file__).parent
 rng = np.random.default_rng(7)
 
 
@@ -127,6 +127,7 @@ def pngs():
     samples = rng.integers(0, 4, (7, 11, 1))
     palette = rng.integers(0, 256, (4, 3), dtype=np.uint8)
     yield case("PNG palette with transparency", png(samples, 2, 3, 0, palette, b"\x00\x80\xff"))
+    yield case("PNG palette shorter than its indices", png(samples, 2, 3, 0, palette[:2]))
     yield case("PNG RGB with a transparent colour", png(samples.repeat(3, -1), 8, 2, 0, None, bytes([0, 1, 0, 1, 0, 1])))
     whole = png(samples, 8, 0, 0)
     yield case("PNG without IEND", whole[:-12])
@@ -231,7 +232,7 @@ def logit_cases():
 
 
 def write(name, value):
-    (CASES / name).write_text(json.dumps(value, separators=(",", ":"), ensure_ascii=False) + "\n")
+    (HERE / name).write_text(json.dumps(value, separators=(",", ":"), ensure_ascii=False) + "\n")
 
 
 write(

@@ -5,6 +5,7 @@ Resize, Normalize and ToTensor decide the pixels that the *image* predictor feed
 belong to the automatic mask generator. Video frames and everything inside the model are independent of the stand-in.
 """
 
+import inspect
 import sys
 import types
 from typing import List
@@ -87,6 +88,7 @@ install_torchvision_stand_in()
 from omegaconf import OmegaConf  # noqa: E402
 from hydra import compose  # noqa: E402
 from sam2.build_sam import build_sam2, build_sam2_video_predictor  # noqa: E402
+from sam2.modeling.backbones.hieradet import Hiera  # noqa: E402
 from sam2.sam2_image_predictor import SAM2ImagePredictor  # noqa: E402
 
 REFERENCE = {"package": "sam2 1.1.0", "commit": "facebookresearch/sam2@2b90b9f", "torch": torch.__version__}
@@ -166,17 +168,18 @@ def describe(name: str, version: str = "2.1", image_size: int = 1024) -> dict:
     config, overrides, version = recipe(name, version, image_size)
     model = OmegaConf.to_container(compose(config_name=config, overrides=overrides).model)
     encoder, attention, memory = model["image_encoder"], model["memory_attention"], model["memory_encoder"]
-    trunk = encoder["trunk"]
+    defaults = {key: parameter.default for key, parameter in inspect.signature(Hiera).parameters.items()}
+    trunk = {**defaults, **encoder["trunk"]}
     return {
         "name": name,
         "version": version,
         "imageSize": model["image_size"],
         "embedDim": trunk["embed_dim"],
         "numHeads": trunk["num_heads"],
-        "stages": trunk["stages"],
-        "globalAttBlocks": trunk["global_att_blocks"],
-        "windowSpec": trunk.get("window_spec", [8, 4, 14, 7]),
-        "windowPosEmbedBkgSpatialSize": trunk.get("window_pos_embed_bkg_spatial_size", [14, 14]),
+        "stages": list(trunk["stages"]),
+        "globalAttBlocks": list(trunk["global_att_blocks"]),
+        "windowSpec": list(trunk["window_spec"]),
+        "windowPosEmbedBkgSpatialSize": list(trunk["window_pos_embed_bkg_spatial_size"]),
         "dModel": encoder["neck"]["d_model"],
         "memDim": memory["out_dim"],
         "memoryAttentionLayers": attention["num_layers"],

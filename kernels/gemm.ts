@@ -1,12 +1,38 @@
-// C[M,N] = residual + activation(bias[N] + A[M,K]·B[N,K]ᵀ); every sum is one chain over k ascending that starts at bias
+// C[M,N] = residual + activation(bias[N] + A[M,K]·B[N,K]ᵀ); every sum is one chain over k ascending that starts at bias.
+//
+// A  [M, K] row-major, any row stride, or any rows by a table of row numbers; never copied
+// B  [⌈N/16⌉, K, 16]: panels of 16 output channels, packed once when weights load
+// C  [M, N] row-major, any row stride
+import { erf_f32x4 } from "./math";
 import { madd } from "./simd";
 
 // @ts-ignore: decorator
-@inline const MR: i32 = 6; // rows of a register tile
+@inline
+export const MR: i32 = 6; // rows of a register tile
 // @ts-ignore: decorator
-@inline const PANEL: i32 = 16; // columns of a panel of B
+@inline
+export const LINE: usize = 64; // bytes of a row of a panel: 16 columns
+
+// Scratch of a thread: one panel's bias, a tile that does not end in C yet, addresses of rows of A, and what is free.
 // @ts-ignore: decorator
-@inline const LINE: usize = 64; // bytes of one row of a panel
+@inline
+const BIAS: usize = 0;
+// @ts-ignore: decorator
+@inline
+const BOUNCE: usize = 64;
+// @ts-ignore: decorator
+@inline
+export const ROWS: usize = 448;
+// @ts-ignore: decorator
+@inline
+export const FREE: usize = 2048;
+
+// @ts-ignore: decorator
+@inline
+const RELU: i32 = 1;
+// @ts-ignore: decorator
+@inline
+const GELU: i32 = 2;
 
 /**
  * 6 rows × 8 or 16 columns: c = s + Σ_k a[row, k]·b[k, :], the accumulators kept in registers. `rows` points at the six
@@ -90,10 +116,140 @@ export function gemm_f32_6x16(c: usize, ldc: usize, s: usize, lds: usize, rows: 
 /** 6 rows × 16 columns by the tile in use. */
 // @ts-ignore: decorator
 @inline
-export function tile_6x16(wide: bool, c: usize, ldc: usize, s: usize, lds: usize, rows: usize, b: usize, ldb: usize, K: i32): void {
+export function tile_6x16(wide: i32, c: usize, ldc: usize, s: usize, lds: usize, rows: usize, b: usize, ldb: usize, K: i32): void {
   if (wide) gemm_f32_6x16(c, ldc, s, lds, rows, b, ldb, K);
   else {
     gemm_f32_6x8(c, ldc, s, lds, rows, b, ldb, K);
     gemm_f32_6x8(c + 32, ldc, s + 32, lds, rows, b + 32, ldb, K);
+  }
+}
+
+/**
+ * Tiles [from, to) of C in blocks of mc rows × nc columns, the rows of a column block one after the other.
+ *
+ * `rows` is 0, or M row numbers, −1 for zeros; `bias` and `r` may be 0; `wide` chooses the register tile.
+ */
+export function gemm_f32(
+  c: usize, ldc: usize, a: usize, lda: usize, rows: usize, b: usize, bias: usize, activation: i32, r: usize, ldr: usize,
+  M: i32, N: i32, K: i32, mc: i32, nc: i32, wide: i32, scratch: usize, from: i32, to: i32,
+): void {
+  const zeros = scratch + FREE;
+  memory.fill(zeros, 0, <usize>K << 2);
+  const blocks = (M + mc - 1) / mc;
+  for (let t = from; t < to; t++) {
+    const m0 = t % blocks * mc, m1 = min(M, m0 + mc);
+    const n0 = t / blocks * nc, n1 = min(N, n0 + nc);
+    let at = scratch + ROWS;
+    for (let m = m0; m < m1; m++, at += 4) {
+      const row = rows ? load<i32>(rows + (<usize>m << 2)) : m;
+      store<u32>(at, row < 0 ? zeros : a + <usize>row * lda);
+    }
+    fillTile(at, m1 - m0);
+    block(c + <usize>m0 * ldc, ldc, m1 - m0, n0, n1, b, bias, activation, r ? r + <usize>m0 * ldr : 0, ldr, N, K, wide, scratch);
+  }
+}
+
+/** Rows that only fill the last register tile: the first one again. */
+// @ts-ignore: decorator
+@inline
+export function fillTile(at: usize, count: i32): void {
+  for (let m = count; m % MR; m++, at += 4) store<u32>(at, load<u32>(at - (<usize>m << 2)));
+}
+
+/** Columns [n0, n1) of the rows whose addresses stand in `scratch`; c and r point at the first of these rows. */
+export function block(
+  c: usize, ldc: usize, count: i32, n0: i32, n1: i32, b: usize, bias: usize, activation: i32, r: usize, ldr: usize,
+  N: i32, K: i32, wide: i32, scratch: usize,
+): void {
+  const finish = activation != 0 || r != 0;
+  for (let n = n0; n < n1; n += 16) {
+    const columns = min(16, N - n);
+    const panel = b + <usize>n * K * 4;
+    const at = <usize>n << 2;
+    for (let j = 0; j < 16; j++) {
+      store<f32>(scratch + BIAS + (<usize>j << 2), bias && j < columns ? load<f32>(bias + at + (<usize>j << 2)) : 0);
+    }
+    for (let m = 0; m < count; m += MR) {
+      const rows = scratch + ROWS + (<usize>m << 2);
+      const to = c + <usize>m * ldc + at;
+      const height = min(MR, count - m);
+      if (!finish && columns == 16 && height == MR) {
+        tile_6x16(wide, to, ldc, scratch + BIAS, 0, rows, panel, LINE, K);
+      } else {
+        tile_6x16(wide, scratch + BOUNCE, LINE, scratch + BIAS, 0, rows, panel, LINE, K);
+        epilogue(to, ldc, scratch + BOUNCE, activation, r ? r + <usize>m * ldr + at : 0, ldr, height, columns);
+      }
+    }
+  }
+}
+
+/** max(x, 0) in place */
+function relu_6x16(tile: usize): void {
+  for (const end = tile + MR * LINE; tile < end; tile += 32) {
+    const x0 = v128.load(tile), x1 = v128.load(tile, 16);
+    const zero = f32x4.splat(0);
+    v128.store(tile, f32x4.max(x0, zero));
+    v128.store(tile, f32x4.max(x1, zero), 16);
+  }
+}
+
+/** x/2·(1 + erf(x/√2)) in place */
+function gelu_6x16(tile: usize): void {
+  for (const end = tile + MR * LINE; tile < end; tile += 32) {
+    const x0 = v128.load(tile), x1 = v128.load(tile, 16);
+    v128.store(tile, gelu_f32x4(x0));
+    v128.store(tile, gelu_f32x4(x1), 16);
+  }
+}
+
+/** c = r + activation(tile) for a tile of up to 6×16 */
+function epilogue(c: usize, ldc: usize, tile: usize, activation: i32, r: usize, ldr: usize, height: i32, columns: i32): void {
+  if (activation == RELU) relu_6x16(tile);
+  else if (activation == GELU) gelu_6x16(tile);
+  for (let m = 0; m < height; m++, c += ldc, r += ldr, tile += LINE) {
+    if (columns < 16) {
+      for (let at: usize = 0; at < <usize>columns << 2; at += 4) {
+        store<f32>(c + at, r ? load<f32>(r + at) + load<f32>(tile + at) : load<f32>(tile + at));
+      }
+    } else {
+      let x0 = v128.load(tile), x1 = v128.load(tile, 16), x2 = v128.load(tile, 32), x3 = v128.load(tile, 48);
+      if (r) {
+        x0 = f32x4.add(v128.load(r), x0); x1 = f32x4.add(v128.load(r, 16), x1);
+        x2 = f32x4.add(v128.load(r, 32), x2); x3 = f32x4.add(v128.load(r, 48), x3);
+      }
+      v128.store(c, x0); v128.store(c, x1, 16); v128.store(c, x2, 32); v128.store(c, x3, 48);
+    }
+  }
+}
+
+/** 16 rows of K values at `from`, `stride` bytes apart, as one panel [K, 16]; from row `count` on, the last row again. */
+export function pack_panel(to: usize, from: usize, stride: usize, count: i32, K: i32): void {
+  for (let j = 0; j < 16; j += 4, to += 16) {
+    let r0 = from + <usize>min(j, count - 1) * stride, r1 = from + <usize>min(j + 1, count - 1) * stride;
+    let r2 = from + <usize>min(j + 2, count - 1) * stride, r3 = from + <usize>min(j + 3, count - 1) * stride;
+    let p = to, k = K;
+    for (; k >= 4; k -= 4, r0 += 16, r1 += 16, r2 += 16, r3 += 16, p += 4 * LINE) {
+      const x0 = v128.load(r0), x1 = v128.load(r1), x2 = v128.load(r2), x3 = v128.load(r3);
+      const x01 = v128.shuffle<f32>(x0, x1, 0, 4, 1, 5), x23 = v128.shuffle<f32>(x2, x3, 0, 4, 1, 5);
+      const y01 = v128.shuffle<f32>(x0, x1, 2, 6, 3, 7), y23 = v128.shuffle<f32>(x2, x3, 2, 6, 3, 7);
+      v128.store(p, v128.shuffle<f64>(x01, x23, 0, 2));
+      v128.store(p, v128.shuffle<f64>(x01, x23, 1, 3), LINE);
+      v128.store(p, v128.shuffle<f64>(y01, y23, 0, 2), 2 * LINE);
+      v128.store(p, v128.shuffle<f64>(y01, y23, 1, 3), 3 * LINE);
+    }
+    for (; k > 0; k--, r0 += 4, r1 += 4, r2 += 4, r3 += 4, p += LINE) {
+      store<f32>(p, load<f32>(r0)); store<f32>(p, load<f32>(r1), 4);
+      store<f32>(p, load<f32>(r2), 8); store<f32>(p, load<f32>(r3), 12);
+    }
+  }
+}
+
+/** Panels [from, to) of a weight [N, K], whose rows are adjacent, in place. */
+export function gemm_f32_pack(weight: usize, K: i32, scratch: usize, from: i32, to: i32): void {
+  const bytes = <usize>K * LINE;
+  for (let t = from; t < to; t++) {
+    const panel = weight + <usize>t * bytes;
+    memory.copy(scratch, panel, bytes);
+    pack_panel(panel, scratch, <usize>K << 2, 16, K);
   }
 }

@@ -4,6 +4,7 @@ import json
 
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from sam2.modeling.backbones.hieradet import Hiera
 from sam2.modeling.backbones.image_encoder import FpnNeck, ImageEncoder
 from sam2.modeling.memory_attention import MemoryAttention, MemoryAttentionLayer
@@ -115,3 +116,26 @@ def set_size(model, size):
     encoder.image_embedding_size = (grid, grid)
     encoder.input_image_size = (size, size)
     encoder.mask_input_size = (4 * grid, 4 * grid)
+
+
+def export(model, path, size):
+    """Writes the weights as float16 safetensors with Meta's names; metadata `config` holds what shapes cannot tell."""
+    config = {
+        "name": "nano",
+        "imageSize": size,
+        "numHeads": TRUNK["num_heads"],
+        "windowSpec": TRUNK["window_spec"],
+        "globalAttBlocks": TRUNK["global_att_blocks"],
+    }
+    weights = {name: value.detach().to(torch.float16).contiguous() for name, value in model.state_dict().items()}
+    save_file(weights, str(path), metadata={"config": json.dumps(config)})
+
+
+def load(path, base=SAM2Base, **extra):
+    """The exported model, in float32 and ready to use, at the size its config names."""
+    with safe_open(str(path), "pt") as file:
+        size = json.loads(file.metadata()["config"])["imageSize"]
+        weights = {name: file.get_tensor(name).float() for name in file.keys()}
+    model = build(size, base, **extra)
+    model.load_state_dict(weights)
+    return model.eval()

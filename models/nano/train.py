@@ -21,15 +21,19 @@ import model as nano
 import scenes
 
 # Still images first and small, because features and prompts are learned there at a quarter of the cost.
-STAGES = [
-    {"kind": "image", "size": 128, "steps": 9000, "lr": (6e-4, 4e-4), "warmup": 400},
-    {"kind": "image", "size": 256, "steps": 3000, "lr": (4e-4, 1e-4), "warmup": 100},
+STAGES = [  # clip steps come on top of every clip_every-th image step
+    {"steps": 2500, "image": 128, "clip": None, "clip_every": 0, "lr": (6e-4, 6e-4), "warmup": 400},
+    {"steps": 2500, "image": 256, "clip": 128, "clip_every": 4, "lr": (5e-4, 3e-4), "warmup": 200},
+    {"steps": 1500, "image": 256, "clip": 256, "clip_every": 3, "lr": (3e-4, 1e-5), "warmup": 1},
 ]
 SCENES = 8  # scenes of a step
 PROMPTS = 4  # targets of a scene
 POOL = 400  # drawn scenes that wait; each step replaces FRESH of them
 FRESH = 2
+CLIPS, TRACKS, FRAMES = 4, 2, 8  # clips of a step, objects of a clip, frames of a clip
+CLIP_POOL = 24
 TRAIN_SEEDS = 1_000_000  # training draws seeds from here on
+CLIP_SEEDS = 500_000_000
 VALID_SEEDS = range(100_000, 100_064)  # picks the weights; evaluate.py reports on other seeds
 EVERY = 500  # steps between validations
 EMA = 0.998
@@ -45,6 +49,13 @@ def attention(q, k, v, dropout_p=0.0):
 def normalise(images):
     """uint8 [..., H, W, 3] → float [..., 3, H, W] as the reference's transforms do."""
     return (images.movedim(-1, -3).float() / 255.0 - MEAN) / STD
+
+
+class Blank(torch.nn.Module):
+    """Stands in for the neck's position encodings while training, which reads only the last one."""
+
+    def forward(self, x):
+        return x.new_zeros(1)
 
 
 class Pool:
@@ -95,10 +106,10 @@ class Pool:
 
 
 def masks_of(owners, codes):
-    """Boolean masks of `codes` [N] on `owners` [N, S, S]; code 0 is the empty mask."""
-    codes = codes.view(-1, 1, 1)
-    whole = (owners & (scenes.PART - 1)) == codes
-    return torch.where(codes >= scenes.PART, owners == codes, whole) & (codes > 0)
+    """Boolean masks of `codes` [N] on `owners` [N, S, S]; code 0 is the empty mask (255 owns nothing)."""
+    bits = torch.where(codes >= scenes.PART, 255, scenes.PART - 1).to(torch.uint8).view(-1, 1, 1)
+    codes = torch.where(codes > 0, codes, 255).to(torch.uint8).view(-1, 1, 1)
+    return (owners & bits) == codes
 
 
 def blur(maps, radius):
@@ -159,6 +170,7 @@ class Images:
     def __init__(self, model, size, seed):
         self.model = model
         self.pool = Pool(size, seed)
+        self.size = size
         nano.set_size(model, size)
         with torch.no_grad():
             self.place = model.sam_prompt_encoder.get_dense_pe()
@@ -186,6 +198,7 @@ class Images:
 
     def loss(self):
         model = self.model
+        nano.set_size(model, self.size)
         self.pool.refresh(FRESH)
         images, owners, codes = self.pool.sample(SCENES)
         levels = self.features(images)
@@ -230,6 +243,104 @@ class Images:
         return total + 0.5 * side, report
 
 
+class Clips:
+    """Loss of one step on clips, by the reference's own tracking step. The image encoder is not trained here."""
+
+    def __init__(self, model, size, seed):
+        self.model, self.size, self.seed = model, size, seed
+        self.sine = nano.sine(nano.D_MODEL)
+        self.waiting = []
+        while len(self.waiting) < CLIP_POOL:
+            self.draw()
+
+    def draw(self):
+        """Adds a clip: a window of FRAMES times, mostly one in which the hero disappears and returns."""
+        scene = scenes.describe(self.seed)
+        self.seed += 1
+        stride = 1 + int(torch.randint(3, ()))
+        span = stride * (FRAMES - 1)
+        start = int(torch.randint(scenes.LENGTH - span, ()))
+        if scene["story"] != "roam" and float(torch.rand(())) < 0.8:
+            away = next(o[scene["story"]]["peak"] for o in scene["objects"] if scene["story"] in o)
+            start = int(min(max(0, away - span * float(torch.empty(()).uniform_(0.4, 1.0))), scenes.LENGTH - 1 - span))
+        times = range(start, start + span + 1, stride)
+        images, owners = zip(*(scenes.frame(scene, t, self.size) for t in times))
+        codes = [code for code, _ in scenes.targets(owners[0])]
+        if not codes:
+            return
+        hero = [code for code in codes if code & (scenes.PART - 1) == 1]
+        self.waiting.append((torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(owners)), codes, hero))
+
+    def sample(self):
+        """Images [T, CLIPS, 3, S, S], owners [T, CLIPS · TRACKS, S, S], codes [CLIPS · TRACKS]."""
+        self.draw()
+        self.waiting = self.waiting[-CLIP_POOL:]
+        images, owners, codes = [], [], []
+        for i in torch.randperm(CLIP_POOL)[:CLIPS].tolist():
+            image, owner, all_codes, hero = self.waiting[i]
+            for bit, axis in ((1, 1), (2, 2)):
+                if int(torch.randint(2, ())):
+                    image, owner = image.flip(axis), owner.flip(axis)
+            images.append(normalise(image[..., torch.randperm(3)]))
+            for track in range(TRACKS):
+                pool = hero if hero and track == 0 else all_codes
+                codes.append(pool[int(torch.randint(len(pool), ()))])
+                owners.append(owner)
+        return torch.stack(images, 1), torch.stack(owners, 1), torch.tensor(codes)
+
+    def loss(self):
+        model = self.model
+        nano.set_size(model, self.size)
+        images, owners, codes = self.sample()
+        rows = torch.arange(CLIPS).repeat_interleave(TRACKS)
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+            levels = model.image_encoder(images.flatten(0, 1))["backbone_fpn"]
+        gap = int(torch.randint(1, 30, ())) if float(torch.rand(())) < 0.5 else 0
+        kind = ("click", "click", "box", "mask")[int(torch.randint(4, ()))]
+        bank = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
+        total, report = 0.0, {}
+        ious, signs = [], []
+        for t in range(FRAMES):
+            masks = masks_of(owners[t], codes)
+            present = masks.flatten(1).any(1)
+            goal = F.avg_pool2d(masks[:, None].float(), 4)[:, 0]
+            prompt, given = None, None
+            if t == 0 and kind == "click":
+                prompt = {"point_coords": clicks_on(owners[0], codes, masks)[:, 0:1]}
+                prompt["point_labels"] = torch.ones(len(codes), 1, dtype=torch.int32)
+            if t == 0 and kind == "box":
+                prompt = {"point_coords": boxes_of(masks)}
+                prompt["point_labels"] = torch.tensor([2, 3], dtype=torch.int32).expand(len(codes), 2)
+            if t == 0 and kind == "mask":
+                given = masks[:, None].float()
+            frame = [level.view(FRAMES, CLIPS, *level.shape[1:])[t].float() for level in levels]
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                decoder = model.sam_mask_decoder
+                frame = [decoder.conv_s0(frame[0]), decoder.conv_s1(frame[1]), frame[2]]
+                sizes = [level.shape[-2:] for level in frame]
+                features = [level[rows].flatten(2).permute(2, 0, 1) for level in frame]
+                places = [self.sine(frame[2]).flatten(2).permute(2, 0, 1)[:, rows]]
+                index = 0 if t == 0 else gap + t
+                current, outputs, _, _ = model._track_step(
+                    index, t == 0, features, places, sizes, prompt, given, bank, scenes.LENGTH, False, None
+                )
+                _, _, guesses, best, high, pointer, scores = outputs
+                current["obj_ptr"] = pointer
+                if t + 1 < FRAMES:
+                    model._encode_memory_in_output(features, sizes, prompt, True, high, scores, current)
+            bank["cond_frame_outputs" if t == 0 else "non_cond_frame_outputs"][index] = current
+            best = best[:, 0].detach().float()
+            if t > 0:
+                truth = true_ious(best[:, None], goal)[:, 0]
+                ious.append(truth[present])
+                signs.append(((scores[:, 0] > 0) == present).float())
+            if given is None:
+                total = total + track_loss(outputs[0].float(), guesses.float(), scores.float(), goal, present)
+        report["track"] = float(torch.cat(ious).mean())
+        report["sign"] = float(torch.cat(signs).mean())
+        return total / (FRAMES - 1), report
+
+
 def mask_losses(logits, goal):
     """BCE, heavier along outlines, plus dice: [N, M] for logits [N, M, h, w] against goal [N, h, w] in 0 … 1."""
     edge = F.max_pool2d(goal[:, None], 3, 1, 1) + F.max_pool2d(-goal[:, None], 3, 1, 1)
@@ -261,6 +372,18 @@ def prompt_loss(logits, ious, scores, goal, present, multimask):
     return total, {"mask": float(mask_loss.detach()), "object": float(object_loss.detach()), "iou": float(chosen.mean())}
 
 
+def track_loss(logits, ious, scores, goal, present):
+    """The same for one tracked frame; masks of objects taken for absent are −1024 everywhere and teach nothing."""
+    total = F.binary_cross_entropy_with_logits(scores[:, 0], present.float())
+    shown = present & (scores[:, 0].detach() > 0)
+    if shown.any():
+        losses = mask_losses(logits[shown], goal[shown])
+        truth = true_ious(logits[shown].detach(), goal[shown])
+        share = shown.sum() / len(shown)
+        total = total + share * (losses.min(1).values.mean() + 0.1 * losses.mean() + (ious[shown] - truth).abs().mean())
+    return total
+
+
 def side_loss(scale, levels, owners, count=160):
     """Same object or not, for all pairs of `count` random pixels: BCE on scaled cosines, at every FPN level."""
     batch, size = owners.shape[0], owners.shape[-1]
@@ -272,7 +395,7 @@ def side_loss(scale, levels, owners, count=160):
     total = 0.0
     for k, level in enumerate(levels):
         stride = size // level.shape[-1]
-        f = F.normalize(level.float()[rows, :, y // stride, x // stride], dim=-1)
+        f = F.normalize(level[rows, :, y // stride, x // stride].float(), dim=-1)
         logit = scale[k, 0] * (f @ f.transpose(1, 2)) + scale[k, 1]
         total = total + (weight * F.binary_cross_entropy_with_logits(logit, same.float(), reduction="none")).sum()
     return total / len(levels)
@@ -290,9 +413,7 @@ def validate(model, size):
     """Mean IoU on the validation seeds at full resolution: one click, and a box."""
     from evaluate import still_scores
 
-    model.eval()
     scores = still_scores(model, VALID_SEEDS, size, kinds=("click", "box"))
-    model.train()
     return float(np.mean(scores["click"])), float(np.mean(scores["box"]))
 
 
@@ -307,17 +428,18 @@ def main():
     torch.set_num_threads(1)
     torch.manual_seed(1)
     F.scaled_dot_product_attention = attention
-    model = nano.build(STAGES[0]["size"])
+    model = nano.build(STAGES[0]["image"])
+    model.image_encoder.neck.position_encoding = Blank()
     model.side = torch.nn.Parameter(torch.tensor([[5.0, -2.0]] * 3))
-    average = nano.build(STAGES[0]["size"]).requires_grad_(False)
+    average = nano.build(STAGES[0]["image"]).requires_grad_(False).eval()
     decay = [p for p in model.parameters() if p.ndim > 1]
     other = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": decay, "weight_decay": 0.05}, {"params": other, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, lr=1e-4, betas=(0.9, 0.98))
-    state = {"step": 0, "cpu": 0.0, "seed": TRAIN_SEEDS, "best": 0.0}
+    state = {"step": 0, "cpu": 0.0, "seed": TRAIN_SEEDS, "clip_seed": CLIP_SEEDS}
     if state_file.exists():
         saved = torch.load(state_file, weights_only=True)
-        state = saved["state"]
+        state.update(saved["state"])
         model.load_state_dict(saved["model"])
         average.load_state_dict(saved["average"])
         optimiser.load_state_dict(saved["optimiser"])
@@ -325,33 +447,39 @@ def main():
     else:
         average.load_state_dict(model.state_dict(), strict=False)
     if options.export:
-        nano.export(average, Path(__file__).parent / "nano.safetensors")
+        nano.export(average, Path(__file__).parent / "nano.safetensors", STAGES[-1]["image"])
         return
     (options.run / "train.pid").write_text(str(os.getpid()))
     log = open(options.run / "log.csv", "a", newline="")
     writer = csv.writer(log)
     if log.tell() == 0:
-        writer.writerow(["step", "cpu_s", "size", "lr", "loss", "click", "box", "corrected", "object", "side", "valid_click", "valid_box"])
+        writer.writerow(["step", "cpu_s", "size", "lr", "loss", "click", "box", "corrected", "object", "side", "track", "sign", "valid_click", "valid_box"])
 
     cpu_before = state["cpu"] - time.process_time()
-    task, stage_of_task, sums, count = None, None, {}, {}
+    images, clips, current, sums, count = None, None, None, {}, {}
     ends = np.cumsum([s["steps"] for s in STAGES])
     while state["step"] < ends[-1]:
         number = int(np.searchsorted(ends, state["step"], side="right"))
         stage = STAGES[number]
-        if stage_of_task != number:
-            task, stage_of_task = Images(model, stage["size"], state["seed"]), number
+        if current != number:
+            current = number
+            images = Images(model, stage["image"], state["seed"])
+            clips = Clips(model, stage["clip"], state["clip_seed"]) if stage["clip"] else None
         rate = learning_rate(stage, state["step"] - (ends[number] - stage["steps"]))
         for group in optimiser.param_groups:
             group["lr"] = rate
-        model.train()
-        loss, report = task.loss()
         optimiser.zero_grad(set_to_none=True)
+        loss, report = images.loss()
         loss.backward()
+        if clips and state["step"] % stage["clip_every"] == 0:
+            more, tracked = clips.loss()
+            more.backward()
+            report.update(tracked)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         state["step"] += 1
-        state["seed"] = task.pool.seed
+        state["seed"] = images.pool.seed
+        state["clip_seed"] = clips.seed if clips else state["clip_seed"]
         blend = min(EMA, 1 - 1 / (1 + state["step"] / 10))
         with torch.no_grad():
             ours = dict(model.named_parameters())
@@ -367,8 +495,8 @@ def main():
             sums, count = {}, {}
             valid = ("", "")
             if state["step"] % EVERY == 0:
-                nano.set_size(average, stage["size"])
-                valid = tuple(round(v, 4) for v in validate(average, stage["size"]))
+                nano.set_size(average, stage["image"])
+                valid = tuple(round(v, 4) for v in validate(average, stage["image"]))
                 saved = {
                     "state": state,
                     "model": model.state_dict(),
@@ -378,8 +506,9 @@ def main():
                 }
                 torch.save(saved, options.run / "new.pt")
                 os.replace(options.run / "new.pt", state_file)
-            row = [state["step"], round(state["cpu"]), stage["size"], f"{rate:.2e}", mean["loss"], mean["iou"]]
-            row += [mean.get("box", ""), mean.get("corrected", ""), mean["object"], mean["side"], *valid]
+            row = [state["step"], round(state["cpu"]), stage["image"], f"{rate:.2e}", mean["loss"], mean["iou"]]
+            row += [mean.get("box", ""), mean.get("corrected", ""), mean["object"], mean["side"]]
+            row += [mean.get("track", ""), mean.get("sign", ""), *valid]
             writer.writerow(row)
             log.flush()
 

@@ -40,7 +40,7 @@ function readFrame(view: DataView, at: number, end: number, where: string) {
   if (!SUPPORTED.includes(coding)) {
     const kind =
       coding === 0xc3 ? "lossless" : coding === 0xc9 || coding === 0xca ? "arithmetic-coded" : "hierarchical";
-    throw new ImageError(where, "a baseline or progressive JPEG file", `a ${kind} one`, "convert it to PNG");
+    throw new ImageError(where, "a baseline or progressive JPEG file", `one that is ${kind}`, "convert it to PNG");
   }
   const bits = view.getUint8(at + 4);
   if (bits !== 8) throw new ImageError(where, "8 bits per sample", `a JPEG file of ${bits}`, "convert it to PNG");

@@ -55,12 +55,11 @@ export function jsquashDecoder(
     warnings.length = 0;
     try {
       const image = decode(codec, bytes);
-      const warning = warnings.find((line) => damage?.test(line));
-      if (!image || warning) throw new Error(warning ?? "no image");
+      if (!image || warnings.some((line) => damage?.test(line))) throw new Error("no pixels");
       if (image.data.length <= KEEP_BYTES) idle = codec;
       return { width: image.width, height: image.height, channels: 4, data: image.data };
     } catch (cause) {
-      const reason = warnings[0] ?? (cause as Error).message;
+      const reason = warnings.at(-1) ?? (cause as Error).message;
       throw new ImageError(where, "an intact image", `"${reason}"`, "the file is truncated or damaged", { cause });
     }
   };

@@ -3,14 +3,17 @@ import { expectMask, type Mask } from "./masks.ts";
 
 type Rgb = readonly [number, number, number];
 
-/** Prompts to draw; coordinates in pixels of the image. */
-export interface OverlayPrompts {
-  /** label 1: positive, 0: negative */
-  points?: { x: number; y: number; label: number }[];
-  boxes?: [x0: number, y0: number, x1: number, y1: number][];
+/** What to draw of a prompt; coordinates in pixels of the image. */
+export interface DrawnPrompt {
+  points?: readonly (readonly [x: number, y: number])[];
+  /** for each point: 1 positive, 0 negative; all 1 if left out */
+  labels?: readonly number[];
+  box?: Box;
 }
 
-/** One colour per mask, in turn; far apart from each other, and for colour-blind eyes too. */
+type Box = readonly [x0: number, y0: number, x1: number, y1: number];
+
+/** One colour per mask, in turn; neighbours in the list are far apart. */
 const MASK_COLOURS: Rgb[] = [
   [30, 144, 255],
   [255, 160, 0],
@@ -32,16 +35,19 @@ const TINT = 0.45;
  * on any ground), and the prompts on top: green discs with a plus, red discs with a minus, boxes. Line widths follow the
  * image's size.
  */
-export function overlay(image: RgbImage, masks: Mask[], prompts: OverlayPrompts = {}): RgbImage {
+export function overlay(image: RgbImage, masks: Mask[], prompts: DrawnPrompt[] = []): RgbImage {
   const canvas = { ...image, data: image.data.slice() };
   const line = Math.max(1.5, Math.sqrt(image.width * image.height) / 500);
   masks.forEach((mask, i) => {
     expectMask(mask, image.width, image.height, "overlay");
-    const colour = MASK_COLOURS[i % MASK_COLOURS.length];
-    drawMask(canvas, mask, colour, line);
+    drawMask(canvas, mask, MASK_COLOURS[i % MASK_COLOURS.length], line);
   });
-  for (const box of prompts.boxes ?? []) drawBox(canvas, box, line);
-  for (const point of prompts.points ?? []) drawPoint(canvas, point, line);
+  for (const { box } of prompts) if (box) drawBox(canvas, box, line);
+  for (const { points = [], labels } of prompts) {
+    points.forEach((point, i) => {
+      drawPoint(canvas, point, labels?.[i] ?? 1, line);
+    });
+  }
   return canvas;
 }
 
@@ -75,20 +81,20 @@ function drawMask(canvas: RgbImage, mask: Mask, colour: Rgb, line: number): void
   }
 }
 
-function drawBox(canvas: RgbImage, [x0, y0, x1, y1]: [number, number, number, number], line: number): void {
+function drawBox(canvas: RgbImage, [x0, y0, x1, y1]: Box, line: number): void {
   const [cx, cy, rx, ry] = [(x0 + x1) / 2, (y0 + y1) / 2, (x1 - x0) / 2, (y1 - y0) / 2];
   const outline = (x: number, y: number) => {
     const [dx, dy] = [Math.abs(x - cx) - rx, Math.abs(y - cy) - ry];
     return Math.abs(dx > 0 && dy > 0 ? Math.hypot(dx, dy) : Math.max(dx, dy));
   };
-  const bounds: Bounds = [x0 - 3 * line, y0 - 3 * line, x1 + 3 * line, y1 + 3 * line];
+  const bounds: Box = [x0 - 3 * line, y0 - 3 * line, x1 + 3 * line, y1 + 3 * line];
   fill(canvas, bounds, BLACK, 0.6, (x, y) => outline(x, y) - 2 * line);
   fill(canvas, bounds, POSITIVE, 1, (x, y) => outline(x, y) - line);
 }
 
-function drawPoint(canvas: RgbImage, { x, y, label }: { x: number; y: number; label: number }, line: number): void {
+function drawPoint(canvas: RgbImage, [x, y]: readonly [number, number], label: number, line: number): void {
   const radius = 7 * line;
-  const bounds: Bounds = [x - 2 * radius, y - 2 * radius, x + 2 * radius, y + 2 * radius];
+  const bounds: Box = [x - 2 * radius, y - 2 * radius, x + 2 * radius, y + 2 * radius];
   const disc = (r: number) => (px: number, py: number) => Math.hypot(px - x, py - y) - r;
   fill(canvas, bounds, BLACK, 0.35, disc(radius + 2.5 * line));
   fill(canvas, bounds, WHITE, 1, disc(radius + 1.5 * line));
@@ -101,12 +107,10 @@ function drawPoint(canvas: RgbImage, { x, y, label }: { x: number; y: number; la
   });
 }
 
-type Bounds = [x0: number, y0: number, x1: number, y1: number];
-
 /** Fills the shape whose signed distance to its border, negative inside, is `distance`; edges are smoothed over a pixel. */
 function fill(
   canvas: RgbImage,
-  [x0, y0, x1, y1]: Bounds,
+  [x0, y0, x1, y1]: Box,
   colour: Rgb,
   opacity: number,
   distance: (x: number, y: number) => number,

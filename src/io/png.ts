@@ -63,11 +63,11 @@ interface Ihdr {
 }
 
 function readIhdr({ type, data }: Chunk, where: string): Ihdr {
-  if (type !== "IHDR" || data.length !== 13) throw damaged(where, "IHDR first", type);
+  if (type !== "IHDR" || data.length < 13) throw damaged(where, "IHDR first", JSON.stringify(type));
   const view = new DataView(data.buffer, data.byteOffset);
-  const [depth, colourType, compression, filter, interlace] = data.subarray(8);
+  const [depth, colourType, compression, filter, interlace] = data.subarray(8, 13);
   if (!COLOUR_TYPES[colourType]?.depths.includes(depth) || compression !== 0 || filter !== 0 || interlace > 1) {
-    throw damaged(where, "a format of the PNG specification", `IHDR ${data.subarray(8).join(" ")}`);
+    throw damaged(where, "a format of the PNG specification", `IHDR ${data.subarray(8, 13).join(" ")}`);
   }
   const passes = interlace ? ADAM7 : WHOLE;
   return { width: view.getUint32(0), height: view.getUint32(4), depth, colourType, passes };
@@ -95,7 +95,9 @@ export function decodePng(bytes: Uint8Array, where: string): Pixels {
   let palette: Uint8Array | undefined;
   const compressed: Uint8Array[] = [];
   for (const chunk of chunks(bytes, where)) {
-    if (crc32(chunk.covered) !== chunk.crc) throw damaged(where, `the CRC of ${chunk.type}`, "another one");
+    if (crc32(chunk.covered) !== chunk.crc) {
+      throw damaged(where, "chunks that fit their CRC", `${JSON.stringify(chunk.type)} that does not`);
+    }
     ihdr ??= readIhdr(chunk, where);
     if (chunk.type === "PLTE") palette = chunk.data;
     if (chunk.type === "IDAT") compressed.push(chunk.data);
@@ -188,13 +190,14 @@ function sampleAt(row: Uint8Array, i: number, depth: number): number {
   return (row[bit >> 3] >> (8 - depth - (bit & 7))) & (2 ** depth - 1);
 }
 
+/** Indices beyond the palette are black, as for PIL. */
 function lookUp(indices: Uint8Array, palette: Uint8Array | undefined, where: string): Uint8Array {
+  if (!palette) throw damaged(where, "a palette", "none");
+  const colours = new Uint8Array(768);
+  colours.set(palette.subarray(0, 768));
   const rgb = new Uint8Array(indices.length * 3);
-  const colours = (palette?.length ?? 0) / 3;
-  for (let i = 0; i < indices.length; i++) {
-    const index = indices[i];
-    if (index >= colours) throw damaged(where, `an index into ${colours} colours`, `${index}`);
-    for (let c = 0; c < 3; c++) rgb[3 * i + c] = palette![3 * index + c];
+  for (let i = 0, to = 0; i < indices.length; i++) {
+    for (let from = 3 * indices[i]; to < 3 * i + 3; from++, to++) rgb[to] = colours[from];
   }
   return rgb;
 }
@@ -207,7 +210,10 @@ function damaged(where: string, expected: string, got: string, cause?: unknown):
  * 8-bit grey (1 channel), palette (1 channel and 768 bytes of palette) or RGB (3 channels) → PNG; the same bytes everywhere.
  * Rows of RGB are filtered by Paeth; masks compress better as they are.
  */
-export function encodePng({ width, height, channels, data }: Pixels, palette?: Uint8Array): Uint8Array {
+export function encodePng(
+  { width, height, channels, data }: Pixels & { channels: 1 | 3 },
+  palette?: Uint8Array,
+): Uint8Array {
   const ihdr = new Uint8Array(13);
   const view = new DataView(ihdr.buffer);
   view.setUint32(0, width);

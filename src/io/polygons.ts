@@ -26,13 +26,13 @@ export function maskToPolygons(mask: Mask, width: number, height: number): numbe
   /** Follows the edge from pixel (px, py)'s top left corner eastwards, with the mask to the right hand. */
   function trace(px: number, py: number): number[] {
     const ring: number[] = [];
-    let [x, y, direction] = [px, py, 0];
+    let [x, y, direction, turn] = [px, py, 0, 1];
     do {
+      if (turn !== 0) ring.push(x, y);
       if (direction === 0) traced[y * width + x] = 1;
       x += STEP_X[direction];
       y += STEP_Y[direction];
-      const turn = !aheadIsSet(x, y, direction, 1) ? 1 : aheadIsSet(x, y, direction, -1) ? 3 : 0;
-      if (turn) ring.push(x, y);
+      turn = !aheadIsSet(x, y, direction, 1) ? 1 : aheadIsSet(x, y, direction, -1) ? 3 : 0;
       direction = (direction + turn) % 4;
     } while (x !== px || y !== py || direction !== 0);
     return ring;

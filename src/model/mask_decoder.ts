@@ -24,7 +24,7 @@ const STABILITY_THRESH = 0.98;
 
 /** What the decoder reads of an image. */
 export interface ImageFeatures {
-  /** stride 16, with the memory (or `no_mem_embed`) in it: [1, E, E, D] */
+  /** stride 16, with the memory (or `no_mem_embed`) in it: [1, E, E, D], or [B, E, E, D] with a memory each */
   imageEmbed: Tensor;
   /** stride 4 and stride 8, through `conv_s0` and `conv_s1`: [1, 4E, 4E, D/8] and [1, 2E, 2E, D/4] */
   highResFeats: readonly [Tensor, Tensor];
@@ -68,7 +68,8 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
     const prompts = Array.from({ length: B }, (_, b) => {
       const tokens = concat([outputTokens, select(sparse, 0, b)], 0); // [N, D]
       const mask = dense.shape.length === 4 ? narrow(dense, 0, b, 1) : dense;
-      return { tokens, src: add(image.imageEmbed, mask) };
+      const embed = image.imageEmbed.shape[0] === 1 ? image.imageEmbed : narrow(image.imageEmbed, 0, b, 1);
+      return { tokens, src: add(embed, mask) };
     });
     const tokens = stack(
       prompts.map((prompt) => prompt.tokens),

@@ -58,3 +58,28 @@ export function positionEmbeddingRandom(w: Weights, D: number) {
 
   return { encode, grid: (H: number, W: number) => machine.heap.scope(() => grid(H, W)) };
 }
+
+/** Angles by which rotary attention turns the channel pairs of each place. */
+export interface Rotation {
+  readonly cos: Tensor; // [H·W, d/2]
+  readonly sin: Tensor; // [H·W, d/2]
+}
+
+/**
+ * Axial rotary encoding: the first half of the channel pairs turns with x, the second with y, at geometrically
+ * falling speeds θ^(−4i/d).
+ *
+ * @shape  → cos, sin [H·W, d/2]
+ * @source sam2/modeling/position_encoding.py, compute_axial_cis
+ */
+export function axialRotation(H: number, W: number, d: number, theta = 10000): Rotation {
+  const quarter = d / 4;
+  const angle = (i: number, pair: number) => {
+    const speed = fround(1 / fround(theta ** fround((4 * (pair % quarter)) / d)));
+    return fround((pair < quarter ? i % W : Math.floor(i / W)) * speed);
+  };
+  return {
+    cos: table([H * W, d / 2], (i, pair) => Math.cos(angle(i, pair))),
+    sin: table([H * W, d / 2], (i, pair) => Math.sin(angle(i, pair))),
+  };
+}

@@ -1,3 +1,4 @@
+import { ShapeError } from "../errors.ts";
 import { machine } from "../runtime/machine.ts";
 import { expectShape } from "../tensor/shape.ts";
 import { permute, reshape, type Tensor } from "../tensor/view.ts";
@@ -12,6 +13,18 @@ export function splitHeads(x: Tensor, h: number): Tensor {
 export function mergeHeads(x: Tensor): Tensor {
   const [B, h, N, d] = x.shape;
   return reshape(permute(x, [0, 2, 1, 3]), [B, N, h * d]);
+}
+
+/**
+ * Rotate pairs of channels by the angles of their place, overwriting x. @shape x [B, h, N, d]; cos, sin [n, d/2],
+ * repeated along N
+ */
+export function rotate(x: Tensor, cos: Tensor, sin: Tensor): void {
+  const [, , N, d] = x.shape;
+  const [n] = cos.shape;
+  if (N % n !== 0) throw new ShapeError("rotate", `a multiple of ${n} tokens`, `${N}`, "check the memory's size");
+  expectShape("rotate angles", cos.shape, [n, d / 2]);
+  machine.kernels.rope(x, x, cos, sin);
 }
 
 /**

@@ -67,6 +67,26 @@ export function convTranspose2x2(w: Weights, Cin: number, Cout: number) {
   });
 }
 
+/**
+ * Depth-wise convolution: every channel has a k×k kernel of its own; the size stays.
+ *
+ * @shape  [B, H, W, C] → [B, H, W, C]
+ * @source torch.nn.Conv2d with groups = C
+ */
+export function depthwiseConv2d(w: Weights, C: number, k: number) {
+  const weight = machine.heap.alloc([k, k, C]);
+  readPermuted(w, [C, 1, k, k], [2, 3, 1, 0], weight);
+  const bias = w.get("bias", [C]);
+
+  return layer(w, "Conv2d", (x: Tensor) => {
+    expectShape(w.prefix, x.shape, [-1, -1, -1, C]);
+    const y = machine.heap.alloc(x.shape);
+    machine.macs += numel(x.shape) * k * k;
+    machine.kernels.depthwiseConv2d(y, x, weight, bias, k);
+    return y;
+  });
+}
+
 /** Read a convolution's weight with its axes in another order. */
 function readPermuted(w: Weights, shape: readonly number[], axes: readonly number[], into: Tensor): void {
   const raw = new Float32Array(numel(shape));

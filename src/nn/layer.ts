@@ -21,15 +21,14 @@ export interface LayerEvent {
 let watcher: ((event: LayerEvent) => void) | undefined;
 let started = 0;
 
-/** Run part of the graph and see every layer as it finishes. */
-export function watch<R>(see: (event: LayerEvent) => void, run: () => R): R {
-  const outer = watcher;
+/** See every layer of a run as it finishes. */
+export async function watch<R>(see: (event: LayerEvent) => void, run: () => R | Promise<R>): Promise<R> {
   watcher = see;
   started = 0;
   try {
-    return run();
+    return await run();
   } finally {
-    watcher = outer;
+    watcher = undefined;
   }
 }
 

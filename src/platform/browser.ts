@@ -1,10 +1,32 @@
 import { UsageError } from "../errors.ts";
-import type { Platform } from "./platform.ts";
+import type { OpenFile, Platform } from "./platform.ts";
+
+// Workers alone have it, and TypeScript's types for a page do not.
+declare const FileReaderSync: (new () => { readAsArrayBuffer(blob: Blob): ArrayBuffer }) | undefined;
+
+async function openBlob(blob: Blob, name: string): Promise<OpenFile> {
+  const { size } = blob;
+  const close = () => {};
+  if (typeof FileReaderSync === "undefined") {
+    const bytes = new Uint8Array(await blob.arrayBuffer());
+    return { name, size, read: (offset, length) => bytes.subarray(offset, offset + length), close };
+  }
+  const reader = new FileReaderSync();
+  const read = (offset: number, length: number) =>
+    new Uint8Array(reader.readAsArrayBuffer(blob.slice(offset, offset + length)));
+  return { name, size, read, close };
+}
+
+function noFiles(path: string): never {
+  throw new UsageError(path, "a platform with files", "a browser", "pass bytes, a Blob or a URL");
+}
 
 export const browserPlatform: Platform = {
-  async readFile(path) {
-    throw new UsageError("readFile", "a platform with files", `"${path}" in a browser`, "pass bytes or a URL");
-  },
+  readFile: async (path) => noFiles(path),
+  openFile: async (path) => noFiles(path),
+  openBlob,
+  spool: async (stream, name) => openBlob(await new Response(stream).blob(), name),
+  listFolder: async (path) => noFiles(path),
   async dependencyWasm() {
     return undefined;
   },

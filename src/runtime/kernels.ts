@@ -75,7 +75,8 @@ export interface Kernels {
   /**
    * Rotate pairs of channels: (y₂ᵢ, y₂ᵢ₊₁) = (x₂ᵢ·cos − x₂ᵢ₊₁·sin, x₂ᵢ·sin + x₂ᵢ₊₁·cos).
    *
-   * y, x [B, h, N, d] may be views with adjacent channels; cos, sin [n, d/2], repeated along N (N a multiple of n).
+   * y, x [B, h, N, d] may be views with adjacent channels, y may be x; cos, sin [n, d/2], repeated along N (N a
+   * multiple of n).
    */
   rope(y: Tensor, x: Tensor, cos: Tensor, sin: Tensor): void;
 

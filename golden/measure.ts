@@ -1,0 +1,44 @@
+/**
+ * Measure how far every tensor of the goldens is from PyTorch's and write ceilings.json: the figures that the tests hold.
+ *
+ *     npx tsx golden/measure.ts            all cases
+ *     npx tsx golden/measure.ts tiny       the cases whose names start with "tiny"
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { Golden, goldenCases } from "./golden.ts";
+import { hashModel, runCase } from "./run_case.ts";
+import { TABLES } from "./suite.ts";
+
+const FILE = new URL("./ceilings.json", import.meta.url);
+/** Room for CPUs whose fused multiply-add rounds differently. */
+const MARGIN = 1.25;
+
+const ceilings: Record<string, Record<string, number[]>> = JSON.parse(readFileSync(FILE, "utf8"));
+const names = goldenCases(process.argv[2]);
+for (const table of TABLES) {
+  const models = new Map<string, ReturnType<typeof hashModel>>();
+  for (const name of names) {
+    const golden = new Golden(name);
+    const key = golden.entry.model.name;
+    if (!models.has(key)) models.set(key, hashModel(golden.entry.model, table));
+    const results = await runCase(golden, await models.get(key)!);
+    if (table === TABLES[0]) ceilings[name] = {};
+    for (const { path, maxAbs } of results) (ceilings[name][path] ??= []).push(roundUp(maxAbs * MARGIN));
+    const worst = results.reduce((a, b) => (a.maxAbs / a.std > b.maxAbs / b.std ? a : b));
+    console.log(
+      `${table.padEnd(8)} ${name.padEnd(36)} ${results.length} tensors, worst ${(worst.maxAbs / worst.std).toExponential(1)} σ: ${worst.path}`,
+    );
+  }
+}
+const lines = Object.entries(ceilings).map(([name, paths]) => {
+  const rows = Object.entries(paths).map(([path, pair]) => `    ${JSON.stringify(path)}: [${pair.join(", ")}]`);
+  return `  ${JSON.stringify(name)}: {\n${rows.join(",\n")}\n  }`;
+});
+writeFileSync(FILE, `{\n${lines.join(",\n")}\n}\n`);
+
+/** Two significant digits, upwards. */
+function roundUp(x: number): number {
+  if (x === 0) return 0;
+  const digit = 10 ** (Math.floor(Math.log10(x)) - 1);
+  return Number((Math.ceil(x / digit) * digit).toPrecision(2));
+}

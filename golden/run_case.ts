@@ -1,0 +1,220 @@
+import { Weights } from "../src/io/weights.ts";
+import type { Sam2Config } from "../src/model/config.ts";
+import type { ImageFeatures } from "../src/model/mask_decoder.ts";
+import { parameters } from "../src/model/parameters.ts";
+import type { Points } from "../src/model/prompt_encoder.ts";
+import { samHeads } from "../src/model/sam_heads.ts";
+import { watch } from "../src/nn/layer.ts";
+import { ImagePredictor } from "../src/predict/image_predictor.ts";
+import { preprocess } from "../src/predict/preprocess.ts";
+import { Sam2 } from "../src/predict/sam2.ts";
+import { createMachine, type KernelChoice } from "../src/runtime/create.ts";
+import { type Tensor, tensor } from "../src/tensor/view.ts";
+import { type Comparison, comparer, type Golden } from "./golden.ts";
+import { goldenImage } from "./hash_image.ts";
+import { hashWeights } from "./hash_weights.ts";
+
+/** A model with the goldens' weights. `change` may alter a weight, to prove that the check can fail. */
+export async function hashModel(
+  config: Sam2Config,
+  kernels: KernelChoice,
+  change?: (key: string, values: Float32Array) => void,
+): Promise<Sam2> {
+  const machine = await createMachine({ kernels });
+  const tensors = hashWeights(parameters(config));
+  if (change) {
+    for (const [key, stored] of tensors) {
+      const read = (into: Float32Array) => {
+        stored.read(into);
+        change(key, into);
+      };
+      tensors.set(key, { ...stored, read });
+    }
+  }
+  return new Sam2(machine, new Weights(tensors, machine.heap), config);
+}
+
+function hashWeightsOf({ config, machine }: Sam2): Weights {
+  return new Weights(hashWeights(parameters(config)), machine.heap);
+}
+
+/** Run a golden's case on our graph: every layer that both have, compared in the order in which layers finish. */
+export async function runCase(golden: Golden, model: Sam2): Promise<Comparison[]> {
+  switch (golden.entry.run) {
+    case "image_encoder":
+      return imageEncoder(golden, model);
+    case "preprocess":
+      return preprocessing(golden, model);
+    case "sam_heads":
+      return forwardHeads(golden, model);
+    case "decoder":
+      return decoder(golden, model);
+    case "predictor":
+      return predictor(golden, model);
+    default:
+      throw new Error(`${golden.name}: nothing runs "${golden.entry.run}"`);
+  }
+}
+
+function photo({ seed, width, height }: { seed: number; width: number; height: number }) {
+  return { width, height, data: goldenImage(seed, width, height) };
+}
+
+/** The predictor that holds a model's golden image, so that the image is encoded once. */
+const predictors = new WeakMap<Sam2, ImagePredictor>();
+
+async function encoded(golden: Golden, model: Sam2): Promise<ImagePredictor> {
+  const predictor = predictors.get(model) ?? new ImagePredictor(model);
+  if (!predictors.has(model)) await predictor.setImage(photo(golden.entry.image!));
+  predictors.set(model, predictor);
+  return predictor;
+}
+
+async function imageEncoder(golden: Golden, model: Sam2): Promise<Comparison[]> {
+  const { see, results } = comparer(golden);
+  model.run(({ config }) => {
+    results.push(golden.compareTensor("pixels", preprocess(photo(golden.entry.image!), config.imageSize)));
+  });
+  const predictor = await watch(see, () => encoded(golden, model));
+  const { data } = predictor.getImageEmbedding();
+  results.push(golden.compare("output.image_embed", data.length, (i) => data[i]));
+  return results;
+}
+
+async function predictor(golden: Golden, model: Sam2): Promise<Comparison[]> {
+  const { see, results } = comparer(golden);
+  const { imageSize } = model.config;
+  const { point_coords: points, point_labels: labels, box, mask, multimask } = golden.entry.prompt!;
+  const maskInput = mask === undefined ? undefined : maskPrompt(mask, imageSize / 4);
+  const predictor = await encoded(golden, model);
+  const prediction = await watch(see, () =>
+    predictor.predict({ points, labels, box, maskInput }, { multimaskOutput: multimask, returnLogits: true }),
+  );
+  const { logits, lowResMasks, iouPredictions } = prediction;
+  for (const [path, planes] of [
+    ["output.masks", logits!],
+    ["output.low_res_masks", lowResMasks],
+    ["output.iou_predictions", [iouPredictions]],
+  ] as const) {
+    const size = planes[0].length;
+    results.push(golden.compare(path, size * planes.length, (i) => planes[Math.floor(i / size)][i % size]));
+  }
+  results.push(bitsOf(golden, "output.low_res_masks", lowResMasks, imageSize / 4));
+  if (golden.entry.best !== undefined) {
+    const best = golden.entry.best;
+    results.push(bitsOf(golden, "output.masks.best", [logits![best]], prediction.width));
+  }
+  return results;
+}
+
+/** 1 − IoU of our masks (logits > 0) with the reference's. */
+function bitsOf(golden: Golden, path: string, planes: readonly Float32Array[], width: number): Comparison {
+  const bits = golden.bits(path);
+  const stride = Math.ceil(width / 8) * 8; // rows are padded to whole bytes
+  let intersection = 0;
+  let union = 0;
+  for (const [m, plane] of planes.entries()) {
+    const height = plane.length / width;
+    for (let i = 0; i < plane.length; i++) {
+      const want = bits[(m * height + Math.floor(i / width)) * stride + (i % width)] === 1;
+      const got = plane[i] > 0;
+      if (want && got) intersection++;
+      if (want || got) union++;
+    }
+  }
+  const maxAbs = union === 0 ? 0 : 1 - intersection / union;
+  return {
+    path: `${path}.bits`,
+    maxAbs,
+    std: 1,
+    text: `IoU ${1 - maxAbs}: ${union - intersection} of ${union} pixels differ`,
+  };
+}
+
+/**
+ * A mask prompt: logits of a golden image's brightness, (r + g + b − 384)/32.
+ *
+ * The same bits as mask_prompt of export_golden.py.
+ */
+function maskPrompt(seed: number, size: number): Float32Array {
+  const rgb = goldenImage(seed, size, size);
+  return Float32Array.from(
+    { length: size * size },
+    (_, i) => (rgb[3 * i] + rgb[3 * i + 1] + rgb[3 * i + 2] - 384) / 32,
+  );
+}
+
+function preprocessing(golden: Golden, model: Sam2): Comparison[] {
+  return golden.entry.images!.map((image) => {
+    let result: Comparison | undefined;
+    model.run(({ config }) => {
+      const path = `pixels.${image.width}x${image.height}`;
+      result = golden.compareTensor(path, preprocess(photo(image), config.imageSize));
+    });
+    return result!;
+  });
+}
+
+const HEAD_OUTPUTS = {
+  lowResMultimasks: "low_res_multimasks",
+  highResMultimasks: "high_res_multimasks",
+  ious: "ious",
+  lowResMasks: "low_res_masks",
+  highResMasks: "high_res_masks",
+  objPtr: "obj_ptr",
+  objectScoreLogits: "object_score_logits",
+};
+
+async function forwardHeads(golden: Golden, model: Sam2): Promise<Comparison[]> {
+  const { see, results } = comparer(golden);
+  await watch(see, () => {
+    model.run((graph) => {
+      const { image, points, mask } = headInputs(golden, model);
+      const forwardSamHeads = samHeads(hashWeightsOf(model), graph);
+      const heads = forwardSamHeads(image, points, mask, golden.entry.multimask!);
+      for (const [name, path] of Object.entries(HEAD_OUTPUTS)) {
+        results.push(golden.compareTensor(`output.${path}`, heads[name as keyof typeof heads]));
+      }
+    });
+  });
+  return results;
+}
+
+async function decoder(golden: Golden, model: Sam2): Promise<Comparison[]> {
+  const { see, results } = comparer(golden);
+  await watch(see, () => {
+    model.run(({ predictMasks }) => {
+      const { image, points, mask } = headInputs(golden, model);
+      predictMasks(image, points, mask, golden.entry.multimask!);
+    });
+  });
+  return results;
+}
+
+/** What the reference gave to its decoder, on the heap. */
+function headInputs(golden: Golden, { machine: { heap } }: Sam2) {
+  const given = (name: string): Tensor | undefined => {
+    if (!golden.entry.inputs.includes(name)) return undefined;
+    const { data, shape } = golden.input(name);
+    return heap.from(data, shape);
+  };
+  const image: ImageFeatures = {
+    imageEmbed: given("image_embed")!,
+    highResFeats: [given("high_res_0")!, given("high_res_1")!],
+  };
+  const mask = given("mask");
+  return { image, points: pointsOf(golden, given("point_coords")), mask: mask && channelLast(mask) };
+}
+
+function pointsOf(golden: Golden, coords: Tensor | undefined): Points | undefined {
+  if (!coords) return undefined;
+  const { data, shape } = golden.input("point_labels");
+  const [B, P] = shape;
+  return { coords, labels: Array.from({ length: B }, (_, b) => [...data.subarray(b * P, (b + 1) * P)]) };
+}
+
+/** [B, 1, H, W] → [B, H, W, 1] */
+function channelLast(mask: Tensor): Tensor {
+  const [B, , H, W] = mask.shape;
+  return tensor(mask.data, [B, H, W, 1]);
+}

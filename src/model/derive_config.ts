@@ -1,0 +1,141 @@
+import { CheckpointError } from "../errors.ts";
+import { formatShape, type Shape } from "../tensor/shape.ts";
+import { type Hyperparameters, type Sam2Config, VARIANT_NAMES, variantConfig } from "./config.ts";
+import { parameters } from "./parameters.ts";
+
+/** Names and shapes under Meta's names; the values do not matter here. */
+export type Shapes = ReadonlyMap<string, { readonly shape: Shape }>;
+
+/** What stands where the tensors that only video needs are missing: the published sizes. */
+const IMAGE_ONLY = variantConfig("tiny", "2.1");
+
+/**
+ * The configuration that a checkpoint fits. Sizes are read off its shapes. Windows, global blocks, heads and image
+ * size are those of the published variant with the same shapes, unless `stated` says otherwise.
+ *
+ * @param stated some or all `Hyperparameters`, unchecked: from the file itself or from the caller
+ * @throws CheckpointError for another architecture, for values that do not fit the shapes, and if something is left open
+ */
+export function deriveConfig(tensors: Shapes, stated: Readonly<Record<string, unknown>> = {}): Sam2Config {
+  const size = (name: string, axis: number) => {
+    const shape = tensors.get(name)?.shape;
+    if (shape?.[axis]) return shape[axis];
+    const got = shape ? formatShape(shape) : `tensors such as ${[...tensors.keys()].slice(0, 2).join(", ")}`;
+    throw new CheckpointError(name, `the size of axis ${axis}`, got, "load a SAM 2 or SAM 2.1 checkpoint");
+  };
+  const trunk = "image_encoder.trunk";
+  const hasMemory = tensors.has("maskmem_tpos_enc");
+  const isOld = hasMemory && !tensors.has("obj_ptr_tpos_proj.weight") && !tensors.has("no_obj_embed_spatial");
+  const sizes: Omit<Sam2Config, keyof Hyperparameters> = {
+    version: isOld ? "2.0" : "2.1",
+    embedDim: size(`${trunk}.patch_embed.proj.weight`, 0),
+    stages: stagesOf(tensors, `${trunk}.blocks`),
+    windowPosEmbedBkgSpatialSize: [size(`${trunk}.pos_embed`, 2), size(`${trunk}.pos_embed`, 3)],
+    dModel: size("image_encoder.neck.convs.0.conv.weight", 0),
+    decoderMlpDim: size("sam_mask_decoder.transformer.layers.0.mlp.layers.0.weight", 0),
+    maskInChans: size("sam_prompt_encoder.mask_downscaling.3.weight", 0),
+    memDim: hasMemory ? size("maskmem_tpos_enc", 3) : IMAGE_ONLY.memDim,
+    numMaskmem: hasMemory ? size("maskmem_tpos_enc", 0) : IMAGE_ONLY.numMaskmem,
+    memoryAttentionLayers: hasMemory ? count(tensors, "memory_attention.layers") : IMAGE_ONLY.memoryAttentionLayers,
+    dimFeedforward: hasMemory ? size("memory_attention.layers.0.linear1.weight", 0) : IMAGE_ONLY.dimFeedforward,
+    fuserLayers: hasMemory ? count(tensors, "memory_encoder.fuser.layers") : IMAGE_ONLY.fuserLayers,
+  };
+  const window = size(`${trunk}.pos_embed_window`, 2);
+  return { ...sizes, ...hyperparameters(sizes, window, stated) };
+}
+
+/** Blocks in each stage: a stage begins where a block has a projection of its shortcut. */
+function stagesOf(tensors: Shapes, blocks: string): Sam2Config["stages"] {
+  const total = count(tensors, blocks);
+  const starts = [0];
+  for (let i = 1; i < total; i++) if (tensors.has(`${blocks}.${i}.proj.weight`)) starts.push(i);
+  const stages = starts.map((start, stage) => (starts[stage + 1] ?? total) - start);
+  if (stages.length !== 4) {
+    throw new CheckpointError(blocks, "four stages", `${stages.length}`, "load a SAM 2 or SAM 2.1 checkpoint");
+  }
+  return stages as Sam2Config["stages"];
+}
+
+/** Number of directories `path.0`, `path.1`, … */
+function count(tensors: Shapes, path: string): number {
+  const indices = new Set<string>();
+  for (const name of tensors.keys())
+    if (name.startsWith(`${path}.`)) indices.add(name.slice(path.length + 1).split(".", 1)[0]);
+  let n = 0;
+  while (indices.has(`${n}`)) n++;
+  return n;
+}
+
+/** What the shapes cannot tell, checked against what they do tell. */
+function hyperparameters(
+  sizes: Omit<Sam2Config, keyof Hyperparameters>,
+  window: number,
+  stated: Readonly<Record<string, unknown>>,
+): Hyperparameters {
+  const variant = VARIANT_NAMES.map((name) => variantConfig(name, sizes.version)).find(
+    ({ embedDim, stages, windowPosEmbedBkgSpatialSize, windowSpec }) =>
+      embedDim === sizes.embedDim &&
+      `${stages}` === `${sizes.stages}` &&
+      `${windowPosEmbedBkgSpatialSize}` === `${sizes.windowPosEmbedBkgSpatialSize}` &&
+      windowSpec[0] === window,
+  );
+  const values: Record<string, unknown> = { name: "custom", ...variant, ...stated };
+  const blocks = sizes.stages.reduce((sum, n) => sum + n, 0);
+  const isBlock = (value: unknown) =>
+    Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < blocks;
+  const rules: Record<keyof Hyperparameters, [expected: string, fits: (value: unknown) => boolean]> = {
+    name: ["a name", (value) => typeof value === "string"],
+    imageSize: ["a multiple of 32", (value) => isSize(value) && value % 32 === 0],
+    numHeads: [`a divisor of ${sizes.embedDim} channels`, (value) => isSize(value) && sizes.embedDim % value === 0],
+    windowSpec: [
+      `four window sizes, the first one ${window}`,
+      (value) => Array.isArray(value) && value.length === 4 && value.every(isSize) && value[0] === window,
+    ],
+    globalAttBlocks: [`block numbers below ${blocks}`, (value) => Array.isArray(value) && value.every(isBlock)],
+  };
+  const open = Object.keys(rules).filter((field) => values[field] === undefined);
+  if (open.length > 0) {
+    const got = `stages ${formatShape(sizes.stages)} of ${sizes.embedDim} channels, which no published variant has`;
+    const todo = "name one with --config, or put these fields as JSON in the entry config of the safetensors metadata";
+    throw new CheckpointError("configuration", open.join(", "), got, todo);
+  }
+  for (const [field, [expected, fits]] of Object.entries(rules)) {
+    if (fits(values[field])) continue;
+    const todo = "name a configuration that fits the checkpoint";
+    throw new CheckpointError(`configuration: ${field}`, expected, `${JSON.stringify(values[field])}`, todo);
+  }
+  const { name, imageSize, numHeads, windowSpec, globalAttBlocks } = values as unknown as Hyperparameters;
+  return { name, imageSize, numHeads, windowSpec, globalAttBlocks };
+}
+
+function isSize(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) > 0;
+}
+
+/** How the tensors of a checkpoint differ from those of a configuration, by full name. */
+export interface Differences {
+  missing: string[];
+  unexpected: string[];
+  /** `name [got], expected [shape]` */
+  wrongShape: string[];
+}
+
+/** Compare names and shapes with `parameters(config)`. */
+export function checkTensors(config: Sam2Config, tensors: Shapes): Differences {
+  const expected = parameters(config);
+  const missing = [...expected.keys()].filter((name) => !tensors.has(name));
+  const unexpected = [...tensors.keys()].filter((name) => !expected.has(name));
+  const wrongShape: string[] = [];
+  for (const [name, shape] of expected) {
+    const got = tensors.get(name)?.shape;
+    if (got && formatShape(got) !== formatShape(shape)) {
+      wrongShape.push(`${name} ${formatShape(got)}, expected ${formatShape(shape)}`);
+    }
+  }
+  return { missing, unexpected, wrongShape };
+}
+
+/** Tensors that only video needs; image-only transformers files lack them. */
+export function isMemoryTensor(name: string): boolean {
+  return /^(maskmem_|memory_|mask_downsample\.|obj_ptr_|no_obj_|no_mem_pos_enc$)/.test(name);
+}

@@ -1,0 +1,61 @@
+import { CheckpointError, UsageError } from "../errors.ts";
+import type { Checkpoint } from "../io/checkpoint.ts";
+import { type Hyperparameters, type Sam2Config, VARIANT_NAMES, variantConfig } from "./config.ts";
+import { checkTensors, deriveConfig, isMemoryTensor } from "./derive_config.ts";
+
+const NAMED = 5; // names in a message; `sam2 info` lists all of them
+
+export interface ConfigOptions {
+  /** published variant whose windows, heads and image size the shapes cannot tell: "tiny", "2.0:large", … */
+  config?: string;
+  /** side of the square that images are resized to, a multiple of 32 */
+  imageSize?: number;
+}
+
+/**
+ * The configuration that a checkpoint fits, once it is known to hold every tensor of the image path. What the caller
+ * names counts more than what the file states, and that more than what a published variant of these shapes has.
+ *
+ * @throws CheckpointError if it does not fit; UsageError for an unknown name
+ */
+export function checkpointConfig(checkpoint: Checkpoint, options: ConfigOptions = {}): Sam2Config {
+  const stated = { ...checkpoint.hyperparameters };
+  if (options.config !== undefined) Object.assign(stated, namedHyperparameters(options.config));
+  if (options.imageSize !== undefined) stated.imageSize = options.imageSize;
+  const config = deriveConfig(checkpoint.tensors, stated);
+  expectTensors(checkpoint, config, "image");
+  return config;
+}
+
+function namedHyperparameters(option: string): Hyperparameters {
+  const variant = VARIANT_NAMES.find((name) => option.replace(/^2\.[01]:/, "") === name);
+  if (!variant) throw new UsageError("config", VARIANT_NAMES.join(", "), `"${option}"`, "name one of these");
+  const { name, imageSize, numHeads, windowSpec, globalAttBlocks } = variantConfig(variant, "2.1");
+  return { name, imageSize, numHeads, windowSpec, globalAttBlocks };
+}
+
+/**
+ * Image-only transformers files lack the memory part: they do for "image", not for "video".
+ *
+ * @throws CheckpointError if a tensor is missing, is unexpected or has another shape: as strict as PyTorch
+ */
+export function expectTensors(checkpoint: Checkpoint, config: Sam2Config, use: "image" | "video"): void {
+  const differences = checkTensors(config, checkpoint.tensors);
+  const { unexpected, wrongShape } = differences;
+  const missing = differences.missing.filter((name) => use === "video" || !isMemoryTensor(name));
+  const problems = [listed("missing", missing), listed("unexpected", unexpected), listed("other shapes:", wrongShape)];
+  if (missing.length + unexpected.length + wrongShape.length === 0) return;
+  const imageOnly = missing.every(isMemoryTensor) && unexpected.length + wrongShape.length === 0;
+  throw new CheckpointError(
+    checkpoint.name,
+    `the tensors of SAM ${config.version} ${config.name}`,
+    problems.filter((text) => text !== "").join("; "),
+    imageOnly ? "track with a checkpoint of the video model" : "see all names with sam2 info",
+  );
+}
+
+function listed(what: string, names: readonly string[]): string {
+  if (names.length === 0) return "";
+  const more = names.length > NAMED ? ` and ${names.length - NAMED} more` : "";
+  return `${what} ${names.slice(0, NAMED).join(", ")}${more}`;
+}

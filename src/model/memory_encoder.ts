@@ -1,0 +1,79 @@
+/**
+ * A frame and its mask → the memory that later frames attend to.
+ *
+ * B objects · S image size · E side of the image embedding (S/16) · D channels of the model
+ */
+import type { Weights } from "../io/weights.ts";
+import { conv1x1, conv2d, depthwiseConv2d } from "../nn/conv.ts";
+import { add, gelu, mul } from "../nn/elementwise.ts";
+import { layer } from "../nn/layer.ts";
+import { linear } from "../nn/linear.ts";
+import { layerNorm } from "../nn/norm.ts";
+import { select, type Tensor } from "../tensor/view.ts";
+import type { Sam2Config } from "./config.ts";
+
+const EPS = 1e-6; // of every LayerNorm here
+const STEPS = 4; // halvings from the image to the image embedding
+
+/**
+ * Four convolutions of stride 2, each with four times the channels, then a projection.
+ *
+ * @shape  [B, S, S, 1] → [B, E, E, D]
+ * @source sam2/modeling/memory_encoder.py, MaskDownSampler
+ */
+function maskDownSampler(w: Weights, D: number) {
+  const steps = Array.from({ length: STEPS }, (_, i) => ({
+    conv: conv2d(w.at("encoder").at(3 * i), 4 ** i, 4 ** (i + 1), 3, 2, 1),
+    norm: layerNorm(w.at("encoder").at(3 * i + 1), 4 ** (i + 1), EPS, "LayerNorm2d"),
+  }));
+  const project = conv1x1(w.at("encoder").at(3 * STEPS), 4 ** STEPS, D);
+
+  return layer(w, "MaskDownSampler", (x: Tensor) => {
+    for (const { conv, norm } of steps) x = gelu(norm(conv(x)));
+    return project(x);
+  });
+}
+
+/**
+ * ConvNeXt block: x + γ ⊙ pwconv2(gelu(pwconv1(norm(dwconv(x))))).
+ *
+ * @shape  [B, E, E, D] → [B, E, E, D]
+ * @source sam2/modeling/memory_encoder.py, CXBlock
+ */
+function cxBlock(w: Weights, D: number) {
+  const dwconv = depthwiseConv2d(w.at("dwconv"), D, 7);
+  const norm = layerNorm(w.at("norm"), D, EPS, "LayerNorm2d");
+  const pwconv1 = linear(w.at("pwconv1"), D, 4 * D, "gelu");
+  const pwconv2 = linear(w.at("pwconv2"), 4 * D, D);
+  const gamma = w.get("gamma", [D]);
+
+  return layer(w, "CXBlock", (x: Tensor) => add(x, mul(pwconv2(pwconv1(norm(dwconv(x)))), gamma)));
+}
+
+/** @source sam2/modeling/memory_encoder.py, Fuser */
+function fuser(w: Weights, D: number, layers: number) {
+  const blocks = Array.from({ length: layers }, (_, i) => cxBlock(w.at("layers").at(i), D));
+
+  return layer(w, "Fuser", (x: Tensor) => blocks.reduce((y, block) => block(y), x));
+}
+
+/**
+ * The mask is brought to the grid of the features and added to them; two ConvNeXt blocks mix; few channels remain.
+ *
+ * NB the caller has applied sigmoid, scale and bias to the mask (upstream's `skip_mask_sigmoid`).
+ *
+ * @shape  pixFeat [1, E, E, D]; masks [B, S, S, 1] → [B, E, E, memDim]
+ * @source sam2/modeling/memory_encoder.py, MemoryEncoder
+ */
+export function memoryEncoder(w: Weights, config: Sam2Config) {
+  const { dModel: D, memDim, fuserLayers } = config;
+  const downsample = maskDownSampler(w.at("mask_downsampler"), D);
+  const pixFeatProj = conv1x1(w.at("pix_feat_proj"), D, D);
+  const fuse = fuser(w.at("fuser"), D, fuserLayers);
+  const outProj = conv1x1(w.at("out_proj"), D, memDim);
+
+  return layer(w, "MemoryEncoder", (pixFeat: Tensor, masks: Tensor) => {
+    const features = select(pixFeatProj(pixFeat), 0, 0); // [E, E, D], the same for all objects of a frame
+    return outProj(fuse(add(downsample(masks), features)));
+  });
+}
