@@ -1,15 +1,18 @@
-"""Small checkpoint files written by PyTorch and safetensors themselves, for the tests of src/io.
+"""Small checkpoint files written by PyTorch and safetensors themselves, and transformers' names, for the tests of src/io.
 
-    python golden/export_fixtures.py        # writes golden/cases/checkpoints/, 20 KB
+    pip install torch==2.13.0 safetensors==0.8.0 transformers==5.23.0
+    python golden/export_fixtures.py        # writes golden/cases/checkpoints/, 26 KB
 
 Values follow from the index alone, so the tests know them: 0, 1/8, 2/8, … unless said otherwise.
 """
 
 import argparse
+import json
 import pathlib
 
 import torch
 from safetensors.torch import save_file
+from transformers import Sam2HieraDetConfig, Sam2VideoConfig, Sam2VideoModel, Sam2VisionConfig
 
 FOLDER = pathlib.Path(__file__).parent / "cases" / "checkpoints"
 
@@ -63,6 +66,24 @@ def main():
     tensors = {"b.weight": ramp(2, 3), "a": ramp(4), "scalar": ramp(), "empty": torch.zeros(0, 2)}
     save_file(tensors, FOLDER / "f32.safetensors", {"format": "pt", "config": '{"name": "x"}'})
     save_file({"h": limits.half(), "b": limits.bfloat16(), "d": ramp(3).double(), "i": whole}, FOLDER / "mixed.safetensors")
+
+    write_transformers_names()
+
+
+def write_transformers_names():
+    """Names and shapes of a Sam2VideoModel with one block in each stage and one of each layer, as a tree."""
+    trunk = Sam2HieraDetConfig(blocks_per_stage=[1, 1, 1, 1], global_attention_blocks=[2])
+    vision = Sam2VisionConfig(backbone_config=trunk)
+    with torch.device("meta"):
+        model = Sam2VideoModel(Sam2VideoConfig(vision_config=vision, memory_attention_num_layers=1, memory_fuser_num_layers=1))
+    tree = {}
+    for name, values in model.state_dict().items():
+        *folders, leaf = name.split(".")
+        at = tree
+        for folder in folders:
+            at = at.setdefault(folder, {})
+        at[leaf] = list(values.shape)
+    (FOLDER / "transformers_names.json").write_text(json.dumps(tree, separators=(",", ":")) + "\n")
 
 
 main()

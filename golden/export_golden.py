@@ -200,7 +200,7 @@ PREDICTIONS = {
     "box_point": {"point_coords": [[412, 232.5]], "point_labels": [0], **BOX, "multimask": False},
     "mask_input": {"mask": 12, "multimask": False},
 }
-ENCODER_STAGES = re.compile(r"image_encoder(\.neck|\.trunk|\.trunk\.patch_embed|\.trunk\.blocks\.\d+)?$|.*\.conv_s[01]$")
+ENCODER_STAGES = re.compile(r"image_encoder(\.neck|\.trunk(\.patch_embed|\.blocks\.\d+)?)?$|.*\.conv_s[01]$")
 HEAD_STAGES = re.compile(
     r"sam_prompt_encoder$|.*\.transformer(\.layers\.\d|\.final_attn_token_to_image)?$|.*\.output_upscaling\.\d$"
     r"|.*mask_downscaling\.\d$|.*\.(output_hypernetworks_mlps\.\d|iou_prediction_head|pred_obj_score_head)$"
@@ -269,9 +269,9 @@ def add_pointer(case: Case, predictor, arrays: dict, multimask: bool) -> None:
         coords, labels = torch.cat([coords, points], 1), torch.cat([labels, point_labels], 1)
     case.input("point_coords", coords.numpy())
     case.input("point_labels", labels.numpy())
-    features = predictor._features
+    embed, high_res = predictor._features["image_embed"], predictor._features["high_res_feats"]
     prompt = {"point_coords": coords, "point_labels": labels}
-    outputs = predictor.model._forward_sam_heads(features["image_embed"], prompt, None, features["high_res_feats"], multimask)
+    outputs = predictor.model._forward_sam_heads(embed, prompt, None, high_res, multimask)
     case.add("output.obj_ptr", "_forward_sam_heads", outputs[5])
     case.add("output.object_score_logits", "_forward_sam_heads", outputs[6])
 
@@ -287,7 +287,7 @@ def full(name: str, version: str) -> list:
 
 
 def full_both_versions(name: str) -> list:
-    """2.0 and 2.1 share the image path: with the same weights every tensor has the same bits, so one case serves both."""
+    """2.0 and 2.1 share the image path: with equal weights every tensor has the same bits, so one case serves both."""
     cases = full(name, "2.1")
     digests = {"2.1": digest(cases), "2.0": digest(full(name, "2.0"))}
     assert digests["2.1"] == digests["2.0"], f"{name}: the versions differ"
@@ -353,7 +353,8 @@ def write_manifest(manifest: dict) -> None:
             else:
                 lines.append(f'      "{key}": {json.dumps(value)}')
         cases.append(f'    "{name}": {{\n' + ",\n".join(lines) + "\n    }")
-    head = "".join(f'  "{key}": {json.dumps(x)},\n' for key, x in [("reference", reference.REFERENCE), ("formula", formula())])
+    about = {"reference": reference.REFERENCE, "formula": formula()}
+    head = "".join(f'  "{key}": {json.dumps(value)},\n' for key, value in about.items())
     MANIFEST.write_text("{\n" + head + '  "cases": {\n' + ",\n".join(cases) + "\n  }\n}\n")
 
 

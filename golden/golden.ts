@@ -38,6 +38,12 @@ export interface GoldenEntry {
     multimask: boolean;
   };
   best?: number;
+  /** memory encoder: seed of the mask, is it binarised, object score */
+  mask?: number;
+  binarize?: boolean;
+  score?: number;
+  /** memory attention: the frame, and the frames that the inputs `maskmem_features` and `obj_ptr` belong to */
+  bank?: { frame: number; numFrames: number; reverse: boolean; cond: number[]; nonCond: number[] };
   inputs: string[];
   layers: GoldenLayer[];
 }
@@ -143,6 +149,7 @@ export function comparer(golden: Golden): { see: (event: LayerEvent) => void; re
     calls.set(path, call + 1);
     const suffix = call > 0 ? `@${call}` : "";
     const fused = event.args.find(isFused);
+    if (path.endsWith("cross_attn_image.v_proj")) return; // projects after the attention, upstream before it
     if (event.class === "PositionEmbeddingRandom") return; // upstream's module hook sees the dense grid, ours the points
     for (const [k, t] of tensorsOf(event.output).entries()) {
       const key = [path + suffix, `${path}#${k}${suffix}`].find((name) => golden.has(name));
@@ -159,6 +166,8 @@ function goldenPath({ path, class: name }: LayerEvent): string {
   const activated = /^(.*)\.layers\.(\d+)$/.exec(path);
   if (name.startsWith("Linear+") && activated)
     return `${activated[1]}.act${activated[2] === "0" ? "" : `@${activated[2]}`}`;
+  if (name === "Linear+gelu") return path.replace(/pwconv1$/, "act"); // of a CXBlock
+  if (name === "Linear+relu") return `${path}+relu`; // a function in upstream's MemoryAttentionLayer, so not recorded
   return path.endsWith("output_upscaling") ? `${path}.4` : path; // upstream runs its parts one by one
 }
 

@@ -1,4 +1,4 @@
-"""A deterministic picture: discs and bars of hashed colours on a gradient, lightly shaded, with noise. Integers only."""
+"""A deterministic picture: discs and bars of hashed colours on a gradient, shaded, with noise. Integers only."""
 
 import numpy as np
 

@@ -34,7 +34,7 @@ def hash_words(seed: int, start: int, stop: int) -> np.ndarray:
 
 
 def scale_and_offset(key: str, shape) -> tuple:
-    """(scale, offset) as f32: the first rule of hash_rules.json that fits; `fanIn` divides by √(inputs of one output)."""
+    """(scale, offset) as f32: first rule of hash_rules.json that fits; `fanIn` divides by √(inputs of an output)."""
     for rule in RULES:
         if re.search(rule["key"], key) and rule.get("rank", len(shape)) == len(shape):
             scale = rule["scale"]

@@ -15,6 +15,7 @@ SKIPPED_CLASSES = {"Identity", "Dropout"}  # they return their input
 NCHW_CLASSES = {
     *("Conv2d", "ConvTranspose2d", "LayerNorm2d", "MaxPool2d", "Sequential"),
     *("PositionEmbeddingSine", "FpnNeck", "Hiera", "ImageEncoder"),
+    *("MaskDownSampler", "CXBlock", "Fuser"),
 }
 LAYOUTS = {1: "C", 2: "BC", 3: "BNC", 4: "BHWC"}
 
@@ -51,10 +52,10 @@ class Case:
         self.tensors[f"input.{name}"] = np.ascontiguousarray(values)
 
     def add(self, path: str, cls: str, value: torch.Tensor, nchw=False, masks=False) -> None:
-        """One output, made channels last; more than maxValues values are stored as maxValues samples, none not at all."""
+        """One output, made channels last; of more than maxValues values so many samples are stored, of none nothing."""
         if value.numel() == 0:
             return
-        value = value.detach().float()
+        value = value.detach().float().clone()  # RoPEAttention rotates its keys in place
         value = (value.permute(0, 2, 3, 1) if nchw else value).contiguous().numpy()
         flat, exact = value.reshape(-1), value.astype(np.float64)
         whole = flat.size <= self.max_values
@@ -78,7 +79,7 @@ class Case:
         self.tensors[f"{path}.bits"] = np.packbits((logits > 0).numpy(), axis=-1)
 
     def watch_modules(self, model: torch.nn.Module, wanted) -> None:
-        """Store what modules with a wanted path return: `path`, `path#k` where there are several, `@n` from call 1 on."""
+        """Store what modules with a wanted path return: `path`, `path#k` of several, `@n` from call 1 on."""
         for path, module in model.named_modules():
             cls = type(module).__name__
             if path and cls not in SKIPPED_CLASSES and wanted(path):

@@ -1,4 +1,4 @@
-"""The reference: the `sam2` package on a CPU, in its four sizes and in two small configurations of the same architecture.
+"""The reference: the `sam2` package on a CPU, in its four sizes and two small configurations of the same architecture.
 
 `sam2` imports five names of torchvision. They are given here as a stand-in module, so torchvision is not needed:
 Resize, Normalize and ToTensor decide the pixels that the *image* predictor feeds to the model; batched_nms and box_area
@@ -131,8 +131,8 @@ def _narrow(embed, heads, stages, blocks, windows, background, image_size):
     return [f"++{key}={value}".replace(" ", "") for key, value in values.items()]
 
 
-# Stage 3 of small_a has an 8×8 grid and windows of 6: block 5 pads 8 → 12, block 6 pads and pools (12 → 6 of 4), block 7
-# pads 4 → 6 with windows of 3. small_b has two heads of 12, 14×14 background, windows that fit, as large has.
+# Stage 3 of small_a has an 8×8 grid and windows of 6: block 5 pads 8 → 12, block 6 pads and pools (12 → 6 of 4),
+# block 7 pads 4 → 6 with windows of 3. small_b has two heads of 12, 14×14 background, windows that fit, as large has.
 SMALL = {
     "small_a": ("2.1", _narrow(16, 1, [1, 2, 3, 2], [4], [8, 4, 6, 3], [7, 7], 128)),
     "small_b": ("2.0", _narrow(24, 2, [1, 2, 3, 1], [5], [8, 4, 16, 8], [14, 14], 256)),
@@ -149,7 +149,8 @@ def recipe(name: str, version: str = "2.1", image_size: int = 1024):
         version, overrides = SMALL[name]
         return yaml_name("tiny", version), list(overrides), version
     grid = image_size // 16
-    sizes = [f"++model.memory_attention.layer.{a}.feat_sizes=[{grid},{grid}]" for a in ("self_attention", "cross_attention")]
+    layer = "++model.memory_attention.layer"
+    sizes = [f"{layer}.{kind}_attention.feat_sizes=[{grid},{grid}]" for kind in ("self", "cross")]
     return yaml_name(name, version), [f"++model.image_size={image_size}", *sizes], version
 
 

@@ -1,14 +1,18 @@
 import { Weights } from "../src/io/weights.ts";
 import type { Sam2Config } from "../src/model/config.ts";
 import type { ImageFeatures } from "../src/model/mask_decoder.ts";
+import type { FrameMemory } from "../src/model/memory_bank.ts";
 import { parameters } from "../src/model/parameters.ts";
 import type { Points } from "../src/model/prompt_encoder.ts";
 import { samHeads } from "../src/model/sam_heads.ts";
+import type { BackboneFeatures } from "../src/model/sam2.ts";
+import { tracker } from "../src/model/tracker.ts";
 import { watch } from "../src/nn/layer.ts";
 import { ImagePredictor } from "../src/predict/image_predictor.ts";
 import { preprocess } from "../src/predict/preprocess.ts";
 import { Sam2 } from "../src/predict/sam2.ts";
 import { createMachine, type KernelChoice } from "../src/runtime/create.ts";
+import { toBfloat16 } from "../src/tensor/bfloat16.ts";
 import { type Tensor, tensor } from "../src/tensor/view.ts";
 import { type Comparison, comparer, type Golden } from "./golden.ts";
 import { goldenImage } from "./hash_image.ts";
@@ -51,6 +55,10 @@ export async function runCase(golden: Golden, model: Sam2): Promise<Comparison[]
       return decoder(golden, model);
     case "predictor":
       return predictor(golden, model);
+    case "memory_encoder":
+      return encodeMemory(golden, model);
+    case "memory_attention":
+      return attendToMemory(golden, model);
     default:
       throw new Error(`${golden.name}: nothing runs "${golden.entry.run}"`);
   }
@@ -189,6 +197,54 @@ async function decoder(golden: Golden, model: Sam2): Promise<Comparison[]> {
     });
   });
   return results;
+}
+
+async function encodeMemory(golden: Golden, model: Sam2): Promise<Comparison[]> {
+  const { see, results } = comparer(golden);
+  const { imageSize: S } = model.config;
+  const { mask, binarize, score } = golden.entry;
+  await watch(see, () => {
+    model.run((graph) => {
+      const { heap } = model.machine;
+      const found = {
+        highResMasks: heap.from(maskPrompt(mask!, S), [1, 1, S, S]),
+        objectScoreLogits: heap.from(Float32Array.of(score!), [1, 1]),
+      };
+      const memory = tracker(hashWeightsOf(model), graph).encodeMemory(stride16(golden, model), found, binarize!);
+      results.push(golden.compareTensor("output.maskmem_features", memory));
+    });
+  });
+  return results;
+}
+
+async function attendToMemory(golden: Golden, model: Sam2): Promise<Comparison[]> {
+  const { see, results } = comparer(golden);
+  const { frame, numFrames, reverse, cond, nonCond } = golden.entry.bank!;
+  const [maps, pointers] = [golden.input("maskmem_features"), golden.input("obj_ptr")];
+  const memories = [...cond, ...nonCond].map((t, i): [number, FrameMemory] => {
+    const part = ({ data }: { data: Float32Array }) => {
+      const size = data.length / (cond.length + nonCond.length);
+      return data.slice(i * size, (i + 1) * size);
+    };
+    return [t, { maskmemFeatures: toBfloat16(part(maps)), objPtr: part(pointers) }];
+  });
+  const bank = { cond: new Map(memories.slice(0, cond.length)), nonCond: new Map(memories.slice(cond.length)) };
+  await watch(see, () => {
+    model.run((graph) => {
+      const { lookAround, withMemory } = tracker(hashWeightsOf(model), graph);
+      const features = stride16(golden, model);
+      const past = { bank, at: { frame, numFrames, reverse }, attended: lookAround(features) };
+      results.push(golden.compareTensor("output.pix_feat", withMemory(features, past).imageEmbed));
+    });
+  });
+  return results;
+}
+
+/** The features that the memory path reads, on the heap. */
+function stride16(golden: Golden, { machine: { heap } }: Sam2): BackboneFeatures {
+  const { data, shape } = golden.input("vision_features");
+  const visionFeatures = heap.from(data, shape);
+  return { visionFeatures, highResFeats: [visionFeatures, visionFeatures] };
 }
 
 /** What the reference gave to its decoder, on the heap. */

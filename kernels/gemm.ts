@@ -3,7 +3,7 @@
 // A  [M, K] row-major, any row stride, or any rows by a table of row numbers; never copied
 // B  [⌈N/16⌉, K, 16]: panels of 16 output channels, packed once when weights load
 // C  [M, N] row-major, any row stride
-import { erf_f32x4 } from "./math";
+import { gelu_f32x4 } from "./math";
 import { madd } from "./simd";
 
 // @ts-ignore: decorator
@@ -185,7 +185,7 @@ export function block(
 
 /** max(x, 0) in place */
 function relu_6x16(tile: usize): void {
-  for (const end = tile + MR * LINE; tile < end; tile += 32) {
+  for (const end = tile + 6 * LINE; tile < end; tile += 32) {
     const x0 = v128.load(tile), x1 = v128.load(tile, 16);
     const zero = f32x4.splat(0);
     v128.store(tile, f32x4.max(x0, zero));
@@ -195,7 +195,7 @@ function relu_6x16(tile: usize): void {
 
 /** x/2·(1 + erf(x/√2)) in place */
 function gelu_6x16(tile: usize): void {
-  for (const end = tile + MR * LINE; tile < end; tile += 32) {
+  for (const end = tile + 6 * LINE; tile < end; tile += 32) {
     const x0 = v128.load(tile), x1 = v128.load(tile, 16);
     v128.store(tile, gelu_f32x4(x0));
     v128.store(tile, gelu_f32x4(x1), 16);

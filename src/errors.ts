@@ -4,7 +4,7 @@
  */
 export class Sam2Error extends Error {
   constructor(where: string, expected: string, got: string, todo: string, options?: ErrorOptions) {
-    super(`${where}: expected ${expected}, got ${got}; ${todo}`, options);
+    super(oneLine(`${where}: expected ${expected}, got ${got}; ${todo}`), options);
     this.name = new.target.name;
   }
 }
@@ -26,3 +26,9 @@ export class PromptError extends Sam2Error {}
 
 /** A predictor called out of order, or with options that contradict each other. */
 export class UsageError extends Sam2Error {}
+
+/** Names out of foreign files may hold line breaks and escape sequences. */
+function oneLine(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, "\ufffd");
+}

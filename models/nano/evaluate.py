@@ -9,10 +9,13 @@ correction clicks. A clip is scored on its hero from one click on frame 0. No se
 import argparse
 import itertools
 import json
+import os
 from pathlib import Path
 
 import numpy as np
-import sam2.sam2_video_predictor as video
+
+os.environ["TQDM_DISABLE"] = "1"
+import sam2.sam2_video_predictor as video  # noqa: E402
 import torch
 
 import model as nano

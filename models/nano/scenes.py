@@ -148,8 +148,8 @@ def describe(seed):
                 if far(tint, colour, 0.35):
                     break
             item["part"] = {
-                "centre": (random.uniform(-0.35, 0.35), random.uniform(-0.35, 0.35)),
-                "size": random.uniform(0.35, 0.55),
+                "centre": (random.uniform(-0.2, 0.2), random.uniform(-0.2, 0.2)),
+                "size": random.uniform(0.25, 0.42),
                 "box": random.chance(0.5),
                 "colour": tint,
             }

@@ -10,6 +10,7 @@ import argparse
 import csv
 import math
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -23,8 +24,8 @@ import scenes
 # Still images first and small, because features and prompts are learned there at a quarter of the cost.
 STAGES = [  # clip steps come on top of every clip_every-th image step
     {"steps": 2500, "image": 128, "clip": None, "clip_every": 0, "lr": (6e-4, 6e-4), "warmup": 400},
-    {"steps": 2500, "image": 256, "clip": 128, "clip_every": 4, "lr": (5e-4, 3e-4), "warmup": 200},
-    {"steps": 1500, "image": 256, "clip": 256, "clip_every": 3, "lr": (3e-4, 1e-5), "warmup": 1},
+    {"steps": 2500, "image": 256, "clip": 128, "clip_every": 4, "taught": 0.6, "lr": (5e-4, 3e-4), "warmup": 200},
+    {"steps": 1500, "image": 256, "clip": 256, "clip_every": 3, "taught": 0.2, "lr": (3e-4, 1e-5), "warmup": 1},
 ]
 SCENES = 8  # scenes of a step
 PROMPTS = 4  # targets of a scene
@@ -246,8 +247,8 @@ class Images:
 class Clips:
     """Loss of one step on clips, by the reference's own tracking step. The image encoder is not trained here."""
 
-    def __init__(self, model, size, seed):
-        self.model, self.size, self.seed = model, size, seed
+    def __init__(self, model, size, seed, taught):
+        self.model, self.size, self.seed, self.taught = model, size, seed, taught
         self.sine = nano.sine(nano.D_MODEL)
         self.waiting = []
         while len(self.waiting) < CLIP_POOL:
@@ -295,6 +296,7 @@ class Clips:
         rows = torch.arange(CLIPS).repeat_interleave(TRACKS)
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
             levels = model.image_encoder(images.flatten(0, 1))["backbone_fpn"]
+        taught = float(torch.rand(())) < self.taught  # remember the true masks instead of the found ones
         gap = int(torch.randint(1, 30, ())) if float(torch.rand(())) < 0.5 else 0
         kind = ("click", "click", "box", "mask")[int(torch.randint(4, ()))]
         bank = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
@@ -325,9 +327,13 @@ class Clips:
                     index, t == 0, features, places, sizes, prompt, given, bank, scenes.LENGTH, False, None
                 )
                 _, _, guesses, best, high, pointer, scores = outputs
+                scores_kept = scores
                 current["obj_ptr"] = pointer
+                if t > 0 and taught:
+                    high = torch.where(masks, 10.0, -10.0)[:, None]
+                    scores_kept = torch.where(present, 10.0, -10.0)[:, None]
                 if t + 1 < FRAMES:
-                    model._encode_memory_in_output(features, sizes, prompt, True, high, scores, current)
+                    model._encode_memory_in_output(features, sizes, prompt, True, high, scores_kept, current)
             bank["cond_frame_outputs" if t == 0 else "non_cond_frame_outputs"][index] = current
             best = best[:, 0].detach().float()
             if t > 0:
@@ -385,20 +391,25 @@ def track_loss(logits, ious, scores, goal, present):
 
 
 def side_loss(scale, levels, owners, count=160):
-    """Same object or not, for all pairs of `count` random pixels: BCE on scaled cosines, at every FPN level."""
+    """Same or not, for all pairs of `count` random pixels: BCE on scaled cosines, at every FPN level.
+
+    The first half of the channels tells objects apart, the second half also their parts.
+    """
     batch, size = owners.shape[0], owners.shape[-1]
     x, y = torch.randint(size, (2, batch, count))
     rows = torch.arange(batch)[:, None]
-    owner = owners[rows, y, x] & (scenes.PART - 1)
-    same = owner[:, :, None] == owner[:, None, :]
-    weight = torch.where(same, 0.5 / same.sum().clamp(min=1), 0.5 / (~same).sum().clamp(min=1))
+    part = owners[rows, y, x]
     total = 0.0
     for k, level in enumerate(levels):
         stride = size // level.shape[-1]
-        f = F.normalize(level[rows, :, y // stride, x // stride].float(), dim=-1)
-        logit = scale[k, 0] * (f @ f.transpose(1, 2)) + scale[k, 1]
-        total = total + (weight * F.binary_cross_entropy_with_logits(logit, same.float(), reduction="none")).sum()
-    return total / len(levels)
+        features = level[rows, :, y // stride, x // stride].float()
+        for ids, f in zip((part & (scenes.PART - 1), part), features.chunk(2, -1)):
+            same = ids[:, :, None] == ids[:, None, :]
+            weight = torch.where(same, 0.5 / same.sum(), 0.5 / (~same).sum().clamp(min=1))
+            f = F.normalize(f, dim=-1)
+            logit = scale[k, 0] * (f @ f.transpose(1, 2)) + scale[k, 1]
+            total = total + (weight * F.binary_cross_entropy_with_logits(logit, same.float(), reduction="none")).sum()
+    return total / (2 * len(levels))
 
 
 def learning_rate(stage, at):
@@ -455,16 +466,29 @@ def main():
     if log.tell() == 0:
         writer.writerow(["step", "cpu_s", "size", "lr", "loss", "click", "box", "corrected", "object", "side", "track", "sign", "valid_click", "valid_box"])
 
+    def save():
+        saved = {
+            "state": state,
+            "model": model.state_dict(),
+            "average": average.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+        torch.save(saved, options.run / "new.pt")
+        os.replace(options.run / "new.pt", state_file)
+
     cpu_before = state["cpu"] - time.process_time()
     images, clips, current, sums, count = None, None, None, {}, {}
     ends = np.cumsum([s["steps"] for s in STAGES])
-    while state["step"] < ends[-1]:
+    stopped = []
+    signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+    while state["step"] < ends[-1] and not stopped:
         number = int(np.searchsorted(ends, state["step"], side="right"))
         stage = STAGES[number]
         if current != number:
             current = number
             images = Images(model, stage["image"], state["seed"])
-            clips = Clips(model, stage["clip"], state["clip_seed"]) if stage["clip"] else None
+            clips = Clips(model, stage["clip"], state["clip_seed"], stage["taught"]) if stage["clip"] else None
         rate = learning_rate(stage, state["step"] - (ends[number] - stage["steps"]))
         for group in optimiser.param_groups:
             group["lr"] = rate
@@ -497,20 +521,14 @@ def main():
             if state["step"] % EVERY == 0:
                 nano.set_size(average, stage["image"])
                 valid = tuple(round(v, 4) for v in validate(average, stage["image"]))
-                saved = {
-                    "state": state,
-                    "model": model.state_dict(),
-                    "average": average.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "random": torch.get_rng_state(),
-                }
-                torch.save(saved, options.run / "new.pt")
-                os.replace(options.run / "new.pt", state_file)
+                save()
             row = [state["step"], round(state["cpu"]), stage["image"], f"{rate:.2e}", mean["loss"], mean["iou"]]
             row += [mean.get("box", ""), mean.get("corrected", ""), mean["object"], mean["side"]]
             row += [mean.get("track", ""), mean.get("sign", ""), *valid]
             writer.writerow(row)
             log.flush()
+    state["cpu"] = cpu_before + time.process_time()
+    save()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 import { CheckpointError } from "../errors.ts";
-import { type OpenFile, platform } from "../platform/platform.ts";
+import { platform } from "../platform/platform.ts";
+import type { OpenFile } from "../platform/types.ts";
 import { hyperparametersOf, isTransformers, metaNames } from "./hf_keys.ts";
 import { isObject, parseJsonObject } from "./json.ts";
 import { readSafetensors } from "./safetensors.ts";
@@ -54,7 +55,7 @@ export async function readCheckpoint(source: CheckpointSource, options: ReadOpti
       return bytes;
     };
     const main = await open(place.main);
-    const file = main.name.endsWith(".json") ? await readShards(main, open) : readTensorFile(main);
+    const file = /\.json(\?|$)/.test(main.name) ? await readShards(main, open) : readTensorFile(main);
     const foreign = isTransformers(file.tensors);
     return {
       ...file,
@@ -62,9 +63,7 @@ export async function readCheckpoint(source: CheckpointSource, options: ReadOpti
       names: foreign ? "transformers" : "meta",
       tensors: foreign ? metaNames(main.name, file.tensors) : file.tensors,
       hyperparameters: {
-        ...(foreign && place.files.includes("config.json")
-          ? hyperparametersOf(readJson(await open("config.json")))
-          : {}),
+        ...(foreign && place.files.includes("config.json") && hyperparametersOf(readJson(await open("config.json")))),
         ...metadataConfig(main.name, file.metadata),
       },
       close,
@@ -85,14 +84,14 @@ interface Place {
 }
 
 async function locate(source: CheckpointSource, options: ReadOptions): Promise<Place> {
-  if (source instanceof Blob)
-    return single(await platform.openBlob(source, source instanceof File ? source.name : "blob"));
+  if (source instanceof File) return single(await platform.openBlob(source, source.name));
+  if (source instanceof Blob) return single(await platform.openBlob(source, "blob"));
   if (source instanceof Uint8Array) return single({ ...bytesSource(source), close: () => {} });
   if (source instanceof ArrayBuffer) return single({ ...bytesSource(new Uint8Array(source)), close: () => {} });
   if (source instanceof URL ? source.protocol !== "file:" : /^https?:\/\//.test(source)) {
     return { main: `${source}`, files: [], open: (file) => download(new URL(file, source), options) };
   }
-  const path = source instanceof URL ? decodeURIComponent(source.pathname) : source;
+  const path = source instanceof URL ? decodeURIComponent(source.pathname).replace(/^\/(?=[a-z]:)/i, "") : source;
   const inside = await platform.listFolder(path);
   const folder = inside ? path : path.replace(/[^/\\]*$/, "");
   const files = inside ?? (await platform.listFolder(folder || ".")) ?? [];
@@ -166,7 +165,7 @@ const WRONG_FILES: readonly [recognise: (text: string) => boolean, got: string, 
   [(text) => text === "", "an empty file", "download it again"],
   [(text) => text.startsWith("version https://git-lfs"), "a Git LFS pointer", "fetch the file with git lfs pull"],
   [(text) => text.trimStart().startsWith("<"), "a web page", "download the file itself, not the page about it"],
-  [(text) => /^[{[]/.test(text.trimStart()), "JSON", `pass the folder, or ${INDEX} itself`],
+  [(text) => /^[{[]/.test(text.trimStart()), "JSON", "see whether it is an error message; for shards pass the folder"],
   [
     (text) => text.startsWith("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46"),
     "a torch.save file from before PyTorch 1.6",
@@ -177,12 +176,7 @@ const WRONG_FILES: readonly [recognise: (text: string) => boolean, got: string, 
 
 function readJson(file: ByteSource): Record<string, unknown> {
   if (file.size > MAX_JSON) {
-    throw new CheckpointError(
-      file.name,
-      `at most ${MAX_JSON} bytes`,
-      `${file.size}`,
-      "check that this is the right file",
-    );
+    throw new CheckpointError(file.name, `at most ${MAX_JSON} bytes`, `${file.size}`, "check that this is JSON");
   }
   return parseJsonObject(readExactly(file, "JSON", 0, file.size), file.name);
 }
@@ -196,26 +190,22 @@ async function readShards(index: ByteSource, open: (file: string) => Promise<Byt
     const wanted = "names of .safetensors files in the same folder";
     throw new CheckpointError(`${index.name}: weight_map`, wanted, "something else", "write the index again");
   }
+  const todo = "download all files of one version";
   const tensors = new Map<string, StoredTensor>();
   for (const file of files) {
     const shard = readSafetensors(await open(file));
     for (const [name, stored] of shard.tensors) {
       if (map[name] !== file) {
-        const wanted =
-          map[name] === undefined ? "no tensor that the index does not name" : `this tensor in ${map[name]}`;
-        throw new CheckpointError(`${file}: ${name}`, wanted, "one", "download all files of one version");
+        const wanted = "this file as its place in the index";
+        const got = map[name] === undefined ? "none" : `${map[name]}`;
+        throw new CheckpointError(`${file}: ${name}`, wanted, got, todo);
       }
       tensors.set(name, stored);
     }
   }
   const lost = Object.keys(map).find((name) => !tensors.has(name));
   if (lost !== undefined) {
-    throw new CheckpointError(
-      `${map[lost]}: ${lost}`,
-      "a tensor, as the index says",
-      "none",
-      "download all files of one version",
-    );
+    throw new CheckpointError(`${map[lost]}: ${lost}`, "a tensor, as the index says", "none", todo);
   }
   return { format: "safetensors", tensors, metadata: {}, verify: () => {} };
 }

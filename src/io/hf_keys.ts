@@ -62,10 +62,11 @@ const RENAMES: readonly (readonly [RegExp, string])[] = [
 ];
 
 const POINTS = "sam_prompt_encoder.point_embed.weight";
+const MAX_SHARED = 2 ** 16; // values of a tensor that stands under two names: the Fourier matrix has 256
 
 /** Do these names follow transformers' Sam2Model or Sam2VideoModel? */
 export function isTransformers(tensors: ReadonlyMap<string, StoredTensor>): boolean {
-  return tensors.has("vision_encoder.backbone.pos_embed");
+  return [...tensors.keys()].some((name) => name.startsWith("vision_encoder."));
 }
 
 /**
@@ -88,16 +89,15 @@ export function metaNames(file: string, tensors: ReadonlyMap<string, StoredTenso
     if (!same) renamed.set(meta, stored);
   }
   const points = renamed.get(POINTS);
-  if (points?.shape.length === 2) {
+  if (points?.shape.length === 2 && points.shape[0] === 4) {
     renamed.delete(POINTS);
-    for (let i = 0; i < points.shape[0]; i++)
-      renamed.set(`sam_prompt_encoder.point_embeddings.${i}.weight`, row(points, i));
+    for (const i of [0, 1, 2, 3]) renamed.set(`sam_prompt_encoder.point_embeddings.${i}.weight`, row(points, i));
   }
   return renamed;
 }
 
 function equalValues(a: StoredTensor, b: StoredTensor): boolean {
-  if (formatShape(a.shape) !== formatShape(b.shape)) return false;
+  if (formatShape(a.shape) !== formatShape(b.shape) || numel(a.shape) > MAX_SHARED) return false;
   const values = [a, b].map((stored) => {
     const read = new Float32Array(numel(stored.shape));
     stored.read(read);

@@ -1,6 +1,7 @@
 import { ImageError } from "../errors.ts";
 import { exifOrientation, type Orientation } from "./exif.ts";
 import { decodeJpeg, jpegHeader } from "./jpeg.ts";
+import type { ImageHeader, Pixels } from "./pixels.ts";
 import { decodePng, pngHeader } from "./png.ts";
 import { decodeWebp, webpHeader } from "./webp.ts";
 
@@ -9,21 +10,6 @@ export interface RgbImage {
   width: number;
   height: number;
   data: Uint8Array;
-}
-
-/** 8-bit samples, interleaved: 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA. */
-export interface Pixels {
-  width: number;
-  height: number;
-  channels: 1 | 2 | 3 | 4;
-  data: Uint8Array | Uint8ClampedArray;
-}
-
-/** What a file says of its image before any pixel is decoded. */
-export interface ImageHeader {
-  width: number;
-  height: number;
-  exif?: Uint8Array;
 }
 
 export interface DecodeOptions {

@@ -1,7 +1,7 @@
 import mozjpeg from "@jsquash/jpeg/codec/dec/mozjpeg_dec.js";
 import { ImageError } from "../errors.ts";
-import type { ImageHeader } from "./image.ts";
 import { jsquashDecoder } from "./jsquash.ts";
+import type { ImageHeader } from "./pixels.ts";
 
 const SUPPORTED = [0xc0, 0xc1, 0xc2]; // baseline, extended, progressive; all Huffman-coded
 const NOT_FRAMES = [0xc4, 0xc8, 0xcc]; // tables that share the frame headers' range of markers

@@ -12,7 +12,7 @@ export function parseJsonObject(bytes: Uint8Array, where: string): Record<string
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
     value = JSON.parse(text);
   } catch (cause) {
-    const got = (cause as Error).message;
+    const got = (cause as Error).message.replace(/\s+/g, " ");
     throw new CheckpointError(where, "JSON in UTF-8", got, "copy the file again", { cause });
   }
   if (!isObject(value)) throw new CheckpointError(where, "a JSON object", typeof value, "check the file");

@@ -1,6 +1,6 @@
 import { ImageError } from "../errors.ts";
 import { platform } from "../platform/platform.ts";
-import type { Pixels } from "./image.ts";
+import type { Pixels } from "./pixels.ts";
 
 interface Codec {
   decode(

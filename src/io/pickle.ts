@@ -70,6 +70,9 @@ export function unpickle(bytes: Uint8Array, where: string, surroundings: Surroun
     if (!(dict instanceof Map)) return fail("a dict to put items in", describe(dict));
     if (items.length % 2) fail("keys and values", "a key without value");
     for (let i = 0; i < items.length; i += 2) {
+      if (items[i] instanceof Map || (Array.isArray(items[i]) && !Object.isFrozen(items[i]))) {
+        fail("a key that can be hashed", describe(items[i]));
+      }
       if (dict.has(items[i])) fail("every key once", `${describe(items[i])} again`);
       dict.set(items[i], items[i + 1]);
     }

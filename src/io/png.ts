@@ -1,7 +1,7 @@
 import { unzlibSync, zlibSync } from "fflate";
 import { ImageError } from "../errors.ts";
 import { crc32 } from "./crc32.ts";
-import type { ImageHeader, Pixels } from "./image.ts";
+import type { ImageHeader, Pixels } from "./pixels.ts";
 
 const GREY = 0;
 const RGB = 2;

@@ -168,10 +168,9 @@ function openStorage(
   id: unknown,
   fail: Fail,
 ): Storage {
-  const [kind, type, key, , length] = Array.isArray(id) ? id : [];
-  if (kind !== "storage" || !(type instanceof StorageType) || typeof key !== "string") {
-    return fail('("storage", type, key, location, numel)', describe(id));
-  }
+  const [kind, type, key, location, length, ...more] = Array.isArray(id) ? id : [];
+  const fits = kind === "storage" && typeof key === "string" && typeof location === "string" && more.length === 0;
+  if (!fits || !(type instanceof StorageType)) return fail('("storage", type, key, location, numel)', describe(id));
   const record = records.get(`${folder}/data/${key}`) ?? fail(`a record data/${key}`, "none");
   const opened = storages.get(key) ?? new Storage(record, type.dtype);
   storages.set(key, opened);
@@ -189,12 +188,17 @@ const CALLABLES = new Map<string, Callable>([
   ["torch._utils._rebuild_tensor_v2", rebuildTensor],
   [
     "torch._utils._rebuild_parameter",
-    ([data], fail) => (data instanceof TorchTensor ? data : fail("a tensor in a Parameter", describe(data))),
+    ([data, ...more], fail) =>
+      data instanceof TorchTensor && more.length === 2 ? data : fail("a tensor in a Parameter", describe(data)),
   ],
 ]);
 
-/** (storage, offset, size, stride, requires_grad, backward_hooks) */
-function rebuildTensor([storage, offset, size, stride]: readonly unknown[], fail: Fail): TorchTensor {
+/** (storage, offset, size, stride, requires_grad, backward_hooks), and perhaps metadata */
+function rebuildTensor(args: readonly unknown[], fail: Fail): TorchTensor {
+  const [storage, offset, size, stride, requiresGrad] = args;
+  if (args.length < 6 || args.length > 7 || typeof requiresGrad !== "boolean") {
+    return fail("the six arguments of _rebuild_tensor_v2", `${args.length}`);
+  }
   if (!(storage instanceof Storage)) return fail("a tensor's storage", describe(storage));
   if (!isCount(offset)) return fail("a storage offset", describe(offset));
   if (!isCounts(size)) return fail("a tensor's size", describe(size));

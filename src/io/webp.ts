@@ -1,7 +1,7 @@
 import libwebp from "@jsquash/webp/codec/dec/webp_dec.js";
 import { ImageError } from "../errors.ts";
-import type { ImageHeader } from "./image.ts";
 import { jsquashDecoder } from "./jsquash.ts";
+import type { ImageHeader } from "./pixels.ts";
 
 const ANIMATED = 0x02;
 

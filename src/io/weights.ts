@@ -13,10 +13,11 @@ export class Weights {
   readonly prefix: string;
   readonly #tensors: ReadonlyMap<string, StoredTensor>;
   readonly #heap: Heap;
-  readonly #used: Set<string>;
+  /** full name → hash of the values that were read */
+  readonly #used: Map<string, number>;
 
   /** The root of `tensors`; `get` reads onto `heap`. `at` passes the other two. */
-  constructor(tensors: ReadonlyMap<string, StoredTensor>, heap: Heap, prefix = "", used = new Set<string>()) {
+  constructor(tensors: ReadonlyMap<string, StoredTensor>, heap: Heap, prefix = "", used = new Map<string, number>()) {
     this.prefix = prefix;
     this.#tensors = tensors;
     this.#heap = heap;
@@ -38,9 +39,8 @@ export class Weights {
    * @throws CheckpointError if there is none of this shape
    */
   get(name: string, shape: Shape): Tensor {
-    const stored = this.#find(name, shape);
     const t = this.#heap.alloc(shape);
-    stored.read(t.data);
+    this.read(name, shape, t.data);
     return t;
   }
 
@@ -50,7 +50,17 @@ export class Weights {
    * @throws CheckpointError if there is none of this shape
    */
   read(name: string, shape: Shape, into: Float32Array): void {
-    this.#find(name, shape).read(into.subarray(0, numel(shape)));
+    const values = into.subarray(0, numel(shape));
+    this.#find(name, shape).read(values);
+    this.#used.set(this.#path(name), hash(new Int32Array(values.buffer, values.byteOffset, values.length)));
+  }
+
+  /** A digest of the names and values read so far: which checkpoint this is. Not proof against intent. */
+  digest(): string {
+    const text = [...this.#used].map(([name, words]) => `${name} ${words}`).sort();
+    const names = new TextEncoder().encode(text.join("\n"));
+    const sums = [0, 1].map((seed) => hash(Int32Array.from(names), seed));
+    return sums.map((sum) => (sum >>> 0).toString(16).padStart(8, "0")).join("");
   }
 
   /** Number of values in all tensors below this directory. */
@@ -86,7 +96,16 @@ export class Weights {
         "load a checkpoint that fits the configuration",
       );
     }
-    this.#used.add(path);
     return stored;
   }
+}
+
+/** FNV-1a over words instead of bytes, its upper bits folded back so that they count. */
+function hash(words: Int32Array, seed = 0): number {
+  let h = 0x811c9dc5 ^ seed;
+  for (let i = 0; i < words.length; i++) {
+    h = Math.imul(h ^ words[i], 0x01000193);
+    h ^= h >>> 15;
+  }
+  return h;
 }

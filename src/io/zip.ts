@@ -17,14 +17,16 @@ export class ZipRecord {
   readonly size: number;
   readonly #source: ByteSource;
   readonly #offset: number;
+  readonly #method: number;
   readonly #crc: number;
   #checked = false;
 
-  constructor(source: ByteSource, name: string, offset: number, size: number, crc: number) {
+  constructor(source: ByteSource, offset: number, { name, size, method, crc }: CentralEntry) {
     this.name = name;
     this.size = size;
     this.#source = source;
     this.#offset = offset;
+    this.#method = method;
     this.#crc = crc;
   }
 
@@ -32,10 +34,15 @@ export class ZipRecord {
    * Hand the bytes from `start` to `end` to `take`, piece by piece; `at` counts from `start`. The first call reads the
    * whole record and checks its CRC-32 on the way.
    *
-   * @throws CheckpointError after the last piece if the record is damaged
+   * @throws CheckpointError if the record is compressed, and after the last piece if it is damaged
    */
   stream(start: number, end: number, take: (piece: Uint8Array, at: number) => void): void {
     const what = `record ${this.name}`;
+    const where = `${this.#source.name}: ${what}`;
+    if (this.#method !== 0) {
+      const todo = "save it with torch.save, which does not compress";
+      throw new CheckpointError(where, "a stored record (method 0)", `compression method ${this.#method}`, todo);
+    }
     if (this.#checked) {
       readPieces(this.#source, what, this.#offset + start, end - start, take);
       return;
@@ -49,7 +56,6 @@ export class ZipRecord {
     });
     if (crc !== this.#crc) {
       const hex = (value: number) => value.toString(16).padStart(8, "0");
-      const where = `${this.#source.name}: ${what}`;
       throw new CheckpointError(where, `CRC ${hex(this.#crc)}`, hex(crc), "copy or download the file again");
     }
     this.#checked = true;
@@ -69,8 +75,8 @@ export class ZipRecord {
 }
 
 /**
- * The records of a zip archive that only stores: no compression, no encryption, one name once, one place once, and
- * each local header agreeing with the central directory.
+ * The records of a zip archive: not encrypted, one name once, one place once, and each local header agreeing with the
+ * central directory.
  *
  * @throws CheckpointError naming the record
  * @source PKWARE APPNOTE.TXT 6.3.10, sections 4.3 and 4.5.3
@@ -94,14 +100,14 @@ export function readZip(source: ByteSource): Map<string, ZipRecord> {
     const name = entry.name;
     const record = `${source.name}: record ${name}`;
     if (records.has(name)) throw damaged(record, "every name once", "the name again");
+    if (entry.disk !== 0) throw damaged(record, "an archive in one file", `a record on disk ${entry.disk}`);
     if (entry.flags & FLAG_ENCRYPTED) throw damaged(record, "a plain record", "an encrypted one");
-    if (entry.method !== 0 || entry.compressed !== entry.size) {
-      const todo = "save it with torch.save, which does not compress";
-      throw new CheckpointError(record, "a stored record (method 0)", `compression method ${entry.method}`, todo);
+    if (entry.method === 0 && entry.compressed !== entry.size) {
+      throw damaged(record, `a stored record of ${entry.size} bytes`, `${entry.compressed}`);
     }
     const start = expectSameLocalHeader(source, entry, record);
-    records.set(name, new ZipRecord(source, name, start, entry.size, entry.crc));
-    spans.push({ name, start: entry.offset, end: start + entry.size });
+    records.set(name, new ZipRecord(source, start, entry));
+    spans.push({ name, start: entry.offset, end: start + entry.compressed });
     at = next;
   }
   if (at !== bytes.length) throw damaged(source.name, `${bytes.length} bytes of central directory`, `entries in ${at}`);
@@ -152,7 +158,8 @@ function findDirectory(source: ByteSource): { offset: number; size: number; coun
     ];
     if (agree.includes(false)) throw damaged(where, "the numbers of the zip64 end record", "others");
     ({ count, size, offset } = wide);
-    disks = uint64(view64, 16) !== 0 || uint64(view64, 24) !== count || view.getUint32(end - 16, true) !== 0;
+    const [disk, disksInAll] = [view.getUint32(end - 16, true), view.getUint32(end - 4, true)];
+    disks = uint64(view64, 16) !== 0 || uint64(view64, 24) !== count || disk !== 0 || disksInAll !== 1;
     last = at;
   }
   if (disks) throw damaged(where, "an archive in one file", "a part of several");
@@ -172,6 +179,7 @@ function readCentralEntry(view: DataView, at: number, where: string) {
     crc: view.getUint32(at + 16, true),
     compressed: view.getUint32(at + 20, true),
     size: view.getUint32(at + 24, true),
+    disk: view.getUint16(at + 34, true),
     offset: view.getUint32(at + 42, true),
     nameBytes: new Uint8Array(view.buffer, at + 46, nameSize),
     name: "",

@@ -95,12 +95,6 @@ const TRUNKS: Record<VariantName, Trunk> = {
   },
 };
 
-/** What a published model's shapes do not tell. */
-export function variantHyperparameters(variant: VariantName): Hyperparameters {
-  const { name, imageSize, numHeads, windowSpec, globalAttBlocks } = TRUNKS[variant];
-  return structuredClone({ name, imageSize, numHeads, windowSpec, globalAttBlocks });
-}
-
 /** A published model as a whole configuration. */
 export function variantConfig(name: VariantName, version: Version): Sam2Config {
   return {

@@ -59,8 +59,9 @@ function stagesOf(tensors: Shapes, blocks: string): Sam2Config["stages"] {
 /** Number of directories `path.0`, `path.1`, … */
 function count(tensors: Shapes, path: string): number {
   const indices = new Set<string>();
-  for (const name of tensors.keys())
+  for (const name of tensors.keys()) {
     if (name.startsWith(`${path}.`)) indices.add(name.slice(path.length + 1).split(".", 1)[0]);
+  }
   let n = 0;
   while (indices.has(`${n}`)) n++;
   return n;

@@ -13,18 +13,27 @@ export interface ConfigOptions {
 }
 
 /**
- * The configuration that a checkpoint fits, once it is known to hold every tensor of the image path. What the caller
- * names counts more than what the file states, and that more than what a published variant of these shapes has.
+ * The configuration that a checkpoint fits, once it is known to hold every tensor of the image path.
  *
  * @throws CheckpointError if it does not fit; UsageError for an unknown name
  */
 export function checkpointConfig(checkpoint: Checkpoint, options: ConfigOptions = {}): Sam2Config {
+  const config = likelyConfig(checkpoint, options);
+  expectTensors(checkpoint, config, "image");
+  return config;
+}
+
+/**
+ * The configuration that a checkpoint seems to fit. What the caller names counts more than what the file states, and
+ * that more than what a published variant of these shapes has.
+ *
+ * @throws CheckpointError if nothing fits; UsageError for an unknown name
+ */
+export function likelyConfig(checkpoint: Checkpoint, options: ConfigOptions = {}): Sam2Config {
   const stated = { ...checkpoint.hyperparameters };
   if (options.config !== undefined) Object.assign(stated, namedHyperparameters(options.config));
   if (options.imageSize !== undefined) stated.imageSize = options.imageSize;
-  const config = deriveConfig(checkpoint.tensors, stated);
-  expectTensors(checkpoint, config, "image");
-  return config;
+  return deriveConfig(checkpoint.tensors, stated);
 }
 
 function namedHyperparameters(option: string): Hyperparameters {

@@ -39,7 +39,7 @@ export interface Memory {
  * @shape  q [1, N, D]; k, v [1, S, kvDim] → [1, N, D]
  * @source sam2/modeling/sam/transformer.py, RoPEAttention
  */
-function ropeAttention(w: Weights, D: number, kvDim: number, { cos, sin }: Rotation, projectValuesFirst: boolean) {
+export function ropeAttention(w: Weights, D: number, kvDim: number, { cos, sin }: Rotation, projectValuesFirst: boolean) {
   const qProj = linear(w.at("q_proj"), D, D);
   const kProj = linear(w.at("k_proj"), kvDim, D);
   const vProj = linear(w.at("v_proj"), kvDim, D);
@@ -69,18 +69,23 @@ function memoryAttentionLayer(w: Weights, config: Sam2Config, rotation: Rotation
   const linear2 = linear(w.at("linear2"), dimFeedforward, D);
   const [norm1, norm2, norm3] = ["norm1", "norm2", "norm3"].map((name) => layerNorm(w.at(name), D, EPS));
 
-  return layer(w, "MemoryAttentionLayer", (x: Tensor, { tokens, positions, pointerTokens }: Memory) => {
+  const lookAround = (x: Tensor) => {
     const normed = norm1(x);
-    x = selfAttn(normed, normed, normed, 0, { residual: x });
-    x = crossAttnImage(norm2(x), add(tokens, positions), tokens, pointerTokens, { residual: x });
+    return selfAttn(normed, normed, normed, 0, { residual: x });
+  };
+  const lookBack = layer(w, "MemoryAttentionLayer", (x: Tensor, keys: Tensor, memory: Memory) => {
+    x = crossAttnImage(norm2(x), keys, memory.tokens, memory.pointerTokens, { residual: x });
     return linear2(linear1(norm3(x)), { residual: x });
   });
+  return { lookAround, lookBack };
 }
 
 /**
  * The features of a frame, conditioned on what is remembered of one object.
  *
- * @shape  curr, currPos [1, N, D] → [1, N, D]
+ * The first layer attends to the frame itself before it sees any memory. `lookAround` is this step, the same for all
+ * objects of the frame.
+ *
  * @source sam2/modeling/memory_attention.py, MemoryAttention
  */
 export function memoryAttention(w: Weights, config: Sam2Config) {
@@ -91,8 +96,16 @@ export function memoryAttention(w: Weights, config: Sam2Config) {
   );
   const norm = layerNorm(w.at("norm"), config.dModel, EPS);
 
-  return layer(w, "MemoryAttention", (curr: Tensor, currPos: Tensor, memory: Memory) => {
-    const x = add(curr, affine(currPos, 0.1, 0));
-    return norm(layers.reduce((y, block) => block(y, memory), x));
+  /** @shape curr, currPos [1, N, D] → [1, N, D] */
+  const lookAround = (curr: Tensor, currPos: Tensor) => layers[0].lookAround(add(curr, affine(currPos, 0.1, 0)));
+
+  /** @shape attended [1, N, D], what `lookAround` returned → [1, N, D] */
+  const lookBack = layer(w, "MemoryAttention", (attended: Tensor, memory: Memory) => {
+    const keys = add(memory.tokens, memory.positions);
+    let x = layers[0].lookBack(attended, keys, memory);
+    for (const { lookAround, lookBack } of layers.slice(1)) x = lookBack(lookAround(x), keys, memory);
+    return norm(x);
   });
+
+  return { lookAround, lookBack };
 }

@@ -1,6 +1,9 @@
 import type { Shape } from "../tensor/shape.ts";
 import type { Sam2Config } from "./config.ts";
 
+/** Tensors that the reference does not read either: this one would serve only without `directly_add_no_mem_embed`. */
+export const NEVER_READ: readonly string[] = ["no_mem_pos_enc"];
+
 /**
  * Name and PyTorch shape of every tensor of a checkpoint, in the order of the reference's state_dict.
  *

@@ -50,6 +50,14 @@ export function table(shape: Shape, formula: (...index: number[]) => number): Te
   return y;
 }
 
+/** 1 where x > 0, else 0. */
+export function step(x: Tensor): Tensor {
+  const y = machine.heap.alloc(x.shape);
+  const v = values(x);
+  for (let i = 0; i < v.length; i++) y.data[i] = v[i] > 0 ? 1 : 0;
+  return y;
+}
+
 /** Index of the largest element; the first of equals, as torch.argmax on a CPU. */
 export function argmax(t: Tensor): number {
   const v = values(t);

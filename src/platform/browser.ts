@@ -1,5 +1,5 @@
 import { UsageError } from "../errors.ts";
-import type { OpenFile, Platform } from "./platform.ts";
+import type { KernelBuild, OpenFile, Platform } from "./types.ts";
 
 // Workers alone have it, and TypeScript's types for a page do not.
 declare const FileReaderSync: (new () => { readAsArrayBuffer(blob: Blob): ArrayBuffer }) | undefined;
@@ -21,6 +21,12 @@ function noFiles(path: string): never {
   throw new UsageError(path, "a platform with files", "a browser", "pass bytes, a Blob or a URL");
 }
 
+// Written out, so that bundlers see them.
+const KERNELS: Record<KernelBuild, URL> = {
+  kernels: new URL("../../build/kernels.wasm", import.meta.url),
+  kernels_fma: new URL("../../build/kernels_fma.wasm", import.meta.url),
+};
+
 export const browserPlatform: Platform = {
   readFile: async (path) => noFiles(path),
   openFile: async (path) => noFiles(path),
@@ -30,4 +36,6 @@ export const browserPlatform: Platform = {
   async dependencyWasm() {
     return undefined;
   },
+  kernels: async (build) => new Uint8Array(await (await fetch(KERNELS[build])).arrayBuffer()),
+  prepareWasm: () => [],
 };

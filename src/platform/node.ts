@@ -3,7 +3,8 @@ import { mkdtemp, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { OpenFile, Platform } from "./platform.ts";
+import v8 from "node:v8";
+import type { OpenFile, Platform } from "./types.ts";
 
 const require = createRequire(import.meta.url);
 
@@ -42,6 +43,19 @@ async function spool(stream: ReadableStream<Uint8Array>, name: string): Promise<
   }
 }
 
+/**
+ * Node 20 hides relaxed SIMD behind a flag that later versions do not know. From 24 on, V8 on x64 can join pairs of
+ * 128-bit operations to 256-bit ones.
+ */
+function prepareWasm(): string[] {
+  const major = Number.parseInt(process.versions.node, 10);
+  const flags = [];
+  if (major < 22) flags.push("--experimental-wasm-relaxed-simd");
+  if (major >= 24 && process.arch === "x64") flags.push("--experimental-wasm-revectorize");
+  for (const flag of flags) v8.setFlagsFromString(flag);
+  return flags;
+}
+
 export const nodePlatform: Platform = {
   readFile,
   openFile,
@@ -54,4 +68,6 @@ export const nodePlatform: Platform = {
   async dependencyWasm(specifier) {
     return WebAssembly.compile(new Uint8Array(await readFile(require.resolve(specifier))));
   },
+  kernels: async (build) => new Uint8Array(await readFile(new URL(`../../build/${build}.wasm`, import.meta.url))),
+  prepareWasm,
 };

@@ -1,27 +1,5 @@
 import { browserPlatform } from "./browser.ts";
-
-/** A file that is read piece by piece. */
-export interface OpenFile {
-  readonly name: string;
-  readonly size: number;
-  /** `length` bytes from `offset`, fewer at the end of the file; valid until the next call. */
-  read(offset: number, length: number): Uint8Array;
-  close(): void;
-}
-
-/** What Node and a browser do differently. */
-export interface Platform {
-  readFile(path: string): Promise<Uint8Array>;
-  openFile(path: string): Promise<OpenFile>;
-  /** Without holding it in memory where the platform can: Node, and a browser's workers. */
-  openBlob(blob: Blob, name: string): Promise<OpenFile>;
-  /** Read a stream to its end into a file that is removed when it is closed; `name` is for messages. */
-  spool(stream: ReadableStream<Uint8Array>, name: string): Promise<OpenFile>;
-  /** Names of the files in a folder; undefined if `path` is none. */
-  listFolder(path: string): Promise<string[] | undefined>;
-  /** A dependency's wasm file, compiled; undefined where the dependency's own loader finds it (bundlers, browsers). */
-  dependencyWasm(specifier: string): Promise<WebAssembly.Module | undefined>;
-}
+import type { Platform } from "./types.ts";
 
 /** The platform in use: the browser's, until an entry point for another one says otherwise. */
 export let platform: Platform = browserPlatform;

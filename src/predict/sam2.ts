@@ -1,17 +1,13 @@
 import { type Checkpoint, type CheckpointSource, readCheckpoint } from "../io/checkpoint.ts";
-import type { Weights } from "../io/weights.ts";
-import { type Sam2Config, type VariantName, variantHyperparameters } from "../model/config.ts";
-import { deriveConfig } from "../model/derive_config.ts";
-import { loadWeights } from "../model/load.ts";
+import { Weights } from "../io/weights.ts";
+import type { Sam2Config } from "../model/config.ts";
+import { type ConfigOptions, checkpointConfig } from "../model/load.ts";
 import { type Sam2Graph, sam2 } from "../model/sam2.ts";
+import { type Tracker, tracker } from "../model/tracker.ts";
 import { createMachine, type KernelChoice } from "../runtime/create.ts";
 import { type Machine, withMachine } from "../runtime/machine.ts";
 
-export interface LoadOptions {
-  /** published variant that the model has its windows, heads and global blocks from, if neither shapes nor file tell */
-  config?: VariantName;
-  /** side of the square that images are resized to, a multiple of 32; smaller is faster and coarser */
-  imageSize?: number;
+export interface LoadOptions extends ConfigOptions {
   /** "auto" (default) takes the fastest kernels of the machine; "portable" gives the same bits on every CPU */
   kernels?: KernelChoice;
   signal?: AbortSignal;
@@ -19,16 +15,25 @@ export interface LoadOptions {
   onProgress?: (loaded: number, total: number | undefined) => void;
 }
 
+/** The graph for images; with `tracker`, which an image-only checkpoint lacks, for video too. */
+export type Graph = Sam2Graph & { readonly tracker?: Tracker };
+
 /** A model that is loaded and ready: the graph, and the machine that it runs on. */
 export class Sam2 {
   readonly config: Sam2Config;
   readonly machine: Machine;
-  readonly #graph: Sam2Graph;
+  /** tells checkpoints apart, whatever the file's format */
+  readonly digest: string;
+  readonly #graph: Graph;
 
   constructor(machine: Machine, weights: Weights, config: Sam2Config) {
     this.config = config;
     this.machine = machine;
-    this.#graph = withMachine(machine, () => sam2(weights, config));
+    this.#graph = withMachine(machine, () => {
+      const image = sam2(weights, config);
+      return { ...image, tracker: weights.has("maskmem_tpos_enc") ? tracker(weights, image) : undefined };
+    });
+    this.digest = weights.digest();
   }
 
   /**
@@ -47,18 +52,18 @@ export class Sam2 {
 
   /** Build the graph of an open checkpoint, which may be closed afterwards. */
   static async fromCheckpoint(checkpoint: Checkpoint, options: LoadOptions = {}): Promise<Sam2> {
-    const { config: variant, imageSize, kernels = "auto" } = options;
-    const config = deriveConfig(checkpoint.tensors, {
-      ...checkpoint.hyperparameters,
-      ...(variant && variantHyperparameters(variant)),
-      ...(imageSize && { imageSize }),
-    });
-    const machine = await createMachine({ kernels });
-    return new Sam2(machine, loadWeights(checkpoint, config, machine.heap, "image"), config);
+    const config = checkpointConfig(checkpoint, options);
+    const machine = await createMachine({ kernels: options.kernels ?? "auto" });
+    return new Sam2(machine, new Weights(checkpoint.tensors, machine.heap), config);
+  }
+
+  /** Has the checkpoint what video needs? */
+  get canTrack(): boolean {
+    return this.#graph.tracker !== undefined;
   }
 
   /** Run part of the graph; what it allocates and does not return is freed. */
-  run<R>(forward: (graph: Sam2Graph) => R, signal?: AbortSignal): R {
+  run<R>(forward: (graph: Graph) => R, signal?: AbortSignal): R {
     return withMachine(this.machine, () => {
       this.machine.signal = signal;
       try {

@@ -5,6 +5,8 @@ import type { Kernels } from "./kernels.ts";
 export interface Machine {
   readonly heap: Heap;
   readonly kernels: Kernels;
+  /** Which kernels and register tile were chosen, and why, line by line. */
+  readonly chosen: readonly string[];
   /** Multiply-adds done so far. */
   macs: number;
   /** Looked at by every layer, so that a call stops within one. */

@@ -1,0 +1,95 @@
+// y = f(x) and y = a ∘ b over contiguous floats, in tiles of `tile` elements.
+import { load_lanes, store_lanes } from "./lanes";
+import { cos_f32x4, gelu_f32x4, sigmoid_f32x4, sin_f32x4 } from "./math";
+import { madd } from "./simd";
+
+// @ts-ignore: decorator
+@inline
+const AFFINE = 0, GELU = 1, RELU = 2, SIGMOID = 3, SIN = 4, COS = 5;
+
+// `op` is a literal in every caller, so that one branch is left
+// @ts-ignore: decorator
+@inline
+function apply(op: i32, x: v128, scale: v128, offset: v128): v128 {
+  if (op == AFFINE) return madd(x, scale, offset);
+  if (op == GELU) return gelu_f32x4(x);
+  if (op == RELU) return f32x4.max(x, f32x4.splat(0));
+  if (op == SIGMOID) return sigmoid_f32x4(x);
+  if (op == SIN) return sin_f32x4(x);
+  return cos_f32x4(x);
+}
+
+// @ts-ignore: decorator
+@inline
+function unary(op: i32, y: usize, x: usize, scale: f32, offset: f32, n: i32, tile: i32, from: i32, to: i32): void {
+  const a = f32x4.splat(scale), b = f32x4.splat(offset);
+  const start = from * tile;
+  let left = min(to * tile, n) - start;
+  y += <usize>start << 2;
+  x += <usize>start << 2;
+  for (; left >= 8; left -= 8, y += 32, x += 32) {
+    const y0 = apply(op, v128.load(x), a, b), y1 = apply(op, v128.load(x, 16), a, b);
+    v128.store(y, y0);
+    v128.store(y, y1, 16);
+  }
+  for (; left >= 4; left -= 4, y += 16, x += 16) v128.store(y, apply(op, v128.load(x), a, b));
+  if (left > 0) store_lanes(y, apply(op, load_lanes(x, left), a, b), left);
+}
+
+/** y = scale·x + offset */
+export function affine_f32(y: usize, x: usize, scale: f32, offset: f32, n: i32, tile: i32, scratch: usize, from: i32, to: i32): void {
+  unary(AFFINE, y, x, scale, offset, n, tile, from, to);
+}
+export function gelu_f32(y: usize, x: usize, n: i32, tile: i32, scratch: usize, from: i32, to: i32): void { unary(GELU, y, x, 0, 0, n, tile, from, to); }
+export function relu_f32(y: usize, x: usize, n: i32, tile: i32, scratch: usize, from: i32, to: i32): void { unary(RELU, y, x, 0, 0, n, tile, from, to); }
+export function sigmoid_f32(y: usize, x: usize, n: i32, tile: i32, scratch: usize, from: i32, to: i32): void { unary(SIGMOID, y, x, 0, 0, n, tile, from, to); }
+export function sin_f32(y: usize, x: usize, n: i32, tile: i32, scratch: usize, from: i32, to: i32): void { unary(SIN, y, x, 0, 0, n, tile, from, to); }
+export function cos_f32(y: usize, x: usize, n: i32, tile: i32, scratch: usize, from: i32, to: i32): void { unary(COS, y, x, 0, 0, n, tile, from, to); }
+
+// @ts-ignore: decorator
+@inline
+function combine(product: bool, a: v128, b: v128): v128 {
+  return product ? f32x4.mul(a, b) : f32x4.add(a, b);
+}
+
+// b has `nb` elements and repeats: runs end where b does
+// @ts-ignore: decorator
+@inline
+function binary(product: bool, y: usize, a: usize, b: usize, n: i32, nb: i32, tile: i32, from: i32, to: i32): void {
+  const end = min(to * tile, n);
+  let at = from * tile;
+  y += <usize>at << 2;
+  a += <usize>at << 2;
+  for (let first = at % nb; at < end; first = 0) {
+    let left = min(nb - first, end - at), p = b + (<usize>first << 2);
+    at += left;
+    for (; left >= 8; left -= 8, y += 32, a += 32, p += 32) {
+      const y0 = combine(product, v128.load(a), v128.load(p)), y1 = combine(product, v128.load(a, 16), v128.load(p, 16));
+      v128.store(y, y0);
+      v128.store(y, y1, 16);
+    }
+    for (; left > 0; left--, y += 4, a += 4, p += 4) {
+      store<f32>(y, product ? load<f32>(a) * load<f32>(p) : load<f32>(a) + load<f32>(p));
+    }
+  }
+}
+
+/** y = a + b */
+export function add_f32(y: usize, a: usize, b: usize, n: i32, nb: i32, tile: i32, scratch: usize, from: i32, to: i32): void { binary(false, y, a, b, n, nb, tile, from, to); }
+/** y = a ⊙ b */
+export function mul_f32(y: usize, a: usize, b: usize, n: i32, nb: i32, tile: i32, scratch: usize, from: i32, to: i32): void { binary(true, y, a, b, n, nb, tile, from, to); }
+
+/** y = x/255 for bytes x */
+export function pixels_f32(y: usize, x: usize, n: i32, tile: i32, scratch: usize, from: i32, to: i32): void {
+  const white = f32x4.splat(255);
+  const start = from * tile;
+  let left = min(to * tile, n) - start;
+  y += <usize>start << 2;
+  x += <usize>start;
+  for (; left >= 8; left -= 8, y += 32, x += 8) {
+    const words = v128.load_ext<u8>(x);
+    v128.store(y, f32x4.div(f32x4.convert_i32x4_u(i32x4.extend_low_i16x8_u(words)), white));
+    v128.store(y, f32x4.div(f32x4.convert_i32x4_u(i32x4.extend_high_i16x8_u(words)), white), 16);
+  }
+  for (; left > 0; left--, y += 4, x++) store<f32>(y, <f32>load<u8>(x) / 255);
+}

@@ -1,0 +1,101 @@
+import type { Command } from "commander";
+import { type Checkpoint, readCheckpoint } from "../io/checkpoint.ts";
+import type { Sam2Config } from "../model/config.ts";
+import { checkTensors, isMemoryTensor } from "../model/derive_config.ts";
+import { expectTensors, likelyConfig } from "../model/load.ts";
+import { numel } from "../tensor/shape.ts";
+import { type Io, painter, Status } from "./io.ts";
+import { locateModel } from "./models.ts";
+import { addCommonOptions, type CommonOptions, configOption } from "./options.ts";
+
+interface InfoOptions extends CommonOptions {
+  config?: string;
+}
+
+const EXAMPLES = `
+Examples:
+  sam2 info sam2.1_hiera_tiny.pt
+  sam2 info tiny                       a downloaded checkpoint, or nano, by name
+  sam2 info model.safetensors --json
+
+Reads every record of the file, so that a damaged one is found. Fails unless the file can be used at least for images.
+`;
+
+/** sam2 info FILE */
+export function addInfo(program: Command, io: Io): void {
+  const command = program
+    .command("info")
+    .summary("what a checkpoint is: variant, version, sizes, anything missing")
+    .description("What a checkpoint is, whether it is whole, and what it can be used for.")
+    .argument("<file>", "a .pt, a .safetensors, a transformers folder, or the name of a model")
+    .addOption(configOption());
+  addCommonOptions(command);
+  command.addHelpText("after", EXAMPLES).action((file: string, options: InfoOptions) => info(file, options, io));
+}
+
+async function info(file: string, { json, quiet, config: name }: InfoOptions, io: Io): Promise<void> {
+  const status = new Status(io, quiet);
+  status.show(`reading ${file} …`);
+  const checkpoint = await readCheckpoint(locateModel(file, io.env), { signal: io.signal });
+  try {
+    const config = likelyConfig(checkpoint, { config: name });
+    checkpoint.verify();
+    status.clear();
+    const about = describe(checkpoint, config);
+    io.stdout.write(json ? `${JSON.stringify(about)}\n` : report(file, about, io));
+    expectTensors(checkpoint, config, "image");
+  } finally {
+    checkpoint.close();
+  }
+}
+
+function describe({ format, names, tensors }: Checkpoint, config: Sam2Config) {
+  const dtypes: Record<string, number> = {};
+  let parameters = 0;
+  for (const { dtype, shape } of tensors.values()) {
+    dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;
+    parameters += numel(shape);
+  }
+  const { name: variant, version } = config;
+  const { missing, unexpected, wrongShape } = checkTensors(config, tensors);
+  return { format, names, variant, version, parameters, dtypes, missing, unexpected, wrongShape, config };
+}
+
+function report(file: string, about: ReturnType<typeof describe>, io: Io): string {
+  const paint = painter(io.stdout, io.env);
+  const { format, names, variant, version, parameters, dtypes, missing, unexpected, wrongShape, config } = about;
+  const wrong = [...missing.filter((name) => !isMemoryTensor(name)), ...unexpected, ...wrongShape];
+  const use =
+    wrong.length > 0
+      ? "nothing: it is not whole"
+      : missing.length > 0
+        ? "images (segment, everything)"
+        : "images and video";
+  const dtypeList = Object.entries(dtypes).map(([dtype, n]) => `${n} ${dtype}`);
+  const { name: _, version: __, ...fields } = config;
+  const rows: [string, string][] = [
+    ["model", `SAM ${version} ${variant}`],
+    ["usable for", use],
+    ["format", `${format}, ${names === "meta" ? "Meta's" : "transformers'"} names`],
+    ["parameters", `${parameters.toLocaleString("en")} in ${dtypeList.join(", ")} tensors`],
+    ["missing", listed(missing)],
+    ["unexpected", listed(unexpected)],
+    ["other shape", listed(wrongShape)],
+    [
+      "config",
+      Object.entries(fields)
+        .map(([field, value]) => `${field} ${[value].flat().join(" ")}`)
+        .join("\n"),
+    ],
+  ];
+  const lines = rows.map(
+    ([label, text]) => `  ${paint("dim", label.padEnd(INDENT - 2))}${text.replaceAll("\n", `\n${" ".repeat(INDENT)}`)}`,
+  );
+  return `${paint("bold", file)}\n${lines.join("\n")}\n`;
+}
+
+const INDENT = 16;
+
+function listed(names: readonly string[]): string {
+  return names.length === 0 ? "none" : `${names.length}\n${names.join("\n")}`;
+}

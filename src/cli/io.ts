@@ -1,0 +1,53 @@
+import { styleText } from "node:util";
+
+/** A stream that text is written to. */
+export interface Output {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+}
+
+/** What a command has from the process that runs it. */
+export interface Io {
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Aborted by Ctrl-C. */
+  readonly signal: AbortSignal;
+}
+
+export type Style = Parameters<typeof styleText>[0];
+export type Paint = (style: Style, text: string) => string;
+
+/** Does this stream show colours? NO_COLOR says no, as no-color.org describes. */
+export function hasColours(output: Output, env: Io["env"]): boolean {
+  return Boolean(output.isTTY) && !env.NO_COLOR && env.TERM !== "dumb";
+}
+
+/** Styles text for a terminal, and leaves it plain elsewhere. */
+export function painter(output: Output, env: Io["env"]): Paint {
+  return hasColours(output, env) ? (style, text) => styleText(style, text) : (_, text) => text;
+}
+
+/** One line on stderr that rewrites itself. Shown by terminals alone. */
+export class Status {
+  readonly #output?: Output;
+
+  constructor({ stderr }: Io, quiet = false) {
+    if (stderr.isTTY && !quiet) this.#output = stderr;
+  }
+
+  show(text: string): void {
+    this.#output?.write(`\r\x1b[K${text.slice(0, (this.#output.columns ?? 80) - 1)}`);
+  }
+
+  clear(): void {
+    this.#output?.write("\r\x1b[K");
+  }
+}
+
+/** 8.2 MB, 156 MB. */
+export function megabytes(bytes: number): string {
+  const mb = bytes / 1e6;
+  return `${mb < 10 ? mb.toFixed(1) : Math.round(mb)} MB`;
+}

@@ -1,0 +1,60 @@
+#!/usr/bin/env node
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { INTERRUPTED, main } from "./cli.ts";
+import type { Output } from "./io.ts";
+
+// The model computes without pause, and a thread that computes does not hear Ctrl-C. So the command runs in a worker, and
+// this thread listens. From source, where a worker would first have to learn TypeScript, one thread does both.
+
+/** What a worker cannot find out about the terminal. */
+type Terminal = Pick<Output, "isTTY" | "columns">;
+type Terminals = Record<"stdout" | "stderr", Terminal>;
+
+/** Time for temporary files to be removed. */
+const GRACE_MS = 300;
+
+if (isMainThread && import.meta.url.endsWith(".js")) listen();
+else process.exitCode = await run((workerData as Terminals | null) ?? terminals());
+
+function listen(): void {
+  const worker = new Worker(new URL(import.meta.url), { argv: process.argv.slice(2), workerData: terminals() });
+  worker.on("exit", (code) => {
+    process.exitCode ??= code;
+  });
+  worker.on("error", (error) => {
+    process.stderr.write(
+      `sam2: internal: expected to go on, got ${error.message}; take a smaller image size or model\n`,
+    );
+    process.exitCode = 1;
+  });
+  process.once("SIGINT", () => {
+    process.exitCode = INTERRUPTED;
+    worker.postMessage("interrupt");
+    setTimeout(() => {
+      process.stderr.write("sam2: interrupted\n");
+      worker.terminate();
+    }, GRACE_MS).unref();
+  });
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    process.exit(); // the reader has seen enough, as in `sam2 … | head`
+  });
+}
+
+function run({ stdout, stderr }: Terminals): Promise<number> {
+  const interrupt = new AbortController();
+  const onInterrupt = () => interrupt.abort();
+  parentPort?.once("message", onInterrupt).unref();
+  if (isMainThread) process.once("SIGINT", onInterrupt);
+  return main(process.argv.slice(2), {
+    stdout: { ...stdout, write: (text) => process.stdout.write(text) },
+    stderr: { ...stderr, write: (text) => process.stderr.write(text) },
+    env: process.env,
+    signal: interrupt.signal,
+  });
+}
+
+function terminals(): Terminals {
+  const about = ({ isTTY, columns }: NodeJS.WriteStream): Terminal => ({ isTTY, columns });
+  return { stdout: about(process.stdout), stderr: about(process.stderr) };
+}

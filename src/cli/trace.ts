@@ -1,0 +1,125 @@
+import type { Command } from "commander";
+import { readCheckpoint } from "../io/checkpoint.ts";
+import { decodeImage, type RgbImage } from "../io/image.ts";
+import { type LayerEvent, watch } from "../nn/layer.ts";
+import { ImagePredictor } from "../predict/image_predictor.ts";
+import type { Prompt } from "../predict/prompt.ts";
+import { Sam2 } from "../predict/sam2.ts";
+import type { Tensor } from "../tensor/view.ts";
+import { readInput } from "./files.ts";
+import { type Io, painter, Status } from "./io.ts";
+import { locateModel } from "./models.ts";
+import { addRunOptions, count, type ModelOptions } from "./options.ts";
+import { type Difference, findParity } from "./parity.ts";
+import { type TraceRow, traceTable } from "./trace_table.ts";
+
+interface TraceOptions extends ModelOptions {
+  depth?: number;
+}
+
+const EXAMPLES = `
+Examples:
+  sam2 trace tiny photo.jpg          every layer of the model, as this photo passes through it
+  sam2 trace tiny --depth 3          the large parts only
+  sam2 trace tiny --depth 99         all layers, repeated blocks too
+  sam2 trace tiny --json             one record for each layer
+
+The photo, or a drawn picture, is encoded once to warm up and once to be measured; then comes one click in its centre.
+GMAC are 10⁹ multiply-adds; GFLOP/s count two operations each. Peak is what the model's memory held at most, weights
+included. A block like an earlier one is folded (≡). In a checkout of the project, a checkpoint with the weights of the
+goldens (golden/export_checkpoint.py) is compared with PyTorch: |Δ| is the largest difference of a layer's output, σ the
+standard deviation of PyTorch's.
+`;
+
+/** sam2 trace FILE [IMAGE] */
+export function addTrace(program: Command, io: Io): void {
+  const command = program
+    .command("trace")
+    .summary("the model as a tree: shapes, work, time and memory of every layer")
+    .description("The module tree in the order in which it runs, with what every layer does and costs.")
+    .argument("<file>", "a .pt, a .safetensors, a transformers folder, or the name of a model")
+    .argument("[image]", "a JPEG, PNG or WebP file")
+    .option("--depth <n>", "show n levels of the tree, and fold nothing else", count("--depth"));
+  addRunOptions(command);
+  command
+    .addHelpText("after", EXAMPLES)
+    .action((file: string, image: string | undefined, options: TraceOptions) => trace(file, image, options, io));
+}
+
+async function trace(file: string, imagePath: string | undefined, options: TraceOptions, io: Io): Promise<void> {
+  const { signal } = io;
+  const status = new Status(io, options.quiet);
+  const photo = imagePath && (await decodeImage(await readInput(imagePath, "an image"), { where: imagePath }));
+  status.show(`loading ${file} …`);
+  const checkpoint = await readCheckpoint(locateModel(file, io.env), { signal });
+  try {
+    const sam2 = await Sam2.fromCheckpoint(checkpoint, options);
+    const parity = photo ? undefined : await findParity(checkpoint, sam2.config);
+    const image = photo || (parity?.image ?? drawnPicture(sam2.config.imageSize));
+    const prompt: Prompt = parity?.prompt ?? { points: [[0.5, 0.5]] };
+    const multimaskOutput = parity?.multimask ?? true;
+
+    const predictor = new ImagePredictor(sam2);
+    const run = async () => {
+      await predictor.setImage(image, { signal });
+      await predictor.predict(prompt, { multimaskOutput, normalizeCoords: false, signal });
+    };
+    const differences = new Map<number, Difference | undefined>();
+    status.show(parity ? "comparing with PyTorch …" : "warming up …");
+    await watch((event) => differences.set(event.order, parity?.compare(event)), run);
+    status.show("measuring …");
+    const rows: TraceRow[] = [];
+    await watch((event) => {
+      rows[event.order] = traceRow(event, differences.get(event.order));
+    }, run);
+    status.clear();
+
+    if (options.json) {
+      io.stdout.write(`${JSON.stringify(rows)}\n`);
+    } else {
+      const { config, machine } = sam2;
+      const title = `SAM ${config.version} ${config.name} · ${imagePath ?? "a drawn picture"} ${image.width}×${image.height} at ${config.imageSize}×${config.imageSize} · ${machine.kernels.name} kernels`;
+      const paint = painter(io.stdout, io.env);
+      io.stdout.write(`${paint("bold", title)}\n\n`);
+      io.stdout.write(traceTable(rows, { depth: options.depth, columns: io.stdout.columns ?? 120, paint }));
+    }
+  } finally {
+    checkpoint.close();
+  }
+}
+
+function traceRow(
+  { path, class: name, args, output, parameters, macs, ms, peakBytes }: LayerEvent,
+  difference?: Difference,
+): TraceRow {
+  const outputs = shapesOf(output);
+  return {
+    path,
+    class: name,
+    inputs: shapesOf(args),
+    output: outputs.length === 1 ? outputs[0] : outputs,
+    parameters,
+    gmac: macs / 1e9,
+    ms,
+    gflops: (2 * macs) / ms / 1e6,
+    peakBytes,
+    ...difference,
+  };
+}
+
+/** Shapes of the tensors in a value, in order. */
+function shapesOf(value: unknown): number[][] {
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return [];
+  if ("stride" in value) return [[...(value as Tensor).shape]];
+  return Object.values(value).flatMap(shapesOf);
+}
+
+/** Coloured rings: what they show does not matter, only that it is the same every time. */
+function drawnPicture(size: number): RgbImage {
+  const data = new Uint8Array(size * size * 3);
+  for (let i = 0; i < data.length; i++) {
+    const [x, y] = [Math.floor(i / 3) % size, Math.floor(i / 3 / size)];
+    data[i] = (((x - size / 2) ** 2 + (y - size / 2) ** 2) / (size * ((i % 3) + 1))) & 255;
+  }
+  return { width: size, height: size, data };
+}

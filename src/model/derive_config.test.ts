@@ -1,0 +1,123 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { CheckpointError } from "../errors.ts";
+import { type Sam2Config, VARIANT_NAMES, variantConfig } from "./config.ts";
+import { checkTensors, deriveConfig, isMemoryTensor } from "./derive_config.ts";
+import { parameters } from "./parameters.ts";
+
+function shapesOf(config: Sam2Config): Map<string, { shape: readonly number[] }> {
+  return new Map([...parameters(config)].map(([name, shape]) => [name, { shape }]));
+}
+const SMALL: Sam2Config = {
+  ...variantConfig("tiny", "2.0"),
+  name: "mine",
+  imageSize: 256,
+  embedDim: 24,
+  numHeads: 2,
+  stages: [1, 2, 3, 1],
+  windowSpec: [4, 4, 16, 8],
+  globalAttBlocks: [0, 5],
+  windowPosEmbedBkgSpatialSize: [14, 12],
+  dModel: 64,
+  decoderMlpDim: 96,
+  maskInChans: 8,
+  memDim: 16,
+  numMaskmem: 5,
+  memoryAttentionLayers: 3,
+  dimFeedforward: 128,
+  fuserLayers: 1,
+};
+const { name, imageSize, numHeads, windowSpec, globalAttBlocks } = SMALL;
+const STATED = { name, imageSize, numHeads, windowSpec, globalAttBlocks };
+
+const Derive = suite("deriveConfig");
+for (const version of ["2.1", "2.0"] as const) {
+  for (const variant of VARIANT_NAMES) {
+    Derive(`${version} ${variant} is recognised by its shapes alone`, () => {
+      const config = variantConfig(variant, version);
+      assert.equal(deriveConfig(shapesOf(config)), config);
+    });
+  }
+}
+Derive("a smaller model is derived from its shapes and what is stated", () => {
+  assert.equal(deriveConfig(shapesOf(SMALL), STATED), SMALL);
+});
+Derive("a smaller model without a name is custom", () => {
+  const unnamed = { imageSize, numHeads, windowSpec, globalAttBlocks };
+  assert.equal(deriveConfig(shapesOf(SMALL), unnamed), { ...SMALL, name: "custom" });
+});
+Derive("what is left open is listed, with what to do", () => {
+  const message =
+    /configuration: expected imageSize, globalAttBlocks, got stages \[1, 2, 3, 1\] of 24 channels.*--config/;
+  assert.throws(() => deriveConfig(shapesOf(SMALL), { numHeads: 2, windowSpec: [4, 4, 16, 8] }), message);
+});
+Derive("stated values count more than the variant's", () => {
+  const config = deriveConfig(shapesOf(variantConfig("tiny", "2.1")), { imageSize: 512, windowSpec: [8, 4, 16, 8] });
+  assert.equal([config.imageSize, config.windowSpec, config.numHeads], [512, [8, 4, 16, 8], 1]);
+});
+Derive("fields that are none are ignored", () => {
+  const config = deriveConfig(shapesOf(SMALL), { ...STATED, dModel: 3, version: "9" });
+  assert.equal(config, SMALL);
+});
+for (const [field, value, expected] of [
+  ["name", 5, "a name"],
+  ["imageSize", 1000, "a multiple of 32"],
+  ["imageSize", "1024", "a multiple of 32"],
+  ["imageSize", Number.NaN, "a multiple of 32"],
+  ["numHeads", 5, "a divisor of 24 channels"],
+  ["numHeads", 0, "a divisor of 24 channels"],
+  ["windowSpec", [8, 4, 16, 8], "four window sizes, the first one 4"],
+  ["windowSpec", [4, 4, 16], "four window sizes, the first one 4"],
+  ["windowSpec", { length: 4 }, "four window sizes, the first one 4"],
+  ["globalAttBlocks", [7], "block numbers below 7"],
+  ["globalAttBlocks", [-1], "block numbers below 7"],
+  ["globalAttBlocks", "0", "block numbers below 7"],
+] as const) {
+  Derive(`${field} ${JSON.stringify(value)} is refused by name`, () => {
+    assert.throws(
+      () => deriveConfig(shapesOf(SMALL), { ...STATED, [field]: value }),
+      (error: unknown) =>
+        error instanceof CheckpointError &&
+        error.message.startsWith(`configuration: ${field}: expected ${expected}, got `),
+    );
+  });
+}
+Derive("another architecture is refused with the name that is missing", () => {
+  const sam1 = new Map([["image_encoder.pos_embed", { shape: [1, 64, 64, 768] }]]);
+  const message =
+    /trunk\.patch_embed\.proj\.weight: expected the size of axis 0, got tensors such as image_encoder\.pos_embed/;
+  assert.throws(() => deriveConfig(sam1), message);
+});
+Derive("three stages are refused", () => {
+  const shapes = shapesOf(SMALL);
+  shapes.delete("image_encoder.trunk.blocks.6.proj.weight");
+  assert.throws(() => deriveConfig(shapes, STATED), /trunk\.blocks: expected four stages, got 3/);
+});
+Derive("an image-only file is derived with the published sizes of the memory", () => {
+  const config = variantConfig("large", "2.1");
+  const shapes = new Map([...shapesOf(config)].filter(([key]) => !isMemoryTensor(key)));
+  assert.equal(deriveConfig(shapes), config);
+});
+Derive.run();
+
+const Check = suite("checkTensors");
+const TINY = variantConfig("tiny", "2.1");
+Check("a complete checkpoint has no differences", () => {
+  assert.equal(checkTensors(TINY, shapesOf(TINY)), { missing: [], unexpected: [], wrongShape: [] });
+});
+Check("missing, unexpected and wrong-shaped tensors are listed by full name", () => {
+  const shapes = shapesOf(TINY);
+  shapes.delete("no_obj_ptr");
+  shapes.set("extra.weight", { shape: [1] });
+  shapes.set("no_mem_embed", { shape: [256] });
+  assert.equal(checkTensors(TINY, shapes), {
+    missing: ["no_obj_ptr"],
+    unexpected: ["extra.weight"],
+    wrongShape: ["no_mem_embed [256], expected [1, 1, 256]"],
+  });
+});
+Check("2.1 has three tensors more than 2.0", () => {
+  const { missing } = checkTensors(TINY, shapesOf(variantConfig("tiny", "2.0")));
+  assert.equal(missing, ["no_obj_embed_spatial", "obj_ptr_tpos_proj.weight", "obj_ptr_tpos_proj.bias"]);
+});
+Check.run();

@@ -1,0 +1,129 @@
+/**
+ * One object on one frame of a video: what is remembered of it conditions the frame's features, the SAM heads find its
+ * mask, and the memory encoder turns the mask into the memory of later frames.
+ *
+ * S image size · E side of the image embedding (S/16) · D channels of the model · M channels of a memory map
+ */
+import type { Weights } from "../io/weights.ts";
+import { conv2d } from "../nn/conv.ts";
+import { add, affine, sigmoid } from "../nn/elementwise.ts";
+import { full, step } from "../nn/layout.ts";
+import { resize } from "../nn/resize.ts";
+import { reshape, type Tensor, values } from "../tensor/view.ts";
+import type { ImageFeatures } from "./mask_decoder.ts";
+import { memoryAttention } from "./memory_attention.ts";
+import { type MemoryBank, memoryBank, type TrackedFrame } from "./memory_bank.ts";
+import { memoryEncoder } from "./memory_encoder.ts";
+import { sinePositionEncoding } from "./position_encoding.ts";
+import type { Points } from "./prompt_encoder.ts";
+import { type SamHeads, samHeads } from "./sam_heads.ts";
+import type { BackboneFeatures, Sam2Graph } from "./sam2.ts";
+
+/** From a mask's probabilities, 0…1, to the memory encoder's input, −10…10; also from a mask prompt to logits. */
+const MASK_SCALE = 20;
+const MASK_BIAS = -10;
+
+/** What a user says of the object on this frame. */
+export interface FramePrompt {
+  points?: Points;
+  /** a whole mask [1, S, S, 1] of 0 and 1, taken as it is */
+  mask?: Tensor;
+  /** logits of the mask so far [1, S/4, S/4, 1], to be corrected by points */
+  previousLogits?: Tensor;
+}
+
+/** What a frame may see of the frames before it. */
+export interface Past {
+  bank: MemoryBank;
+  at: TrackedFrame;
+  /** what `lookAround` returned for the frame */
+  attended: Tensor;
+}
+
+/** What is found of the object on this frame. */
+export type TrackedMask = Pick<SamHeads, "lowResMasks" | "highResMasks" | "objPtr" | "objectScoreLogits">;
+
+/** @source sam2/modeling/sam2_base.py, SAM2Base.track_step */
+export function tracker(w: Weights, image: Sam2Graph) {
+  const { config } = image;
+  const { imageSize: S, dModel: D, memDim: M } = config;
+  const E = S / 16;
+  const forwardSamHeads = samHeads(w, image);
+  const remember = memoryBank(w, config);
+  const attention = memoryAttention(w.at("memory_attention"), config);
+  const encode = memoryEncoder(w.at("memory_encoder"), config);
+  const maskDownsample = conv2d(w.at("mask_downsample"), 1, 1, 4, 4, 0);
+  const noObjPtr = w.get("no_obj_ptr", [1, D]);
+  const noObjEmbedSpatial = config.version === "2.1" ? reshape(w.get("no_obj_embed_spatial", [1, M]), [M]) : undefined;
+  const visionPosEnc = reshape(sinePositionEncoding(E, E, D), [1, E * E, D]);
+
+  /** The frame's attention to itself, for `Past`: once a frame, for all its objects. */
+  const lookAround = ({ visionFeatures }: BackboneFeatures): Tensor =>
+    attention.lookAround(reshape(visionFeatures, [1, E * E, D]), visionPosEnc);
+
+  /**
+   * The frame's features with the memory of one object in them.
+   *
+   * @source SAM2Base._prepare_memory_conditioned_features
+   */
+  const withMemory = ({ highResFeats }: BackboneFeatures, { bank, at, attended }: Past): ImageFeatures => {
+    const conditioned = attention.lookBack(attended, remember(bank, at));
+    return { imageEmbed: reshape(conditioned, [1, E, E, D]), highResFeats };
+  };
+
+  /**
+   * A mask that the user gives is the answer itself; the heads run for its object pointer alone.
+   *
+   * @source SAM2Base._use_mask_as_output
+   */
+  const useMaskAsOutput = (features: BackboneFeatures, mask: Tensor): TrackedMask => {
+    const highRes = affine(mask, MASK_SCALE, MASK_BIAS); // [1, S, S, 1]
+    const lowRes = resize(highRes, S / 4, S / 4, "antialias");
+    // NB as upstream: these features have neither memory nor `no_mem_embed` in them.
+    const plain = { imageEmbed: features.visionFeatures, highResFeats: features.highResFeats };
+    const present = values(mask).some((v) => v > 0);
+    const heads = forwardSamHeads(plain, undefined, maskDownsample(mask), false);
+    return {
+      lowResMasks: reshape(lowRes, [1, 1, S / 4, S / 4]),
+      highResMasks: reshape(highRes, [1, 1, S, S]),
+      objPtr: present ? heads.objPtr : noObjPtr,
+      objectScoreLogits: full([1, 1], present ? MASK_SCALE + MASK_BIAS : MASK_BIAS),
+    };
+  };
+
+  /**
+   * The mask of one object on one frame. `past` is undefined on a frame that starts from its prompt alone.
+   *
+   * @source SAM2Base._track_step
+   */
+  const trackStep = (features: BackboneFeatures, prompt: FramePrompt, past?: Past): TrackedMask => {
+    if (prompt.mask) return useMaskAsOutput(features, prompt.mask);
+    const conditioned = past ? withMemory(features, past) : image.withoutMemory(features);
+    const clicks = prompt.points?.labels[0].length ?? 0;
+    return forwardSamHeads(conditioned, prompt.points, prompt.previousLogits, clicks <= 1);
+  };
+
+  /**
+   * The memory of a frame: its features, without any earlier memory in them, and the mask.
+   *
+   * @param binarize for masks that a user has clicked: the mask is encoded as it is seen
+   * @shape  highResMasks [1, 1, S, S] → [1, E, E, M]
+   * @source SAM2Base._encode_new_memory
+   */
+  const encodeMemory = (
+    { visionFeatures }: BackboneFeatures,
+    { highResMasks, objectScoreLogits }: Pick<TrackedMask, "highResMasks" | "objectScoreLogits">,
+    binarize: boolean,
+  ): Tensor => {
+    const logits = reshape(highResMasks, [1, S, S, 1]);
+    const mask = affine(binarize ? step(logits) : sigmoid(logits), MASK_SCALE, MASK_BIAS);
+    const memory = encode(visionFeatures, mask);
+    const absent = values(objectScoreLogits)[0] <= 0;
+    return absent && noObjEmbedSpatial ? add(memory, noObjEmbedSpatial) : memory;
+  };
+
+  return { lookAround, withMemory, trackStep, encodeMemory };
+}
+
+/** The built graph. */
+export type Tracker = ReturnType<typeof tracker>;

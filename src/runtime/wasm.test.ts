@@ -1,0 +1,260 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { nodePlatform } from "../platform/node.ts";
+import { Heap } from "../tensor/heap.ts";
+import { numel, type Shape } from "../tensor/shape.ts";
+import { expand, narrow, permute, reshape, type Tensor, values } from "../tensor/view.ts";
+import type { Epilogue, Kernels, Packed } from "./kernels.ts";
+import { reference } from "./reference.ts";
+import { oneThread, type ParallelFor, SCRATCH_BYTES } from "./threads.ts";
+import { wasmKernels } from "./wasm.ts";
+
+nodePlatform.prepareWasm();
+
+/** One build of the kernels on a memory of its own, by both register tiles. */
+async function load(build: "kernels" | "kernels_fma", bound: number) {
+  const memory = new WebAssembly.Memory({ initial: 64, maximum: 4096, shared: true });
+  const module = new WebAssembly.Module(await nodePlatform.kernels(build));
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  const heap = new Heap(memory, (exports.heap_base as () => number)(), 2 ** 28);
+  const scratch = heap.alloc([SCRATCH_BYTES / 4]).data.byteOffset;
+  const whole = oneThread(exports, scratch);
+  const inPieces: ParallelFor = (kernel, tiles, args) => {
+    for (let t = 0; t < tiles; t += 3) {
+      (exports[kernel] as (...args: number[]) => void)(...args, scratch, t, Math.min(tiles, t + 3));
+    }
+  };
+  const tables = [wasmKernels(`${build} 6x8`, "6x8", whole), wasmKernels(`${build} 6x16`, "6x16", inPieces)];
+  return { heap, tables, bound };
+}
+
+const builds = [await load("kernels", 0), await load("kernels_fma", 2e-6)];
+
+/** Values in −1…1, the same in every run. */
+function random(seed: number): () => number {
+  return () => {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    return seed / 2 ** 31 - 1;
+  };
+}
+
+type Fill = (shape: Shape) => Tensor;
+
+/** Run `body` with a way to get random tensors; all are freed afterwards. */
+function onHeap(heap: Heap, body: (fill: Fill) => void): void {
+  const next = random(1);
+  heap.scope(() => {
+    body((shape) => heap.from(Float32Array.from({ length: numel(shape) }, next), shape));
+  });
+}
+
+/** One weight, as `table` and as the oracle want it. */
+function weights(table: Kernels, fill: Fill, N: number, K: number): { packed: Packed; plain: Packed } {
+  const rows = Math.ceil(N / 16) * 16;
+  const plain = fill([rows, K]);
+  const copy = fill([rows, K]);
+  copy.data.set(plain.data);
+  return { packed: table.pack(copy, N), plain: reference.pack(plain, N) };
+}
+
+/** Largest |got − want|, relative to the largest |want|; 0 only if all bits agree but the sign of zeros. */
+function difference(got: Tensor, want: Tensor): number {
+  const [g, w] = [values(got), values(want)];
+  let [worst, scale] = [0, 0];
+  for (let i = 0; i < w.length; i++) {
+    const delta = Math.abs(g[i] - w[i]);
+    if (!(delta <= worst)) worst = Number.isNaN(delta) ? Infinity : delta;
+    scale = Math.max(scale, Math.abs(w[i]));
+  }
+  return worst === 0 ? 0 : worst / scale;
+}
+
+const Gemm = suite("gemm");
+
+const EPILOGUES: readonly (readonly [string, number, (fill: Fill, M: number, N: number) => Epilogue])[] = [
+  ["nothing", 0, () => ({})],
+  ["bias", 0, (fill, _, N) => ({ bias: fill([N]) })],
+  ["bias, relu", 0, (fill, _, N) => ({ bias: fill([N]), activation: "relu" })],
+  ["bias, residual", 0, (fill, M, N) => ({ bias: fill([N]), residual: narrow(fill([M, N + 3]), 1, 1, N) })],
+  ["bias, gelu, residual", 4e-7, (fill, M, N) => ({ bias: fill([N]), activation: "gelu", residual: fill([M, N]) })],
+];
+
+const SIZES = [
+  [1, 1, 1],
+  [0, 5, 3],
+  [1, 16, 256],
+  [5, 17, 2],
+  [6, 16, 4],
+  [7, 31, 37],
+  [11, 33, 147],
+  [97, 48, 13],
+  [203, 271, 5],
+] as const;
+
+for (const { tables, heap, bound } of builds) {
+  for (const kernels of tables) {
+    for (const [what, more, epilogue] of EPILOGUES) {
+      Gemm(`${kernels.name} with ${what} is within ${bound + more} of the oracle at odd and empty sizes`, () => {
+        for (const [M, N, K] of SIZES) {
+          onHeap(heap, (fill) => {
+            const { packed, plain } = weights(kernels, fill, N, K);
+            const a = fill([M, K]);
+            const extra = epilogue(fill, M, N);
+            const [got, want] = [fill([M, N]), fill([M, N])];
+            kernels.gemm(got, a, packed, extra);
+            reference.gemm(want, a, plain, extra);
+            const worst = difference(got, want);
+            assert.ok(worst <= bound + more, `${M}×${N}×${K}: |Δ| ${worst}`);
+          });
+        }
+      });
+    }
+
+    Gemm(`${kernels.name} takes rows by number, −1 as zeros, and any row stride, within ${bound}`, () => {
+      const [M, N, K, R] = [131, 40, 21, 50];
+      onHeap(heap, (fill) => {
+        const { packed, plain } = weights(kernels, fill, N, K);
+        const a = narrow(fill([R, K + 7]), 1, 3, K);
+        const rows = heap.allocInt32(M);
+        for (let m = 0; m < M; m++) rows[m] = m % 7 === 3 ? -1 : (m * 17) % R;
+        const bias = fill([N]);
+        const [got, want] = [fill([M, N + 9]), fill([M, N + 9])]; // what lies beside c must stay
+        kernels.gemm(narrow(got, 1, 4, N), a, packed, { bias }, rows);
+        reference.gemm(narrow(want, 1, 4, N), a, plain, { bias }, rows);
+        for (let m = 0; m < M; m++) {
+          for (let n = 0; n < N + 9; n++) if (n < 4 || n >= N + 4) want.set(m, n, got.get(m, n));
+        }
+        assert.ok(difference(got, want) <= bound);
+      });
+    });
+  }
+
+  const [one, other] = tables;
+  Gemm(`${one.name} and ${other.name} give the same bits, in one piece and in pieces`, () => {
+    const [M, N, K] = [230, 530, 41];
+    onHeap(heap, (fill) => {
+      const { packed } = weights(one, fill, N, K);
+      const epilogue: Epilogue = { bias: fill([N]), activation: "gelu" };
+      const a = fill([M, K]);
+      const [got, want] = [fill([M, N]), fill([M, N])];
+      one.gemm(want, a, packed, epilogue);
+      other.gemm(got, a, packed, epilogue);
+      assert.is(difference(got, want), 0);
+    });
+  });
+}
+
+Gemm.run();
+
+const Conv2d = suite("conv2d");
+
+const CONVOLUTIONS = [
+  // B, H, W, C, N, k, stride, padding
+  [1, 1, 1, 1, 1, 1, 1, 0],
+  [0, 4, 4, 2, 3, 3, 1, 1],
+  [2, 17, 13, 3, 20, 7, 4, 3],
+  [1, 9, 12, 5, 16, 3, 2, 1],
+  [1, 8, 6, 4, 7, 2, 2, 0],
+  [1, 3, 2, 1, 5, 5, 1, 4],
+  [1, 4, 4, 400, 33, 3, 1, 1],
+] as const;
+
+for (const { tables, heap, bound } of builds) {
+  for (const kernels of tables) {
+    Conv2d(`${kernels.name} is within ${bound} of the oracle, borders and odd sizes included`, () => {
+      for (const [B, H, W, C, N, k, stride, padding] of CONVOLUTIONS) {
+        onHeap(heap, (fill) => {
+          const size = (n: number) => Math.floor((n + 2 * padding - k) / stride) + 1;
+          const { packed, plain } = weights(kernels, fill, N, k * k * C);
+          const x = fill([B, H, W, C]);
+          const shape = [B, size(H), size(W), N];
+          const [got, want] = [fill(shape), fill(shape)];
+          const epilogue: Epilogue = { bias: fill([N]), activation: "relu", residual: reshape(fill(shape), [-1, N]) };
+          kernels.conv2d(got, x, packed, k, stride, padding, epilogue);
+          reference.conv2d(want, x, plain, k, stride, padding, epilogue);
+          const worst = difference(got, want);
+          assert.ok(worst <= bound, `[${B}, ${H}, ${W}, ${C}] k ${k} stride ${stride}: |Δ| ${worst}`);
+        });
+      }
+    });
+  }
+}
+
+Conv2d.run();
+
+const Attention = suite("attention");
+
+const ATTENTIONS = [
+  // B, h, N, S, d, dv
+  [1, 1, 1, 1, 4, 4],
+  [2, 3, 7, 5, 24, 24],
+  [1, 2, 64, 64, 96, 96],
+  [3, 2, 49, 196, 56, 56],
+  [1, 8, 9, 300, 16, 32],
+  [1, 1, 200, 777, 72, 72],
+  [1, 1, 13, 513, 256, 64],
+  [2, 0, 5, 5, 8, 8],
+] as const;
+
+for (const { tables, heap } of builds) {
+  for (const kernels of tables) {
+    Attention(
+      `${kernels.name} is within 2e-6 of the oracle for head sizes 4 … 256, in place of q·k·v projections`,
+      () => {
+        for (const [B, h, N, S, d, dv] of ATTENTIONS) {
+          onHeap(heap, (fill) => {
+            const heads = (length: number, size: number) => permute(fill([B, length, h, size]), [0, 2, 1, 3]);
+            const [q, k, v] = [heads(N, d), heads(S, d), heads(S, dv)];
+            const [got, want] = [fill([B, N, h, dv]), fill([B, N, h, dv])];
+            kernels.attention(permute(got, [0, 2, 1, 3]), q, k, v, 4 / Math.sqrt(d));
+            reference.attention(permute(want, [0, 2, 1, 3]), q, k, v, 4 / Math.sqrt(d));
+            const worst = difference(got, want);
+            assert.ok(worst <= 2e-6, `[${B}, ${h}, ${N}, ${d}] on ${S} keys: |Δ| ${worst}`);
+          });
+        }
+      },
+    );
+
+    Attention(`${kernels.name} follows a maximum that rises in every block, and scores of ±1000, within 1e-5`, () => {
+      const [N, S, d] = [20, 1100, 8];
+      onHeap(heap, (fill) => {
+        const [q, k, v] = [fill([1, 1, N, d]), fill([1, 1, S, d]), fill([1, 1, S, d])];
+        for (let i = 0; i < q.data.length; i++) q.data[i] = Math.abs(q.data[i]);
+        for (let i = 0; i < k.data.length; i++) k.data[i] = k.data[i] * 0.1 + Math.floor(i / d / 100) - 5;
+        for (const scale of [1, 30]) {
+          const [got, want] = [fill([1, 1, N, d]), fill([1, 1, N, d])];
+          kernels.attention(got, q, k, v, scale);
+          reference.attention(want, q, k, v, scale);
+          const worst = difference(got, want);
+          assert.ok(worst <= 1e-5 * scale, `scale ${scale}: |Δ| ${worst}`);
+        }
+      });
+    });
+
+    Attention(`${kernels.name} shares keys and values between heads by stride 0`, () => {
+      const [B, h, N, S, d] = [2, 3, 10, 40, 20];
+      onHeap(heap, (fill) => {
+        const q = fill([B, h, N, d]);
+        const [k, v] = [expand(fill([B, 1, S, d]), 1, h), expand(fill([B, 1, S, d]), 1, h)];
+        const [got, want] = [fill([B, h, N, d]), fill([B, h, N, d])];
+        kernels.attention(got, q, k, v, 0.3);
+        reference.attention(want, q, k, v, 0.3);
+        assert.ok(difference(got, want) <= 2e-6);
+      });
+    });
+  }
+
+  const [one, other] = tables;
+  Attention(`${one.name} and ${other.name} give the same bits, in one piece and in pieces`, () => {
+    const [B, h, N, S, d, dv] = [2, 2, 250, 600, 24, 40];
+    onHeap(heap, (fill) => {
+      const [q, k, v] = [fill([B, h, N, d]), fill([B, h, S, d]), fill([B, h, S, dv])];
+      const [got, want] = [fill([B, h, N, dv]), fill([B, h, N, dv])];
+      one.attention(want, q, k, v, 0.2);
+      other.attention(got, q, k, v, 0.2);
+      assert.is(difference(got, want), 0);
+    });
+  });
+}
+
+Attention.run();

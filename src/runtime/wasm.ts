@@ -1,0 +1,97 @@
+import { ShapeError } from "../errors.ts";
+import type { Tensor } from "../tensor/view.ts";
+import type { Epilogue, Kernels } from "./kernels.ts";
+import { reference } from "./reference.ts";
+import { type ParallelFor, SCRATCH_BYTES } from "./threads.ts";
+
+const ROWS = 96; // of a gemm's output tile: 16 register tiles, whose rows of A stay in the second-level cache
+const COLUMNS = 256; // of a gemm's output tile
+const QUERIES = 192; // of an attention tile: packed keys serve this many
+const LINE = 64; // bytes of a row of a packed panel: 16 output channels
+
+/** Register tile of a product: 6 rows × 8 columns, or × 16 where V8 makes 256-bit code of it. The bits are the same. */
+export type RegisterTile = "6x8" | "6x16";
+
+const ACTIVATIONS = { none: 0, relu: 1, gelu: 2 } as const;
+
+/** The table on the exports of kernels.wasm. */
+export function wasmKernels(name: string, tile: RegisterTile, parallelFor: ParallelFor): Kernels {
+  const wide = tile === "6x16" ? 1 : 0;
+
+  return {
+    ...reference,
+    name,
+
+    pack(weight, N) {
+      const K = weight.shape[1];
+      if (K * LINE > SCRATCH_BYTES) {
+        throw new ShapeError("pack", `at most ${SCRATCH_BYTES / LINE} summed channels`, `${K}`, "split the layer");
+      }
+      parallelFor("gemm_f32_pack", Math.ceil(N / 16), [at(weight), K]);
+      return { data: weight, N, K };
+    },
+
+    gemm(c, a, { data, N, K }, epilogue, rows) {
+      const M = c.shape[0];
+      const tiles = Math.ceil(M / ROWS) * Math.ceil(N / COLUMNS);
+      const { bias, activation, residual, ldr } = epilogueArgs(epilogue);
+      const A = [at(a), 4 * a.stride[0], rows ? rows.byteOffset : 0];
+      const args = [
+        at(c),
+        4 * c.stride[0],
+        ...A,
+        at(data),
+        bias,
+        activation,
+        residual,
+        ldr,
+        M,
+        N,
+        K,
+        ROWS,
+        COLUMNS,
+        wide,
+      ];
+      parallelFor("gemm_f32", tiles, args);
+    },
+
+    conv2d(y, x, { data, N, K }, k, stride, padding, epilogue) {
+      const [B, H, W, C] = x.shape;
+      const [, outH, outW] = y.shape;
+      const room = Math.floor(SCRATCH_BYTES / 2 / (24 * K)) * 6; // rows of patches that fit in half of the scratch
+      const mc = Math.max(6, Math.min(ROWS, room));
+      const { bias, activation, residual, ldr } = epilogueArgs(epilogue);
+      const sizes = [B, H, W, C, outH, outW, N, k, stride, padding, mc, wide];
+      const args = [at(y), at(x), at(data), bias, activation, residual, ldr, ...sizes];
+      parallelFor("conv2d_f32", Math.ceil((B * outH * outW) / mc), args);
+    },
+
+    attention(o, q, k, v, scale) {
+      const [B, h, N, d] = q.shape;
+      const [S, dv] = v.shape.slice(2);
+      const blocks = Math.ceil(N / QUERIES);
+      const nq = Math.ceil(N / blocks / 6) * 6;
+      const args = [...walk(o), ...walk(q), ...walk(k), ...walk(v), h, N, S, d, dv, scale, nq, wide];
+      parallelFor("attention_f32", B * h * blocks, args);
+    },
+  };
+}
+
+/** Address of a tensor's first element. */
+function at(t: Tensor): number {
+  return t.data.byteOffset + 4 * t.offset;
+}
+
+/** Address and the strides, in bytes, of the first three axes. */
+function walk(t: Tensor): number[] {
+  return [at(t), 4 * t.stride[0], 4 * t.stride[1], 4 * t.stride[2]];
+}
+
+function epilogueArgs({ bias, activation, residual }: Epilogue) {
+  return {
+    bias: bias ? at(bias) : 0,
+    activation: ACTIVATIONS[activation ?? "none"],
+    residual: residual ? at(residual) : 0,
+    ldr: residual ? 4 * residual.stride[0] : 0,
+  };
+}
