@@ -174,20 +174,6 @@ def mask_only() -> Case:
     return case
 
 
-def prompt_encoder_boxes() -> Case:
-    """PromptEncoder called with its own `boxes` argument, which appends no padding point."""
-    small = Small("small_a", 2)
-    case = small.case("prompt_encoder.boxes", "prompt_encoder")
-    boxes = torch.tensor([[20.5, 18, 101.25, 90], [3, 5, 60, 127.5]])
-    points = torch.tensor([[[64, 52.5]], [[10, 9.75]]]), torch.tensor([[1], [0]], dtype=torch.int32)
-    for name, x in [("boxes", boxes), ("point_coords", points[0]), ("point_labels", points[1])]:
-        case.input(name, x.numpy())
-    case.watch_modules(small.model, lambda path: path.startswith("sam_prompt_encoder"))
-    small.model.sam_prompt_encoder(points=points, boxes=boxes, masks=None)
-    case.done()
-    return case
-
-
 # ---- the four sizes at 1024 × 1024: stage by stage, through SAM2ImagePredictor
 
 PHOTO = {"seed": 11, "width": 1080, "height": 620}
@@ -322,7 +308,6 @@ GROUPS = {
     "small_a.preprocess": lambda: [small_preprocess()],
     **{f"sam_heads.{label}": (lambda label=label: [sam_heads(label)]) for label in SAM_HEADS},
     "small_a.decoder.mask_only": lambda: [mask_only()],
-    "small_a.prompt_encoder.boxes": lambda: [prompt_encoder_boxes()],
     **{name: (lambda name=name: full_both_versions(name)) for name in reference.VARIANTS},
 }
 

@@ -50,9 +50,13 @@ export interface GoldenEntry {
 
 const entries = manifest.cases as unknown as Record<string, GoldenEntry>;
 
-/** Names of the cases, optionally of those that start with `prefix`. */
+/** Names of the cases that start with `prefix`; a model's image encoder first, whose result the others take over. */
 export function goldenCases(prefix = ""): string[] {
-  return Object.keys(entries).filter((name) => name.startsWith(prefix));
+  const encoderFirst = (a: string, b: string) =>
+    Number(b.endsWith(".image_encoder")) - Number(a.endsWith(".image_encoder"));
+  return Object.keys(entries)
+    .filter((name) => name.startsWith(prefix))
+    .sort(encoderFirst);
 }
 
 /** How far one tensor is from PyTorch's. */
@@ -60,7 +64,7 @@ export interface Comparison {
   path: string;
   /** max |Δ| over the stored values */
   maxAbs: number;
-  /** PyTorch's standard deviation of the whole tensor */
+  /** PyTorch's standard deviation of the whole tensor, or the size of a single value */
   std: number;
   /** one line for people */
   text: string;
@@ -100,7 +104,8 @@ export class Golden {
 
   /** Compare the stored values of `path`; `value(i)` is ours at index i of the row-major tensor, undefined if we have none. */
   compare(path: string, size: number, value: (i: number) => number | undefined): Comparison {
-    const { shape, std } = this.layer(path);
+    const { shape, std: deviation, mean } = this.layer(path);
+    const std = deviation || Math.abs(mean);
     if (size !== numel(shape)) {
       return { path, maxAbs: Number.POSITIVE_INFINITY, std, text: `${path}: ${size} values for ${shape.join("×")}` };
     }

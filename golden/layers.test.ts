@@ -2,4 +2,4 @@
 import { goldenCases } from "./golden.ts";
 import { goldenSuites } from "./suite.ts";
 
-await goldenSuites(goldenCases("small_").filter((name) => !name.includes(".prompt_encoder.")));
+await goldenSuites(goldenCases("small_"));

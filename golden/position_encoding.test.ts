@@ -1,4 +1,5 @@
 // Position encodings, which are made when the graph is built, against PyTorch.
+import "../src/index.node.ts";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Weights } from "../src/io/weights.ts";

@@ -1,3 +1,4 @@
+import "../src/index.node.ts";
 import { Weights } from "../src/io/weights.ts";
 import type { Sam2Config } from "../src/model/config.ts";
 import type { ImageFeatures } from "../src/model/mask_decoder.ts";

@@ -73,7 +73,10 @@ const EXPLAINED: [pattern: RegExp, reason: string][] = [
   ],
   [/fuser\.layers\.\d\.pwconv1$/, "the activation joins the linear layer; PyTorch's `act` is compared instead"],
   [/memory_attention\.layers\.\d\.linear1$/, "the activation joins the linear layer; linear2 is compared"],
-  [/cross_attn_image\.v_proj$/, "values are projected after the attention; memory_attention.test.ts compares both forms"],
+  [
+    /cross_attn_image\.v_proj$/,
+    "values are projected after the attention; memory_attention.test.ts compares both forms",
+  ],
   [/mask_downsampler\.encoder(\.(2|5|8|11))?$/, "a container, and its GELUs, functions here"],
   [/\.pool(@\d+)?$/, "a function here; the block is compared"],
   [/neck\.convs\.\d$/, "a container of one `conv`"],

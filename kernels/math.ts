@@ -40,16 +40,16 @@ function exp_within(x: v128): v128 {
 @inline
 export function gelu_f32x4(x: v128): v128 {
   const t = f32x4.pmin(f32x4.abs(x), f32x4.splat(6));
-  // −ln erfc(t/√2) = t·(√(2/π) + …) for t ≤ 6; minimax, weighted by erfc: |Δ|·erfc ≤ 3e-8
-  let p = madd(f32x4.splat(-1.34158682e-7), t, f32x4.splat(3.25324640e-6));
-  p = madd(p, t, f32x4.splat(-3.12783923e-5));
-  p = madd(p, t, f32x4.splat(1.31402063e-4));
-  p = madd(p, t, f32x4.splat(1.05711595e-4));
-  p = madd(p, t, f32x4.splat(-4.91873128e-3));
-  p = madd(p, t, f32x4.splat(3.64046209e-2));
-  p = madd(p, t, f32x4.splat(3.18293750e-1));
-  p = madd(p, t, f32x4.splat(7.97885776e-1));
-  const erfc = exp_within(f32x4.neg(f32x4.mul(p, t)));
+  // ln erfc(t/√2) = −t·(√(2/π) + …) for t ≤ 6; minimax, weighted by erfc: |Δ|·erfc ≤ 3e-8
+  let p = madd(f32x4.splat(1.34158682e-7), t, f32x4.splat(-3.25324640e-6));
+  p = madd(p, t, f32x4.splat(3.12783923e-5));
+  p = madd(p, t, f32x4.splat(-1.31402063e-4));
+  p = madd(p, t, f32x4.splat(-1.05711595e-4));
+  p = madd(p, t, f32x4.splat(4.91873128e-3));
+  p = madd(p, t, f32x4.splat(-3.64046209e-2));
+  p = madd(p, t, f32x4.splat(-3.18293750e-1));
+  p = madd(p, t, f32x4.splat(-7.97885776e-1));
+  const erfc = exp_within(f32x4.mul(p, t));
   return madd(f32x4.mul(t, f32x4.splat(-0.5)), erfc, f32x4.pmax(x, f32x4.splat(0)));
 }
 

@@ -3,9 +3,7 @@ import { fileURLToPath } from "node:url";
 import type { Checkpoint } from "../io/checkpoint.ts";
 import type { RgbImage } from "../io/image.ts";
 import type { Sam2Config } from "../model/config.ts";
-import { LABEL } from "../model/prompt_encoder.ts";
 import type { LayerEvent } from "../nn/layer.ts";
-import type { Prompt } from "../predict/prompt.ts";
 import { numel, type Shape } from "../tensor/shape.ts";
 
 /** How far a layer's output is from PyTorch's: max |Δ|, and the standard deviation of PyTorch's output. */
@@ -17,8 +15,9 @@ export interface Difference {
 /** What PyTorch computed with a checkpoint's weights: for which picture and prompt, and a comparison layer by layer. */
 export interface Parity {
   image: RgbImage;
-  /** in 0…1 of the image */
-  prompt: Prompt;
+  /** x, y of each point, in pixels of the resized image */
+  coords: Float32Array;
+  labels: number[];
   multimask: boolean;
   /** Compare a layer; undefined if the goldens do not have it. */
   compare(event: LayerEvent): Difference | undefined;
@@ -70,7 +69,8 @@ export async function findParity(checkpoint: Checkpoint, config: Sam2Config): Pr
   const comparers = [encoder, heads].map((golden) => folder.comparer(golden));
   return {
     image: { width, height, data: folder.goldenImage(seed, width, height) },
-    prompt: promptOf(heads, config.imageSize),
+    coords: heads.input("point_coords").data,
+    labels: [...heads.input("point_labels").data],
     multimask: (heads.entry.prompt ?? heads.entry).multimask!,
     compare(event) {
       const [worst] = comparers
@@ -101,26 +101,13 @@ function isOf(model: Record<string, unknown>, config: Sam2Config): boolean {
   return Object.entries(model).every(([field, value]) => JSON.stringify(value) === JSON.stringify(fields[field]));
 }
 
-/** One prompt, of points, on the image of `encoder`. */
-function isPrompt({ entry }: GoldenCase, encoder: GoldenCase | undefined): boolean {
-  if (!entry.inputs.includes("point_coords")) return false;
-  return JSON.stringify(entry.image) === JSON.stringify(encoder?.entry.image);
+/** One prompt, of points, that the whole decoder answers, on the image of `encoder`. */
+function isPrompt(golden: GoldenCase, encoder: GoldenCase | undefined): boolean {
+  const { run, inputs, image } = golden.entry;
+  if (!["predictor", "sam_heads"].includes(run) || !inputs.includes("point_coords")) return false;
+  return JSON.stringify(image) === JSON.stringify(encoder?.entry.image) && golden.input("point_labels").shape[0] === 1;
 }
 
 function points(golden: GoldenCase): number {
   return golden.input("point_labels").data.length;
-}
-
-/** A golden's points are in pixels of the resized image, and a box is two of them. */
-function promptOf(golden: GoldenCase, imageSize: number): Prompt {
-  const coords = golden.input("point_coords").data;
-  const labels = [...golden.input("point_labels").data];
-  const places = labels.map((label, i) => ({ label, x: coords[2 * i] / imageSize, y: coords[2 * i + 1] / imageSize }));
-  const [from, to] = [LABEL.boxTopLeft, LABEL.boxBottomRight].map((label) => places.find((p) => p.label === label));
-  const clicks = places.filter(({ label }) => label === LABEL.negative || label === LABEL.positive);
-  return {
-    points: clicks.map(({ x, y }) => [x, y]),
-    labels: clicks.map(({ label }) => label as 0 | 1),
-    box: from && to && [from.x, from.y, to.x, to.y],
-  };
 }

@@ -76,15 +76,8 @@ async function segment(path: string, options: SegmentOptions, io: Io): Promise<v
 
   const sets = file === undefined ? [await promptFromOptions(options)] : await promptsFromFile(file, multimask);
   status.show(`loading ${options.model} …`);
-  const { config: name, imageSize, kernels, threads } = options;
   const { signal } = io;
-  const sam2 = await Sam2.fromPretrained(locateModel(options.model, io.env), {
-    config: name,
-    imageSize,
-    kernels,
-    threads,
-    signal,
-  });
+  const sam2 = await Sam2.fromPretrained(locateModel(options.model, io.env), { ...options, signal });
   ms.load = watch.lap();
 
   const { config } = sam2;

@@ -1,9 +1,9 @@
 import type { Command } from "commander";
 import { readCheckpoint } from "../io/checkpoint.ts";
 import { decodeImage, type RgbImage } from "../io/image.ts";
+import { LABEL } from "../model/prompt_encoder.ts";
 import { type LayerEvent, watch } from "../nn/layer.ts";
-import { ImagePredictor } from "../predict/image_predictor.ts";
-import type { Prompt } from "../predict/prompt.ts";
+import { preprocess } from "../predict/preprocess.ts";
 import { Sam2 } from "../predict/sam2.ts";
 import type { Tensor } from "../tensor/view.ts";
 import { readInput } from "./files.ts";
@@ -53,17 +53,19 @@ async function trace(file: string, imagePath: string | undefined, options: Trace
   status.show(`loading ${file} …`);
   const checkpoint = await readCheckpoint(locateModel(file, io.env), { signal });
   try {
-    const sam2 = await Sam2.fromCheckpoint(checkpoint, options);
+    const sam2 = await Sam2.fromCheckpoint(checkpoint, { ...options, signal });
     const parity = photo ? undefined : await findParity(checkpoint, sam2.config);
-    const image = photo || (parity?.image ?? drawnPicture(sam2.config.imageSize));
-    const prompt: Prompt = parity?.prompt ?? { points: [[0.5, 0.5]] };
-    const multimaskOutput = parity?.multimask ?? true;
+    const { imageSize } = sam2.config;
+    const image = photo || (parity?.image ?? drawnPicture(imageSize));
+    const centre = { coords: new Float32Array(2).fill(imageSize / 2), labels: [LABEL.positive], multimask: true };
+    const { coords, labels, multimask } = parity ?? centre;
 
-    const predictor = new ImagePredictor(sam2);
-    const run = async () => {
-      await predictor.setImage(image, { signal });
-      await predictor.predict(prompt, { multimaskOutput, normalizeCoords: false, signal });
-    };
+    const run = () =>
+      sam2.run(({ forwardImage, withoutMemory, predictMasks }) => {
+        const features = withoutMemory(forwardImage(preprocess(image, imageSize)));
+        const points = { coords: sam2.machine.heap.from(coords, [1, labels.length, 2]), labels: [labels] };
+        predictMasks(features, points, undefined, multimask);
+      }, signal);
     const differences = new Map<number, Difference | undefined>();
     status.show(parity ? "comparing with PyTorch …" : "warming up …");
     await watch((event) => differences.set(event.order, parity?.compare(event)), run);
@@ -78,7 +80,7 @@ async function trace(file: string, imagePath: string | undefined, options: Trace
       io.stdout.write(`${JSON.stringify(rows)}\n`);
     } else {
       const { config, machine } = sam2;
-      const title = `SAM ${config.version} ${config.name} · ${imagePath ?? "a drawn picture"} ${image.width}×${image.height} at ${config.imageSize}×${config.imageSize} · ${machine.kernels.name} kernels`;
+      const title = `SAM ${config.version} ${config.name} · ${imagePath ?? (parity ? "the goldens' picture" : "a drawn picture")} ${image.width}×${image.height} at ${config.imageSize}×${config.imageSize} · ${machine.kernels.name} kernels`;
       const paint = painter(io.stdout, io.env);
       io.stdout.write(`${paint("bold", title)}\n\n`);
       io.stdout.write(traceTable(rows, { depth: options.depth, columns: io.stdout.columns ?? 120, paint }));

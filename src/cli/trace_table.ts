@@ -206,7 +206,7 @@ function totals(roots: readonly Node[]): TraceRow {
 function verdict(rows: readonly TraceRow[], paint: Paint): string[] {
   const compared = rows.filter(({ maxAbs }) => maxAbs !== undefined);
   if (compared.length === 0) return [];
-  const share = (row: TraceRow) => row.maxAbs! / row.sigma!;
+  const share = ({ maxAbs = 0, sigma = 0 }: TraceRow) => (maxAbs === 0 ? 0 : maxAbs / sigma);
   const worst = compared.reduce((a, b) => (share(b) > share(a) ? b : a));
   const text = `${compared.length} layers compared with PyTorch; the farthest is ${worst.path}: |Δ| = ${share(worst).toExponential(1)} σ`;
   return [compared.every(isParity) ? paint("green", text) : paint("red", text)];

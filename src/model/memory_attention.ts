@@ -39,7 +39,13 @@ export interface Memory {
  * @shape  q [1, N, D]; k, v [1, S, kvDim] → [1, N, D]
  * @source sam2/modeling/sam/transformer.py, RoPEAttention
  */
-export function ropeAttention(w: Weights, D: number, kvDim: number, { cos, sin }: Rotation, projectValuesFirst: boolean) {
+export function ropeAttention(
+  w: Weights,
+  D: number,
+  kvDim: number,
+  { cos, sin }: Rotation,
+  projectValuesFirst: boolean,
+) {
   const qProj = linear(w.at("q_proj"), D, D);
   const kProj = linear(w.at("k_proj"), kvDim, D);
   const vProj = linear(w.at("v_proj"), kvDim, D);

@@ -1,3 +1,4 @@
+import "../index.node.ts";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { createMachine } from "../runtime/create.ts";

@@ -16,6 +16,8 @@ export type KernelChoice = "auto" | "portable" | "reference";
 
 export interface MachineOptions {
   kernels: KernelChoice;
+  /** By a few milliseconds of measurement if not given. */
+  tile?: RegisterTile;
   /** The memory never grows beyond this; 4 GiB, the most that WebAssembly can address, by default. */
   maxBytes?: number;
 }
@@ -25,7 +27,8 @@ const MAX_BYTES = 2 ** 32;
 const INITIAL_PAGES = 48; // constants and scratch
 
 /** A machine of its own memory. What was chosen and why stands in `chosen`. */
-export async function createMachine({ kernels, maxBytes = MAX_BYTES }: MachineOptions): Promise<Machine> {
+export async function createMachine(options: MachineOptions): Promise<Machine> {
+  const { kernels, maxBytes = MAX_BYTES } = options;
   const memory = newMemory(maxBytes);
   if (kernels === "reference") {
     return { heap: new Heap(memory, PAGE, maxBytes), kernels: reference, chosen: ["kernels: reference"], macs: 0 };
@@ -35,7 +38,7 @@ export async function createMachine({ kernels, maxBytes = MAX_BYTES }: MachineOp
   const heap = new Heap(memory, (exports.heap_base as () => number)(), maxBytes);
   const scratch = heap.alloc([SCRATCH_BYTES / 4]).data.byteOffset;
   const parallelFor = oneThread(exports, scratch);
-  const tile = heap.scope(() => chooseTile(heap, parallelFor, chosen));
+  const tile = options.tile ?? heap.scope(() => chooseTile(heap, parallelFor, chosen));
   return { heap, kernels: wasmKernels(`${name} ${tile}`, tile, parallelFor), chosen, macs: 0 };
 }
 

@@ -1,8 +1,8 @@
 import { ShapeError } from "../errors.ts";
 import type { Tensor } from "../tensor/view.ts";
 import type { Epilogue, Kernels } from "./kernels.ts";
-import { reference } from "./reference.ts";
 import { type ParallelFor, SCRATCH_BYTES } from "./threads.ts";
+import { elementwiseKernels } from "./wasm_elementwise.ts";
 
 const ROWS = 96; // of a gemm's output tile: 16 register tiles, whose rows of A stay in the second-level cache
 const COLUMNS = 256; // of a gemm's output tile
@@ -19,7 +19,7 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
   const wide = tile === "6x16" ? 1 : 0;
 
   return {
-    ...reference,
+    ...elementwiseKernels(parallelFor),
     name,
 
     pack(weight, N) {

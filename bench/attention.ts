@@ -1,0 +1,48 @@
+// The attentions of SAM 2 tiny at 1024²: [B·windows, heads, queries, keys, head size, value size]. Only the work of q·kᵀ and
+// p·v is counted.
+import type { Machine } from "../src/runtime/machine.ts";
+import { reference } from "../src/runtime/reference.ts";
+import { narrow, permute, type Tensor } from "../src/tensor/view.ts";
+import { type Case, expectClose, random, randomTensor } from "./bench.ts";
+
+const SHAPES: readonly (readonly [name: string, B: number, h: number, N: number, S: number, d: number, dv: number])[] =
+  [
+    ["stage 1 windows 8", 1024, 1, 64, 64, 96, 96],
+    ["stage 2 windows 4", 1024, 2, 16, 16, 96, 96],
+    ["stage 3 windows 14", 25, 4, 196, 196, 96, 96],
+    ["stage 3 global", 1, 4, 4096, 4096, 96, 96],
+    ["stage 4 windows 7", 25, 8, 49, 49, 96, 96],
+    ["decoder token to image", 1, 8, 8, 4096, 16, 16],
+    ["decoder image to token", 1, 8, 4096, 8, 16, 16],
+    ["memory self", 1, 1, 4096, 4096, 256, 256],
+    ["memory cross, full bank", 1, 1, 4096, 28736, 256, 64],
+  ];
+
+function prepare(machine: Machine, B: number, h: number, N: number, S: number, d: number, dv: number) {
+  const next = random(1);
+  const heads = (length: number, size: number) =>
+    permute(randomTensor(machine, [B, length, h, size], next), [0, 2, 1, 3]);
+  const [q, k, v, o] = [heads(N, d), heads(S, d), heads(S, dv), heads(N, dv)];
+  const scale = 1 / Math.sqrt(d);
+  return {
+    flop: 2 * B * h * N * S * (d + dv),
+    run: () => machine.kernels.attention(o, q, k, v, scale),
+    /** A few queries of the last window and head, against the oracle. */
+    check: () => {
+      const count = Math.min(N, 5);
+      const one = (t: Tensor) => narrow(narrow(t, 0, B - 1, 1), 1, h - 1, 1);
+      const last = (t: Tensor) => narrow(one(t), 2, N - count, count);
+      const [got, want] = [machine.heap.alloc([1, 1, count, dv]), machine.heap.alloc([1, 1, count, dv])];
+      reference.attention(want, last(q), one(k), one(v), scale);
+      reference.copy(got, last(o));
+      expectClose(got, want, 5e-6);
+    },
+  };
+}
+
+export const attentionCases: Case[] = SHAPES.map(([name, ...shape]) => ({
+  group: "attention",
+  name,
+  shape,
+  prepare: (machine) => prepare(machine, ...shape),
+}));

@@ -1,0 +1,145 @@
+// What every benchmark shares: a case is validated, warmed up, then timed; its speed stands beside the peak of the
+// register tile measured in the same run.
+import { readFile } from "node:fs/promises";
+import { cpus } from "node:os";
+import type { Machine } from "../src/runtime/machine.ts";
+import { numel, type Shape } from "../src/tensor/shape.ts";
+import { type Tensor, values } from "../src/tensor/view.ts";
+
+export type Group = "gemm" | "conv" | "attention" | "stage";
+
+/** One thing to time, prepared on a machine: `check` throws unless what `run` left is right. */
+export interface Prepared {
+  flop: number;
+  run(): void;
+  check(): void;
+}
+
+export interface Case {
+  group: Group;
+  name: string;
+  shape: readonly number[];
+  prepare(machine: Machine): Prepared;
+}
+
+/** GFLOP/s, one thread: twelve independent registers, nothing else. */
+export interface Peak {
+  fma: number;
+  mulAdd: number;
+  fma128: number;
+  mulAdd128: number;
+}
+
+export interface Row {
+  group: Group;
+  name: string;
+  shape: readonly number[];
+  threads: number;
+  kernels: string;
+  minMs: number;
+  medianMs: number;
+  gflops: number;
+  ofPeak: number;
+  peakBytes: number;
+}
+
+/** Values in −1…1, the same in every run. */
+export function random(seed: number): () => number {
+  return () => {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    return seed / 2 ** 31 - 1;
+  };
+}
+
+/** A tensor of random values. */
+export function randomTensor({ heap }: Machine, shape: Shape, next: () => number): Tensor {
+  const t = heap.alloc(shape);
+  for (let i = 0; i < t.data.length; i++) t.data[i] = next();
+  return t;
+}
+
+/** @throws unless |got − want| ≤ bound·max|want| everywhere; both contiguous */
+export function expectClose(got: Tensor, want: Tensor, bound: number): void {
+  const [g, w] = [values(got), values(want)];
+  const scale = w.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+  for (let i = 0; i < numel(want.shape); i++) {
+    if (!(Math.abs(g[i] - w[i]) <= bound * scale))
+      throw new Error(`wrong result at ${i}: expected ${w[i]}, got ${g[i]}`);
+  }
+}
+
+const WARM_UP_MS = 150; // the engine replaces its first, slow code meanwhile
+const TIMED_MS = 400;
+const FEWEST = 5;
+
+/** Validate, warm up, time. */
+export function measure(machine: Machine, { group, name, shape, prepare }: Case, threads: number, peak: Peak): Row {
+  return machine.heap.scope(() => {
+    machine.heap.resetPeak();
+    const { flop, run, check } = prepare(machine);
+    run();
+    check();
+    const warm = performance.now();
+    while (performance.now() - warm < WARM_UP_MS) run();
+    const times: number[] = [];
+    const begin = performance.now();
+    while (times.length < FEWEST || performance.now() - begin < TIMED_MS) {
+      const start = performance.now();
+      run();
+      times.push(performance.now() - start);
+    }
+    check();
+    times.sort((a, b) => a - b);
+    const [minMs, medianMs] = [times[0], times[times.length >> 1]];
+    const gflops = flop / medianMs / 1e6;
+    const best = machine.kernels.name.startsWith("fma") ? peak.fma : peak.mulAdd;
+    const ofPeak = gflops / (best * threads);
+    const peakBytes = machine.heap.peakBytes;
+    return { group, name, shape, threads, kernels: machine.kernels.name, minMs, medianMs, gflops, ofPeak, peakBytes };
+  });
+}
+
+/** Peak of both builds, by the register loops of kernels/peak.ts. The flags for relaxed SIMD must be set before. */
+export async function measurePeak(): Promise<() => Peak> {
+  const best: Peak = { fma: 0, mulAdd: 0, fma128: 0, mulAdd128: 0 };
+  const loops: (() => void)[] = [];
+  for (const build of ["kernels", "kernels_fma"] as const) {
+    const bytes = new Uint8Array(await readFile(new URL(`../build/${build}.wasm`, import.meta.url)));
+    if (!WebAssembly.validate(bytes)) continue;
+    const memory = new WebAssembly.Memory({ initial: 2, maximum: 2, shared: true });
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
+    const key = build === "kernels" ? "mulAdd" : "fma";
+    const address = (exports.heap_base as () => number)();
+    new Float32Array(memory.buffer, address, 128).fill(0.5);
+    const loop = (name: string, vectors: number) => {
+      const gflops = timeLoop(exports[name] as (p: number, n: number) => void, address, vectors);
+      return gflops;
+    };
+    loops.push(() => {
+      best[`${key}128`] = Math.max(best[`${key}128`], loop("peak_f32_128", 12));
+      best[key] = Math.max(best[key], best[`${key}128`], loop("peak_f32_256", 24));
+    });
+  }
+  return () => {
+    for (const loop of loops) loop();
+    return best;
+  };
+}
+
+/** GFLOP/s of the best of several short runs. */
+function timeLoop(loop: (p: number, n: number) => void, address: number, vectors: number): number {
+  const n = 10000;
+  let best = Infinity;
+  const begin = performance.now();
+  while (performance.now() - begin < 30) {
+    const start = performance.now();
+    loop(address, n);
+    best = Math.min(best, performance.now() - start);
+  }
+  return (n * vectors * 8) / best / 1e6;
+}
+
+export function describeMachine(): { cpu: string; cores: number; os: string } {
+  const all = cpus();
+  return { cpu: all[0]?.model.trim() ?? "unknown", cores: all.length, os: `${process.platform} ${process.arch}` };
+}

@@ -1,0 +1,56 @@
+// npm run bench -- [--json FILE] [--only GROUP|NAME,…]
+import { rename, writeFile } from "node:fs/promises";
+import { parseArgs } from "node:util";
+import { nodePlatform } from "../src/platform/node.ts";
+import { setPlatform } from "../src/platform/platform.ts";
+import { createMachine } from "../src/runtime/create.ts";
+import { formatShape } from "../src/tensor/shape.ts";
+import { attentionCases } from "./attention.ts";
+import { describeMachine, measure, measurePeak, type Row } from "./bench.ts";
+import { conv2dCases } from "./conv2d.ts";
+import { gemmCases } from "./gemm.ts";
+
+const { values } = parseArgs({ options: { json: { type: "string" }, only: { type: "string" } } });
+const only = values.only?.split(",");
+const cases = [...gemmCases, ...conv2dCases, ...attentionCases].filter(
+  ({ group, name }) => !only || only.includes(group) || only.includes(name),
+);
+if (cases.length === 0) {
+  console.error(`bench: expected --only with a group or names, got ${values.only}; see bench/*.ts for the names`);
+  process.exit(2);
+}
+
+setPlatform(nodePlatform);
+const auto = await createMachine({ kernels: "auto" });
+const other = await createMachine({ kernels: "auto", tile: auto.kernels.name.endsWith("6x8") ? "6x16" : "6x8" });
+const portable = await createMachine({ kernels: "portable" });
+const measurePeaks = await measurePeak();
+
+const head = describeMachine();
+console.log(`${head.cpu}, ${head.cores} cores, ${head.os}, Node ${process.version}`);
+for (const line of auto.chosen) console.log(line);
+measurePeaks();
+
+console.log(`${"".padEnd(34)}${"".padEnd(34)}${"kernels".padEnd(15)}   min ms  median ms  GFLOP/s  of peak`);
+const rows: Row[] = [];
+for (const one of cases) {
+  for (const machine of [auto, other, portable]) {
+    const row = measure(machine, one, 1, measurePeaks());
+    rows.push(row);
+    const numbers = [row.minMs.toFixed(2).padStart(9), row.medianMs.toFixed(2).padStart(11)];
+    numbers.push(row.gflops.toFixed(1).padStart(9), `${(100 * row.ofPeak).toFixed(0)} %`.padStart(9));
+    console.log(row.name.padEnd(34) + formatShape(row.shape).padEnd(34) + row.kernels.padEnd(15) + numbers.join(""));
+  }
+}
+const peakGflops = measurePeaks();
+console.log(
+  `register-tile peak, GFLOP/s: ${Object.entries(peakGflops)
+    .map(([key, value]) => `${key} ${value.toFixed(1)}`)
+    .join(", ")}`,
+);
+
+if (values.json) {
+  const report = { machine: { ...head, chosen: auto.chosen }, node: process.version, peakGflops, rows };
+  await writeFile(`${values.json}.part`, `${JSON.stringify(report, null, 2)}\n`);
+  await rename(`${values.json}.part`, values.json);
+}

@@ -1,0 +1,92 @@
+// y[b, i, j, c] = bias[c] + Σ_{p, q} weight[p, q, c]·x[b, i + p − r, j + q − r, c], r = (k − 1)/2, k odd, zeros outside
+//
+// x, y [B, H, W, C] contiguous; weight [k, k, C]
+//
+// Eight channels of four neighbouring pixels are summed at once: a weight is loaded once for four pixels. Pixels at the
+// left and right border, where taps fall outside, go one by one. Rows outside are skipped: they add nothing.
+import { load_lanes, store_lanes } from "./lanes";
+import { madd } from "./simd";
+
+/** Tiles: rows (b, i) of y. */
+export function dwconv_f32(
+  y: usize, x: usize, weight: usize, bias: usize, H: i32, W: i32, C: i32, k: i32, scratch: usize, from: i32, to: i32,
+): void {
+  const r = k >> 1, pixel = <usize>C << 2, line = <usize>W * pixel;
+  for (let t = from; t < to; t++) {
+    const i = t % H;
+    const p0 = max(0, r - i), p1 = min(k, H + r - i); // rows of taps inside
+    const row = x + <usize>t * line + <usize>(p0 * W) * pixel - <usize>(r * W) * pixel;
+    const w = weight + <usize>(p0 * k) * pixel;
+    let py = y + <usize>t * line, j = 0;
+    while (j < W) {
+      const q0 = max(0, r - j), q1 = min(k, W + r - j); // columns of taps inside
+      const px = row + <usize>(j + q0) * pixel - <usize>r * pixel, pw = w + <usize>q0 * pixel;
+      if (j >= r && j + 3 + r < W) {
+        pixels(4, py, px, pw, bias, p1 - p0, k, k, pixel, line, C);
+        j += 4;
+        py += 4 * pixel;
+      } else {
+        pixels(1, py, px, pw, bias, p1 - p0, q1 - q0, k, pixel, line, C);
+        j++;
+        py += pixel;
+      }
+    }
+  }
+}
+
+// `count` = 1 or 4 pixels, a literal in both callers, all of whose rows × columns taps lie inside
+// @ts-ignore: decorator
+@inline
+function pixels(
+  count: i32, y: usize, x: usize, w: usize, bias: usize, rows: i32, columns: i32, k: i32, pixel: usize, line: usize, C: i32,
+): void {
+  const wLine = <usize>k * pixel;
+  let left = C;
+  for (; left >= 8; left -= 8, y += 32, x += 32, w += 32, bias += 32) {
+    let a0 = v128.load(bias), a1 = v128.load(bias, 16), b0 = a0, b1 = a1, c0 = a0, c1 = a1, d0 = a0, d1 = a1;
+    let pxRow = x, pwRow = w;
+    for (let p = 0; p < rows; p++, pxRow += line, pwRow += wLine) {
+      let px = pxRow, pw = pwRow;
+      for (let q = 0; q < columns; q++, px += pixel, pw += pixel) {
+        const w0 = v128.load(pw), w1 = v128.load(pw, 16);
+        a0 = madd(w0, v128.load(px), a0); a1 = madd(w1, v128.load(px, 16), a1);
+        if (count > 1) {
+          const x1 = px + pixel, x2 = x1 + pixel, x3 = x2 + pixel;
+          b0 = madd(w0, v128.load(x1), b0); b1 = madd(w1, v128.load(x1, 16), b1);
+          c0 = madd(w0, v128.load(x2), c0); c1 = madd(w1, v128.load(x2, 16), c1);
+          d0 = madd(w0, v128.load(x3), d0); d1 = madd(w1, v128.load(x3, 16), d1);
+        }
+      }
+    }
+    v128.store(y, a0); v128.store(y, a1, 16);
+    if (count > 1) {
+      const y1 = y + pixel, y2 = y1 + pixel, y3 = y2 + pixel;
+      v128.store(y1, b0); v128.store(y1, b1, 16);
+      v128.store(y2, c0); v128.store(y2, c1, 16);
+      v128.store(y3, d0); v128.store(y3, d1, 16);
+    }
+  }
+  for (let n = 0; n < count && left > 0; n++, y += pixel, x += pixel) rest(y, x, w, bias, rows, columns, pixel, wLine, line, left);
+}
+
+// the last one to seven channels of one pixel
+function rest(
+  y: usize, x: usize, w: usize, bias: usize, rows: i32, columns: i32, pixel: usize, wLine: usize, line: usize, left: i32,
+): void {
+  for (; left > 0; left -= 4, y += 16, x += 16, w += 16, bias += 16) {
+    const lanes = left;
+    let sum = some(bias, lanes);
+    for (let p = 0; p < rows; p++) {
+      let px = x + <usize>p * line, pw = w + <usize>p * wLine;
+      for (let q = 0; q < columns; q++, px += pixel, pw += pixel) sum = madd(some(pw, lanes), some(px, lanes), sum);
+    }
+    if (lanes >= 4) v128.store(y, sum);
+    else store_lanes(y, sum, lanes);
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function some(p: usize, lanes: i32): v128 {
+  return lanes >= 4 ? v128.load(p) : load_lanes(p, lanes);
+}
