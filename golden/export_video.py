@@ -5,12 +5,14 @@ import json
 
 import numpy as np
 import torch
+from PIL import Image
 
 import reference
 from export_golden import HEAD_VALUES, MANIFEST, channels_last, mask_prompt, write_manifest
-from hash_image import golden_image
-from hash_weights import hash_weights, hash_words
+from hash_image import golden_frame, golden_image
+from hash_weights import hash_weights, hash_words, sample_indices
 from recorder import Case
+from sam2 import sam2_video_predictor
 
 torch.set_grad_enabled(False)
 
@@ -19,7 +21,13 @@ def hashed_video(name: str, version: str = "2.1"):
     model = reference.build(name, version, video=True)
     model.load_state_dict(hash_weights(model))
     model.fill_hole_area = 0  # upstream without CUDA skips it, with a warning
+    model.memory_attention.register_forward_pre_hook(memory_as_f32, with_kwargs=True)
     return model
+
+
+def memory_as_f32(_, args, kwargs):
+    """bfloat16 maps become f32 beside pointers; where a frame sees no pointer, v_proj refuses them on a CPU."""
+    return args, {**kwargs, "memory": kwargs["memory"].float()}
 
 
 class Stage:
@@ -87,8 +95,7 @@ def memory_attention(label: str) -> Case:
     case.input("obj_ptr", pointers.numpy())
     position = [model.memory_encoder.position_encoding(maps[:1])]
     outputs = [
-        # f32: without pointers to promote them, bfloat16 maps alone do not pass through v_proj on a CPU
-        {"maskmem_features": maps[[i]], "maskmem_pos_enc": position, "obj_ptr": pointers[[i]]}
+        {"maskmem_features": maps[[i]].to(torch.bfloat16), "maskmem_pos_enc": position, "obj_ptr": pointers[[i]]}
         for i in range(count)
     ]
     output_dict = {
@@ -110,9 +117,175 @@ def uniform(seed: int, shape) -> np.ndarray:
     return ((words >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-22) - np.float32(2)).reshape(shape)
 
 
+# ---- whole scenarios: prompts, propagation, corrections
+
+VALUES = 64  # values kept of a mask or a memory map
+SCORE_SHIFT = 0.25  # with hash weights alone, object scores lie about 0
+
+
+def click(frame, obj, *points, labels=None, **more):
+    return {"do": "points", "frame": frame, "object": obj, "points": points, "labels": labels or [1] * len(points), **more}
+
+
+def box(frame, obj, corners, **more):
+    return {"do": "points", "frame": frame, "object": obj, "box": corners, **more}
+
+
+def disc(frame, obj, cx, cy, r):
+    return {"do": "mask", "frame": frame, "object": obj, "disc": [cx, cy, r]}
+
+
+def propagate(start, frames, reverse=False):
+    return {"do": "propagate", "start": start, "frames": frames, "reverse": reverse}
+
+
+LONG = [
+    click(0, 1, [30.5, 22.25]),
+    box(0, 2, [50, 20, 84.5, 60]),
+    disc(2, 3, 24, 50, 14),
+    propagate(None, 14),
+    click(10, 1, [40, 30], [12.5, 60], labels=[1, 0]),
+    click(12, 4, [70.25, 40]),
+    propagate(10, 12),
+    {"do": "remove", "object": 2},
+    click(22, 3, [30, 48], clear_old_points=False),
+    click(22, 3, [60, 10], labels=[0], clear_old_points=False),
+    propagate(22, 19),
+    disc(43, 4, 60, 30, 12),
+    disc(30, 1, 0, 0, -1),
+    propagate(38, None),
+    {"do": "clear", "frame": 12, "object": 4},
+    box(20, 4, [10, 10, 50, 50]),
+    propagate(20, None, reverse=True),
+]
+SHORT = [
+    click(3, 7, [30.5, 22.25]),
+    box(5, 2, [50, 20, 84.5, 60], points=[[60, 30]], labels=[1]),
+    propagate(None, 9),
+    click(9, 7, [40, 30], [12.5, 60], labels=[1, 0]),
+    disc(8, 2, 50, 40, 15),
+    propagate(8, 6),
+    propagate(9, None, reverse=True),
+]
+# case: (configuration, version, clip seed, frames, width, height, options of the predictor, steps)
+CLIPS = {
+    "small_a.video": ("small_a", "2.1", 31, 44, 96, 72, {}, LONG),
+    "small_a.video_options": (
+        "small_a", "2.1", 38, 16, 96, 72,
+        {"non_overlap_masks": True, "add_all_frames_to_correct_as_cond": True, "clear_non_cond_mem_around_input": True},
+        SHORT,
+    ),
+    "small_b.video": ("small_b", "2.0", 34, 16, 96, 72, {}, SHORT),
+}  # fmt: skip
+
+
+def clear_around(self, state, frame, obj_idx):
+    """What SAM2VideoPredictor calls but does not have: _clear_non_cond_mem_around_input for one object."""
+    outputs = state["output_dict_per_obj"][obj_idx]["non_cond_frame_outputs"]
+    for t in range(frame - self.num_maskmem, frame + self.num_maskmem + 1):
+        outputs.pop(t, None)
+
+
+sam2_video_predictor.SAM2VideoPredictor._clear_obj_non_cond_mem_around_input = clear_around
+
+
+def load_clip(frames: list, image_size: int):
+    """sam2.utils.misc.load_video_frames for frames that are no files."""
+    mean = torch.tensor((0.485, 0.456, 0.406))[:, None, None]
+    std = torch.tensor((0.229, 0.224, 0.225))[:, None, None]
+    images = torch.zeros(len(frames), 3, image_size, image_size)
+    for n, frame in enumerate(frames):
+        resized = np.array(Image.fromarray(frame).convert("RGB").resize((image_size, image_size)))
+        images[n] = torch.from_numpy(resized / 255.0).permute(2, 0, 1)
+    images -= mean
+    images /= std
+    return images, *frames[0].shape[:2]
+
+
+class Clip:
+    """One run of the official video predictor: every answer and every stored output, step by step."""
+
+    def __init__(self, label: str):
+        name, version, seed, count, width, height, options, steps = CLIPS[label]
+        self.model = hashed_video(name, version)
+        self.model.sam_mask_decoder.pred_obj_score_head.layers[2].bias += SCORE_SHIFT
+        for option, value in options.items():
+            setattr(self.model, option, value)
+        frames = [golden_frame(seed, t, width, height) for t in range(count)]
+        sam2_video_predictor.load_video_frames = lambda **_: load_clip(frames, self.model.image_size)
+        self.state = self.model.init_state("clip")
+        self.size = (width, height)
+        video = {"scoreShift": SCORE_SHIFT, "seed": seed, "frames": count, "width": width, "height": height, "options": options, "steps": []}
+        self.case = Case(label, reference.describe(name, version), HEAD_VALUES, run="video", video=video)
+        self.case.add("pixels", "load_video_frames", self.state["images"][[count - 1]], nchw=True)
+        for k, step in enumerate(steps):
+            answers = getattr(self, step["do"])(**{key: x for key, x in step.items() if key != "do"})
+            self.case.entry["video"]["steps"].append({**step, **self.keep(k, step, answers)})
+        scores = np.concatenate([abs(x).ravel() for key, x in self.case.tensors.items() if key.endswith(".score")])
+        assert scores.min() > 0.005, f"{label}: the object score {scores.min()} is close to 0"
+
+    def points(self, frame, object, points=None, labels=None, box=None, clear_old_points=True):
+        arrays = {key: np.array(x) for key, x in [("points", points), ("labels", labels), ("box", box)] if x is not None}
+        return [self.model.add_new_points_or_box(self.state, frame, object, clear_old_points=clear_old_points, **arrays)]
+
+    def mask(self, frame, object, disc):
+        (cx, cy, r), (width, height) = disc, self.size
+        y, x = np.mgrid[0:height, 0:width]
+        inside = (x - cx) ** 2 + (y - cy) ** 2 <= r * abs(r)
+        return [self.model.add_new_mask(self.state, frame, object, inside)]
+
+    def clear(self, frame, object):
+        return [self.model.clear_all_prompts_in_frame(self.state, frame, object)]
+
+    def remove(self, object):
+        ids, frames = self.model.remove_object(self.state, object)
+        return [(frame, ids, masks) for frame, masks in frames]
+
+    def propagate(self, start, frames, reverse):
+        answers, self.outputs = [], {}
+        for frame, ids, masks in self.model.propagate_in_video(self.state, start, frames, reverse):
+            answers.append((frame, list(ids), masks.clone()))
+            for obj in ids:  # at once: later frames may clear it
+                outputs = self.state["output_dict_per_obj"][self.state["obj_id_to_idx"][obj]]
+                output = outputs["cond_frame_outputs"].get(frame) or outputs["non_cond_frame_outputs"][frame]
+                self.outputs.setdefault(obj, []).append(output)
+        return answers
+
+    def keep(self, k: int, step: dict, answers: list) -> dict:
+        """Bits of all answered masks; after a propagation also what is stored of every object on every frame."""
+        for frame, _, masks in answers:
+            self.case.tensors[f"step{k}.frame{frame}.bits"] = np.packbits((masks[:, 0] > 0).numpy(), axis=-1)
+        said = {"frames_answered": [frame for frame, _, _ in answers], "objects": list(answers[0][1]) if answers else []}
+        if step["do"] != "propagate":
+            return said
+        for i, obj in enumerate(said["objects"]):
+            kept = self.outputs[obj]
+            self.case.tensors[f"step{k}.object{obj}.pred_masks"] = np.stack([sampled("pred_masks", x) for x in kept])
+            self.case.tensors[f"step{k}.object{obj}.maskmem_features"] = np.stack(
+                [sampled("maskmem_features", x, nchw=True) for x in kept]
+            )
+            self.case.tensors[f"step{k}.object{obj}.obj_ptr"] = np.stack([x["obj_ptr"][0].numpy() for x in kept])
+            scores = np.stack([x["object_score_logits"][0].numpy() for x in kept])
+            self.case.tensors[f"step{k}.object{obj}.score"] = scores
+            areas = [int((m[i, 0] > 0).sum()) for _, _, m in answers]
+            print(f"  step {k} object {obj} scores {[round(float(x), 1) for x in scores[:, 0]]} areas {areas}")
+        return said
+
+
+def sampled(key: str, output: dict, nchw=False) -> np.ndarray:
+    value = output[key].float()
+    flat = (value.permute(0, 2, 3, 1) if nchw else value).contiguous().numpy().reshape(-1)
+    return flat[sample_indices(key, flat.size, VALUES)]
+
+
+def video(label: str) -> Case:
+    return Clip(label).case
+
+
 GROUPS = {
     **{f"memory_encoder.{label}": (lambda label=label: [memory_encoder(label)]) for label in MEMORY_ENCODER},
     **{f"memory_attention.{label}": (lambda label=label: [memory_attention(label)]) for label in MEMORY_ATTENTION},
+    **{label: (lambda label=label: [video(label)]) for label in CLIPS},
 }
 
 

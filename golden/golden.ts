@@ -8,6 +8,7 @@ import { numel, type Shape } from "../src/tensor/shape.ts";
 import { isContiguous, type Tensor } from "../src/tensor/view.ts";
 import { sampleIndices } from "./hash_weights.ts";
 import manifest from "./manifest.json" with { type: "json" };
+import type { GoldenVideo } from "./video.ts";
 
 /** One tensor of the reference, channels last; `samples` holds maxValues of its values. */
 export interface GoldenLayer {
@@ -42,6 +43,7 @@ export interface GoldenEntry {
   mask?: number;
   binarize?: boolean;
   score?: number;
+  video?: GoldenVideo;
   /** memory attention: the frame, and the frames that the inputs `maskmem_features` and `obj_ptr` belong to */
   bank?: { frame: number; numFrames: number; reverse: boolean; cond: number[]; nonCond: number[] };
   inputs: string[];
@@ -55,8 +57,13 @@ export function goldenCases(prefix = ""): string[] {
   const encoderFirst = (a: string, b: string) =>
     Number(b.endsWith(".image_encoder")) - Number(a.endsWith(".image_encoder"));
   return Object.keys(entries)
-    .filter((name) => name.startsWith(prefix))
+    .filter((name) => name.startsWith(prefix) && !entries[name].video)
     .sort(encoderFirst);
+}
+
+/** Names of the video scenarios that start with `prefix`. */
+export function goldenClips(prefix = ""): string[] {
+  return Object.keys(entries).filter((name) => name.startsWith(prefix) && entries[name].video);
 }
 
 /** How far one tensor is from PyTorch's. */
@@ -93,12 +100,12 @@ export class Golden {
   }
 
   input(name: string): { shape: Shape; data: Float32Array } {
-    return this.#read(`input.${name}`);
+    return this.tensor(`input.${name}`);
   }
 
   /** Packed bits of `path`, row by row, as 0 and 1. */
   bits(path: string): Uint8Array {
-    const { data } = this.#read(`${path}.bits`);
+    const { data } = this.tensor(`${path}.bits`);
     return Uint8Array.from({ length: data.length * 8 }, (_, i) => (data[i >> 3] >> (7 - (i & 7))) & 1);
   }
 
@@ -109,7 +116,7 @@ export class Golden {
     if (size !== numel(shape)) {
       return { path, maxAbs: Number.POSITIVE_INFINITY, std, text: `${path}: ${size} values for ${shape.join("×")}` };
     }
-    const want = this.#read(path).data;
+    const want = this.tensor(path).data;
     const indices = want.length === size ? undefined : sampleIndices(path, size, want.length);
     let worst = { delta: 0, i: 0, want: want[0], got: want[0] };
     for (let j = 0; j < want.length; j++) {
@@ -129,7 +136,7 @@ export class Golden {
     return this.compare(path, numel(t.shape), (i) => t.data[t.offset + i]);
   }
 
-  #read(name: string): { shape: Shape; data: Float32Array } {
+  tensor(name: string): { shape: Shape; data: Float32Array } {
     const stored = this.#tensors.get(name);
     if (!stored) throw new Error(`${this.name}: the golden has no tensor ${name}`);
     const data = new Float32Array(numel(stored.shape));

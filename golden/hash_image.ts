@@ -51,3 +51,38 @@ function disc(dx: number, dy: number, r: number): number {
 function bar(dx: number, dy: number, r: number): number {
   return Math.abs(dy) * 3 <= r ? 144 + Math.floor(((dx + r) * 56) / Math.max(r, 1)) : 0;
 }
+
+const MOVERS = 4;
+const MOVER_SEED = 0x3013;
+
+/**
+ * Frame t of a clip: discs that move to and fro over a golden image, later ones in front.
+ *
+ * The same bytes as golden_frame of hash_image.py.
+ *
+ * @shape → RGB bytes [height, width, 3]
+ */
+export function goldenFrame(seed: number, t: number, width: number, height: number): Uint8Array {
+  const image = goldenImage(seed, width, height);
+  const size = Math.min(width, height);
+  for (let mover = 0; mover < MOVERS; mover++) {
+    const word = (i: number) => hashWord(seed ^ MOVER_SEED, mover * WORDS + i);
+    const r = Math.floor(size / 8) + (word(2) % Math.floor(size / 8));
+    const cx = toAndFro((word(0) % 4096) + t * ((word(6) % 4) + 1), width);
+    const cy = toAndFro((word(1) % 4096) + t * ((word(7) % 3) + 1), height);
+    for (let y = Math.max(cy - r, 0); y <= Math.min(cy + r, height - 1); y++) {
+      for (let x = Math.max(cx - r, 0); x <= Math.min(cx + r, width - 1); x++) {
+        const light = disc(x - cx, y - cy, r);
+        if (light === 0) continue;
+        for (let c = 0; c < 3; c++) image[(y * width + x) * 3 + c] = ((word(3 + c) & 255) * light) >> 8;
+      }
+    }
+  }
+  return image;
+}
+
+/** 0, 1, … length − 1, length, length − 1, … 1, 0, 1 … */
+function toAndFro(position: number, length: number): number {
+  const place = position % (2 * length);
+  return Math.min(place, 2 * length - place);
+}

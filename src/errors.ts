@@ -32,3 +32,6 @@ function oneLine(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, "\ufffd");
 }
+
+/** A saved tracking state that is damaged, or was saved by another version, model or run. */
+export class StateError extends Sam2Error {}

@@ -90,8 +90,8 @@ def texture(random):
     return {
         "lattice": np.array([random.uniform(-1.0, 1.0) for _ in range(64)]).reshape(8, 8),
         "frequency": random.uniform(1.5, 5.0),
-        "amplitude": random.uniform(0.03, 0.2),
-        "stripes": random.uniform(0.1, 0.3) if random.chance(0.3) else 0.0,
+        "amplitude": random.uniform(0.05, 0.3),
+        "stripes": random.uniform(0.15, 0.4) if random.chance(0.45) else 0.0,
         "stripe_frequency": random.uniform(0.7, 2.5),
     }
 

@@ -26,7 +26,9 @@ export function hasColours(output: Output, env: Io["env"]): boolean {
 
 /** Styles text for a terminal, and leaves it plain elsewhere. */
 export function painter(output: Output, env: Io["env"]): Paint {
-  return hasColours(output, env) ? (style, text) => styleText(style, text) : (_, text) => text;
+  return hasColours(output, env)
+    ? (style, text) => styleText(style, text, { validateStream: false })
+    : (_, text) => text;
 }
 
 /** One line on stderr that rewrites itself. Shown by terminals alone. */

@@ -7,8 +7,8 @@ export function toBfloat16(source: Float32Array): Uint16Array {
   const rounded = new Uint16Array(source.length);
   for (let i = 0; i < bits.length; i++) {
     const word = bits[i];
-    const isNaN = (word & 0x7fffffff) > 0x7f800000;
-    rounded[i] = isNaN ? 0x7fc0 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+    const isNumber = (word & 0x7fffffff) <= 0x7f800000;
+    rounded[i] = isNumber ? (word + 0x7fff + ((word >>> 16) & 1)) >>> 16 : 0x7fc0;
   }
   return rounded;
 }

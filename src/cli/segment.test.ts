@@ -1,0 +1,430 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import {
+  enterFolder,
+  type Outcome,
+  type RunOptions,
+  readBytes,
+  sam2,
+  smallWeights,
+  writeCheckpoint,
+  writePhoto,
+} from "../../golden/cli_fixture.ts";
+import { decodeImage } from "../io/image.ts";
+import { decodeRle } from "../io/rle.ts";
+import { readSafetensors, type WrittenTensor, writeSafetensors } from "../io/safetensors.ts";
+import { bytesSource } from "../io/tensor_file.ts";
+
+const [W, H] = [120, 80];
+const { leave } = enterFolder();
+writeCheckpoint("small.safetensors", smallWeights());
+writePhoto("photo.png", W, H);
+
+const BOLD = "\x1b[1m";
+const MODEL = ["--model", "small.safetensors"];
+const CLICK = ["--point", "40,30"];
+const segment = (...args: string[]) => sam2(["segment", "photo.png", ...MODEL, ...args]);
+
+interface Result {
+  image: object;
+  model: object;
+  prompts: {
+    multimask: boolean;
+    masks: { iou: number; area: number; bbox: number[]; rle: { size: [number, number]; counts: string } }[];
+  }[];
+  ms: Record<string, number>;
+}
+
+async function json(...args: string[]): Promise<Result> {
+  const { code, stdout, stderr } = await segment(...args, "--json");
+  assert.is(stderr, "");
+  assert.is(code, 0);
+  return JSON.parse(stdout);
+}
+
+/** One line on stderr, nothing on stdout, and no trace in the folder. */
+async function fails(code: number, message: RegExp, args: string[], options: RunOptions = {}): Promise<void> {
+  const before = readdirSync(".").join();
+  const outcome = await sam2(args, options);
+  assert.is(outcome.stdout, "");
+  assert.match(outcome.stderr, message);
+  assert.is(outcome.stderr.split("\n").length, 2, "one line");
+  assert.is(outcome.code, code);
+  assert.is(readdirSync(".").join(), before);
+}
+
+const differ = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+  a.length === b.length ? Array.from(a).filter((value, i) => value !== b[i]).length : Number.POSITIVE_INFINITY;
+
+const Segment = suite("segment");
+Segment.after(leave);
+
+Segment("a click writes three masks, an overlay and result.json to <image name>.sam2", async () => {
+  const { code, stdout, stderr } = await segment(...CLICK);
+  assert.is(code, 0);
+  assert.is(stderr, "", "progress goes to terminals alone");
+  assert.match(stdout, /mask 0_2 {2}predicted IoU/);
+  const files = ["mask_0_0.png", "mask_0_1.png", "mask_0_2.png", "overlay_0.png", "result.json"];
+  assert.equal(readdirSync("photo.sam2").sort(), files);
+  const { prompts } = JSON.parse(readFileSync("photo.sam2/result.json", "utf8")) as Result;
+  for (const [k, { rle }] of prompts[0].masks.entries()) {
+    const png = await decodeImage(readBytes(`photo.sam2/mask_0_${k}.png`));
+    assert.equal([png.width, png.height], [W, H]);
+    const grey = png.data.filter((_, i) => i % 3 === 0);
+    assert.is(
+      differ(
+        grey,
+        decodeRle(rle).map((set) => 255 * set),
+      ),
+      0,
+      `mask ${k}: PNG and RLE agree`,
+    );
+  }
+  rmSync("photo.sam2", { recursive: true });
+});
+
+Segment(
+  "--json alone prints one object with the fields of the contract, in their order, and writes no file",
+  async () => {
+    const result = await json(...CLICK);
+    assert.ok(!existsSync("photo.sam2"));
+    assert.equal(Object.keys(result), ["image", "model", "prompts", "ms"]);
+    assert.equal(result.image, { path: "photo.png", width: W, height: H });
+    assert.equal(result.model, { name: "small_a", version: "2.1", imageSize: 128 });
+    assert.equal(Object.keys(result.ms), ["load", "decode", "encode", "predict", "total"]);
+    assert.ok(Object.values(result.ms).every((ms) => ms >= 0));
+    for (const { iou, area, bbox, rle } of result.prompts[0].masks) {
+      assert.ok(iou >= 0 && iou <= 1);
+      const mask = decodeRle(rle);
+      assert.equal(rle.size, [H, W]);
+      assert.is(
+        area,
+        mask.reduce((sum, set) => sum + set, 0),
+      );
+      const xs = [...mask.keys()].filter((i) => mask[i]).map((i) => i % W);
+      assert.is(bbox[0], Math.min(...xs));
+      assert.is(bbox[2], Math.max(...xs) - Math.min(...xs) + 1);
+    }
+  },
+);
+
+Segment("two runs differ in nothing but ms", async () => {
+  const [a, b] = [await json(...CLICK), await json(...CLICK)];
+  assert.is(JSON.stringify({ ...a, ms: 0 }), JSON.stringify({ ...b, ms: 0 }));
+});
+
+Segment("--json with --out does both, and --quiet prints nothing else", async () => {
+  const both = await segment(...CLICK, "--json", "--out", "a/b");
+  assert.is(readFileSync("a/b/result.json", "utf8"), both.stdout);
+  const quiet = await segment(...CLICK, "--quiet", "--out", "a/c");
+  assert.equal([quiet.code, quiet.stdout, quiet.stderr], [0, "", ""]);
+  assert.is(differ(readBytes("a/b/mask_0_0.png"), readBytes("a/c/mask_0_0.png")), 0);
+  rmSync("a", { recursive: true });
+});
+
+Segment("a single click asks for three masks, all else for one, and flags decide otherwise", async () => {
+  const counts: [number, boolean, string[]][] = [
+    [3, true, CLICK],
+    [3, true, ["--point", "40,30,0"]],
+    [1, false, [...CLICK, "--point", "90,60,0"]],
+    [1, false, ["--box", "10,10,60,50"]],
+    [1, false, [...CLICK, "--box", "10,10,60,50"]],
+    [1, false, [...CLICK, "--no-multimask"]],
+    [3, true, ["--box", "10,10,60,50", "--multimask"]],
+  ];
+  for (const [count, multimask, flags] of counts) {
+    const [prompt] = (await json(...flags)).prompts;
+    assert.is(prompt.masks.length, count, flags.join(" "));
+    assert.is(prompt.multimask, multimask, flags.join(" "));
+  }
+});
+
+Segment("labels, boxes and points all change the mask", async () => {
+  const flags = [
+    ["--point", "40,30,1"],
+    ["--point", "40,30,0"],
+    ["--point", "70,30"],
+    ["--box", "10,10,60,50"],
+  ];
+  const masks = [];
+  for (const prompt of flags) masks.push((await json(...prompt, "--no-multimask")).prompts[0].masks[0].rle.counts);
+  assert.is(new Set(masks).size, flags.length);
+  assert.is((await json(...CLICK, "--no-multimask")).prompts[0].masks[0].rle.counts, masks[0]);
+});
+
+Segment("--save-logits holds low_res_logits [M, h, w] within ±32 and iou_predictions [M]", async () => {
+  const { prompts } = await json(...CLICK, "--save-logits", "logits.safetensors");
+  const { tensors } = readSafetensors(bytesSource(readBytes("logits.safetensors")));
+  assert.equal(
+    [...tensors].map(([name, { dtype, shape }]) => [name, dtype, [...shape]]),
+    [
+      ["iou_predictions", "F32", [3]],
+      ["low_res_logits", "F32", [3, 32, 32]],
+    ],
+  );
+  const logits = new Float32Array(3 * 32 * 32);
+  tensors.get("low_res_logits")!.read(logits);
+  assert.ok(logits.every((value) => Math.abs(value) <= 32));
+  const ious = new Float32Array(3);
+  tensors.get("iou_predictions")!.read(ious);
+  assert.equal(
+    [...ious],
+    prompts[0].masks.map(({ iou }) => iou),
+  );
+});
+
+Segment("--mask-input takes the mask of highest IoU, or the one that --mask-index names", async () => {
+  const { prompts } = await json(...CLICK, "--save-logits", "logits.safetensors");
+  const ious = prompts[0].masks.map(({ iou }) => iou);
+  const best = ious.indexOf(Math.max(...ious));
+  const refined = async (...flags: string[]) =>
+    (await json("--mask-input", "logits.safetensors", ...flags)).prompts[0].masks[0].rle.counts;
+  const masks = [
+    await refined("--mask-index", "0"),
+    await refined("--mask-index", "1"),
+    await refined("--mask-index", "2"),
+  ];
+  assert.is(await refined(), masks[best]);
+  assert.is(new Set(masks).size, 3);
+  assert.is.not(await refined("--point", "70,30"), masks[best], "it goes with points");
+});
+
+Segment("--prompts runs each set as its flags would, and numbers the files and logits from 0", async () => {
+  await segment(...CLICK, "--json", "--save-logits", "logits.safetensors");
+  const sets = [
+    { points: [[40, 30]] },
+    {
+      points: [
+        [40, 30],
+        [90, 60],
+      ],
+      labels: [1, 0],
+      box: null,
+    },
+    { box: [10, 10, 60, 50], multimask: true },
+    { maskInput: "logits.safetensors" },
+  ];
+  writeFileSync("prompts.json", JSON.stringify(sets));
+  const { prompts } = await json("--prompts", "prompts.json", "--out", "many", "--save-logits", "many.safetensors");
+  const flags = [
+    CLICK,
+    [...CLICK, "--point", "90,60,0"],
+    ["--box", "10,10,60,50", "--multimask"],
+    ["--mask-input", "logits.safetensors"],
+  ];
+  for (const [i, alone] of flags.entries()) assert.equal(prompts[i], (await json(...alone)).prompts[0], `set ${i}`);
+  assert.equal(readdirSync("many").sort(), [
+    ...["mask_0_0", "mask_0_1", "mask_0_2", "mask_1_0", "mask_2_0", "mask_2_1", "mask_2_2", "mask_3_0"].map(
+      (n) => `${n}.png`,
+    ),
+    ...["overlay_0.png", "overlay_1.png", "overlay_2.png", "overlay_3.png", "result.json"],
+  ]);
+  const names = [...readSafetensors(bytesSource(readBytes("many.safetensors"))).tensors.keys()];
+  const numbered = (name: string) => sets.map((_, i) => `${name}.${i}`);
+  assert.equal(names, [...numbered("iou_predictions"), ...numbered("low_res_logits")]);
+  rmSync("many", { recursive: true });
+});
+
+Segment("--max-hole-area and --max-sprinkle-area mend the mask", async () => {
+  const area = async (...flags: string[]) =>
+    (await json(...CLICK, "--no-multimask", ...flags)).prompts[0].masks[0].area;
+  const plain = await area();
+  assert.ok((await area("--max-hole-area", "1000")) > plain, "holes are filled");
+  assert.ok((await area("--max-sprinkle-area", "1000")) < plain, "specks are gone");
+});
+
+Segment("--image-size and --kernels reach the model", async () => {
+  const small = await json(...CLICK, "--image-size", "64");
+  assert.equal(small.model, { name: "small_a", version: "2.1", imageSize: 64 });
+  const [auto, portable] = [await json(...CLICK), await json(...CLICK, "--kernels", "portable")];
+  const gap = auto.prompts[0].masks.map(({ iou }, k) => Math.abs(iou - portable.prompts[0].masks[k].iou));
+  assert.ok(Math.max(...gap) < 1e-4);
+});
+
+Segment("wrong usage exits with 2, one line, and how it is done", async () => {
+  const photo = ["segment", "photo.png", ...MODEL];
+  await fails(2, /got no prompt; e\.g\. sam2 segment photo\.png --point 500,375/, photo);
+  await fails(2, /--point: expected x,y or x,y,0 .*, got "1"; e\.g\./, [...photo, "--point", "1"]);
+  await fails(2, /--point: .* got "1,2,2"/, [...photo, "--point", "1,2,2"]);
+  await fails(2, /--point: .* got "a,0x2"/, [...photo, "--point", "a,0x2"]);
+  await fails(2, /--box: expected x0,y0,x1,y1, got "1,2,3"/, [...photo, "--box", "1,2,3"]);
+  await fails(2, /--image-size: expected a whole number ≥ 1, got "big"/, [...photo, ...CLICK, "--image-size", "big"]);
+  await fails(2, /--threads: expected a whole number ≥ 1, got "0"/, [...photo, ...CLICK, "--threads", "0"]);
+  await fails(2, /'--kernels <kind>' argument 'gpu' is invalid/, [...photo, ...CLICK, "--kernels", "gpu"]);
+  await fails(2, /config: expected tiny, small, base_plus, large, got "huge"/, [
+    ...photo,
+    ...CLICK,
+    "--config",
+    "huge",
+  ]);
+  await fails(2, /expected --prompts alone/, [...photo, ...CLICK, "--prompts", "prompts.json"]);
+  await fails(2, /--mask-index: .* add --mask-input FILE/, [...photo, ...CLICK, "--mask-index", "1"]);
+  await fails(2, /unknown option '--pont' \(Did you mean --point\?\); see sam2 segment --help/, [
+    ...photo,
+    "--pont",
+    "1,2",
+  ]);
+  await fails(2, /unknown command 'segmnt' \(Did you mean segment\?\); see sam2 --help/, ["segmnt"]);
+  await fails(2, /missing required argument 'image'; see sam2 segment --help/, ["segment"]);
+  await fails(2, /too many arguments/, [...photo, "other.png", ...CLICK]);
+});
+
+Segment("what cannot be used exits with 1 and one line that names it", async () => {
+  const photo = ["segment", "photo.png", ...MODEL];
+  await fails(1, /^sam2: none\.png: expected an image, got ENOENT: no such file or directory; /, [
+    "segment",
+    "none.png",
+    ...CLICK,
+  ]);
+  await fails(1, /^sam2: small\.safetensors: expected a JPEG, PNG or WebP file/, [
+    "segment",
+    "small.safetensors",
+    ...CLICK,
+  ]);
+  await fails(1, /none\.pt: expected a file/, ["segment", "photo.png", ...CLICK, "--model", "none.pt"]);
+  await fails(1, /prompt\.points\[0\]: expected x in 0…120, y in 0…80, got \(-1, 900\)/, [
+    ...photo,
+    "--point",
+    "-1,900",
+  ]);
+  await fails(1, /prompt\.box: expected x0 < x1/, [...photo, "--box", "50,10,10,50"]);
+  await fails(1, /imageSize: expected a multiple of 32, got 100/, [...photo, ...CLICK, "--image-size", "100"]);
+  await fails(1, /none\.st: expected a safetensors file/, [...photo, "--mask-input", "none.st"]);
+  const tiny = ["segment", "photo.png", ...CLICK, "--model", "tiny"];
+  await fails(
+    1,
+    /^sam2: tiny: expected its checkpoint at empty.sam2\.1_hiera_tiny\.pt, got none; run: sam2 download tiny\n/,
+    tiny,
+    {
+      env: { SAM2_CACHE: "empty" },
+    },
+  );
+});
+
+Segment("a file of prompts is refused by the name of the entry", async () => {
+  const bad: [RegExp, unknown][] = [
+    [/bad\.json: expected a list of prompts, got \[\]/, []],
+    [/bad\.json: expected a list of prompts, got \{\}/, {}],
+    [/bad\.json\[0\]: expected an object, got 5/, [5]],
+    [/bad\.json\[1\]: expected points, labels, .* got "point"/, [{ points: [[1, 2]] }, { point: [1, 2] }]],
+    [/bad\.json\[1\]\.points\[0\]: expected 2 numbers, got \[1\]/, [{ points: [[1, 2]] }, { points: [[1]] }]],
+    [
+      /bad\.json\[0\]\.points\[1\]: expected 2 numbers, got \[1,"2"\]/,
+      [
+        {
+          points: [
+            [1, 2],
+            [1, "2"],
+          ],
+        },
+      ],
+    ],
+    [/bad\.json\[0\]\.points: expected a list of \[x, y\], got 7/, [{ points: 7 }]],
+    [/bad\.json\[0\]\.labels: expected 1 labels, .* got 2/, [{ points: [[1, 2]], labels: [1, 1] }]],
+    [/bad\.json\[0\]\.labels: expected 1 \(object\) or 0/, [{ points: [[1, 2]], labels: [3] }]],
+    [/bad\.json\[0\]\.box: expected 4 numbers/, [{ box: [1, 2, 3] }]],
+    [/bad\.json\[0\]\.multimask: expected true or false, got 1/, [{ points: [[1, 2]], multimask: 1 }]],
+    [/bad\.json\[0\]\.maskInput: expected the name of a file/, [{ maskInput: [1] }]],
+    [/bad\.json\[0\]: expected points, a box or a mask, got none/, [{}]],
+    [/bad\.json\[1\]\.points\[0\]: expected x in 0…120, y in 0…80/, [{ points: [[1, 2]] }, { points: [[500, 2]] }]],
+  ];
+  for (const [message, prompts] of bad) {
+    writeFileSync("bad.json", JSON.stringify(prompts));
+    await fails(1, message, ["segment", "photo.png", ...MODEL, "--prompts", "bad.json"]);
+  }
+  writeFileSync("bad.json", "[{");
+  await fails(1, /bad\.json: expected JSON in UTF-8/, ["segment", "photo.png", ...MODEL, "--prompts", "bad.json"]);
+});
+
+Segment("a file of logits is refused unless it holds finite masks of the model's size", async () => {
+  const write = (tensors: Record<string, WrittenTensor>) =>
+    writeFileSync("bad.safetensors", writeSafetensors(new Map(Object.entries(tensors))));
+  const refuse = (message: RegExp, ...flags: string[]) =>
+    fails(1, message, ["segment", "photo.png", ...MODEL, "--mask-input", "bad.safetensors", ...flags]);
+  const logits = (M: number, side: number, value = 1) => ({
+    shape: [M, side, side],
+    data: new Float32Array(M * side * side).fill(value),
+  });
+  write({ other: logits(1, 32) });
+  await refuse(/expected a tensor low_res_logits \[M, h, w\], got other/);
+  write({ low_res_logits: logits(2, 32) });
+  await refuse(/expected a tensor iou_predictions \[M\], got low_res_logits/);
+  await refuse(/expected a mask index below 2, got 2/, "--mask-index", "2");
+  write({ low_res_logits: logits(1, 16) });
+  await refuse(/prompt\.maskInput: expected 32×32 logits, got 256 values/);
+  write({ low_res_logits: logits(1, 32, Number.NaN) });
+  await refuse(/expected finite logits/);
+});
+
+Segment("when one file cannot be written, none is, and no folder is left", async () => {
+  mkdirSync("taken/result.json", { recursive: true }); // a folder where a file should go: the last rename fails
+  const outcome = await segment(...CLICK, "--out", "new/folder", "--save-logits", "photo.png/logits.safetensors");
+  assert.is(outcome.code, 1);
+  assert.match(outcome.stderr, /^sam2: photo\.png.logits\.safetensors: expected a file that can be written, got E/);
+  assert.ok(!existsSync("new"));
+  const late = await segment(...CLICK, "--out", "taken");
+  assert.is(late.code, 1);
+  assert.match(late.stderr, /taken.result\.json: expected a file that can be written/);
+  assert.equal(
+    readdirSync("taken").filter((name) => name.endsWith(".tmp")),
+    [],
+  );
+  rmSync("taken", { recursive: true });
+});
+
+Segment("an aborted run exits with 130 and leaves nothing", async () => {
+  await fails(130, /^sam2: interrupted\n/, ["segment", "photo.png", ...MODEL, ...CLICK], {
+    signal: AbortSignal.abort(),
+  });
+});
+
+Segment("a terminal sees progress on stderr and colours on stdout, but for NO_COLOR", async () => {
+  const args = ["segment", "photo.png", ...MODEL, ...CLICK, "--out", "seen"];
+  const shown: Outcome = await sam2(args, { columns: 100 });
+  assert.match(shown.stderr, /loading small\.safetensors/);
+  assert.ok(shown.stderr.endsWith("\r\x1b[K"), "and the line is cleared");
+  assert.ok(shown.stdout.includes(BOLD));
+  const plain = await sam2(args, { columns: 100, env: { NO_COLOR: "1" } });
+  assert.not.ok(plain.stdout.includes(BOLD));
+  rmSync("seen", { recursive: true });
+});
+
+Segment("--debug adds the stack, and only then is there one", async () => {
+  const args = ["segment", "none.png", ...CLICK];
+  assert.not.match((await sam2(args)).stderr, /\n {4}at /);
+  assert.match((await sam2([...args, "--debug"])).stderr, /\n {4}at /);
+});
+
+Segment("--version and --help go to stdout with 0; no command shows the help on stderr with 2", async () => {
+  const version = await sam2(["--version"]);
+  assert.match(version.stdout, /^\d+\.\d+\.\d+\n$/);
+  for (const args of [["--help"], ["segment", "--help"], ["help", "info"], ["trace", "-h"], ["download", "--help"]]) {
+    const help = await sam2(args);
+    assert.equal([help.code, help.stderr], [0, ""], args.join(" "));
+    assert.match(help.stdout, /Usage: sam2/);
+    assert.match(help.stdout, /sam2 (segment|info|trace|download) \S+ /, `${args.join(" ")} has examples`);
+  }
+  const bare = await sam2([]);
+  assert.is(bare.code, 2);
+  assert.is(bare.stdout, "");
+  assert.match(bare.stderr, /Usage: sam2/);
+});
+
+const source = fileURLToPath(new URL("main.ts", import.meta.url));
+const tsx = fileURLToPath(import.meta.resolve("tsx"));
+
+Segment("as a process: JSON on stdout, exit codes 0, 1 and 2", () => {
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, ["--import", `file://${tsx}`, source, "segment", ...args], { encoding: "utf8" });
+  const good = run("photo.png", ...MODEL, ...CLICK, "--json");
+  assert.is(good.stderr, "");
+  assert.is(good.status, 0);
+  assert.is((JSON.parse(good.stdout) as Result).prompts[0].masks.length, 3);
+  assert.is(run("none.png", ...CLICK).status, 1);
+  assert.is(run("photo.png").status, 2);
+});
+
+Segment.run();

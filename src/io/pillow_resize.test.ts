@@ -1,0 +1,43 @@
+import { readFileSync } from "node:fs";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import type { RgbImage } from "./image.ts";
+import { pillowResize } from "./pillow_resize.ts";
+
+interface Case {
+  from: [width: number, height: number];
+  to: [width: number, height: number];
+  pixels: string;
+}
+
+const fixture = new URL("../../golden/resize.json", import.meta.url);
+const cases: Case[] = JSON.parse(readFileSync(fixture, "utf8")).pillow;
+
+/** The bytes of golden/resize_fixtures.py. */
+function photo(width: number, height: number): RgbImage {
+  const data = Uint8Array.from({ length: width * height * 3 }, (_, i) => {
+    const value = Math.floor((i * i * 7 + i * 31) / 4) % 256;
+    return i % 5 < 2 ? value : value > 127 ? 255 : 0;
+  });
+  return { width, height, data };
+}
+
+const PillowResize = suite("pillowResize");
+
+for (const { from, to, pixels } of cases) {
+  PillowResize(`${from.join("×")} → ${to.join("×")} equals Image.resize in every byte`, () => {
+    const got = pillowResize(photo(...from), ...to);
+    assert.equal([got.width, got.height], to);
+    const want = Buffer.from(pixels, "base64");
+    assert.is(got.data.length, want.length);
+    assert.is(got.data.filter((byte, i) => byte !== want[i]).length, 0);
+  });
+}
+
+PillowResize("the cases hold both orders of the passes", () => {
+  const heightFirst = cases.filter(({ from: [w, h], to: [W, H] }) => h > H && h - H > 2 * (w - W));
+  const widthFirst = cases.filter(({ from: [w, h], to: [W, H] }) => w !== W && h !== H && h - H <= 2 * (w - W));
+  assert.ok(heightFirst.length >= 2 && widthFirst.length >= 2);
+});
+
+PillowResize.run();

@@ -1,0 +1,117 @@
+import type { FrameMemory, MemoryBank } from "../model/memory_bank.ts";
+import { MAX_OBJ_PTRS } from "../model/memory_bank.ts";
+import type { Frames } from "./frames.ts";
+
+/** What was found of one object on one frame, and what later frames may remember of it. */
+export interface FrameOutput extends FrameMemory {
+  /** logits [(S/4)²]; undefined on frames of which only the pointer is kept */
+  predMasks?: Float32Array;
+  /** logit: positive if the object is in the frame */
+  score: number;
+}
+
+/** Clicks and box corners, in pixels of the resized image. */
+export interface StoredPoints {
+  coords: Float32Array;
+  labels: number[];
+}
+
+/** One object: what was said of it, and what was found of it, by frame number. */
+export class TrackedObject {
+  /** points, or a whole mask, whose pixels are in the output already */
+  readonly prompts = new Map<number, StoredPoints | "mask">();
+  /** frames with prompts */
+  readonly cond = new Map<number, FrameOutput>();
+  /** frames that were tracked, or tracked and then corrected */
+  readonly nonCond = new Map<number, FrameOutput>();
+  /** answers to prompts that have not been propagated yet, and have no memory yet */
+  readonly newCond = new Map<number, FrameOutput>();
+  readonly newNonCond = new Map<number, FrameOutput>();
+  /** tracked frame → was it tracked backward? */
+  readonly tracked = new Map<number, boolean>();
+  /** frames whose output was dropped, since no frame within reach can see it */
+  readonly forgotten = new Set<number>();
+
+  /** The latest output on a frame. */
+  outputOn(frame: number, fresh: ReadonlyMap<number, FrameOutput>): FrameOutput | undefined {
+    return fresh.get(frame) ?? this.cond.get(frame) ?? this.nonCond.get(frame);
+  }
+
+  get bank(): MemoryBank {
+    return { cond: this.cond, nonCond: this.nonCond };
+  }
+
+  /** Note what was tracked. */
+  addTracked(frame: number, output: FrameOutput): void {
+    this.nonCond.set(frame, output);
+    this.forgotten.delete(frame);
+  }
+}
+
+/** Everything that is known of one video. Made by `VideoPredictor.initState`. */
+export class VideoState {
+  readonly frames: Frames;
+  /** object id → object, in the order in which they were named */
+  readonly objects = new Map<number, TrackedObject>();
+  /** keep every frame's memory, as upstream, so that any frame can be corrected at any time */
+  readonly keepAll: boolean;
+  /** where the latest pass began, and the frame that was tracked last */
+  start = 0;
+  position = 0;
+  /** features of the frame that was looked at last */
+  features?: StoredFeatures;
+
+  constructor(frames: Frames, keepAll: boolean) {
+    this.frames = frames;
+    this.keepAll = keepAll;
+  }
+
+  get width(): number {
+    return this.frames.width;
+  }
+
+  get height(): number {
+    return this.frames.height;
+  }
+
+  /** Frames of the video; Infinity while it streams. */
+  get numFrames(): number {
+    return this.frames.count;
+  }
+
+  get objectIds(): number[] {
+    return [...this.objects.keys()];
+  }
+
+  /**
+   * Drop what no frame near the position, the start of the pass or a conditioning frame can see: `maps` frames on either
+   * side of these keep everything, 15 keep the pointer.
+   */
+  evict(maps: number): void {
+    if (this.keepAll) return;
+    const anchors = new Set([this.start, this.position]);
+    for (const { cond, newCond } of this.objects.values()) {
+      for (const frame of [...cond.keys(), ...newCond.keys()]) anchors.add(frame);
+    }
+    for (const object of this.objects.values()) {
+      for (const [frame, output] of object.nonCond) {
+        const distance = Math.min(...[...anchors].map((anchor) => Math.abs(frame - anchor)));
+        if (distance >= MAX_OBJ_PTRS) {
+          object.nonCond.delete(frame);
+          object.forgotten.add(frame);
+        } else if (distance > maps && output.maskmemFeatures) {
+          object.nonCond.set(frame, { objPtr: output.objPtr, score: output.score });
+        }
+      }
+    }
+  }
+}
+
+/** What the heads and the memory read of a frame, off the heap. */
+export interface StoredFeatures {
+  frame: number;
+  visionFeatures: Float32Array;
+  highResFeats: readonly [Float32Array, Float32Array];
+  /** the frame's attention to itself, once it was needed */
+  attended?: Float32Array;
+}
