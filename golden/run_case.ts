@@ -15,7 +15,7 @@ import { Sam2 } from "../src/predict/sam2.ts";
 import { createMachine, type KernelChoice } from "../src/runtime/create.ts";
 import { toBfloat16 } from "../src/tensor/bfloat16.ts";
 import { type Tensor, tensor } from "../src/tensor/view.ts";
-import { type Comparison, comparer, type Golden } from "./golden.ts";
+import { type Comparison, comparer, Golden } from "./golden.ts";
 import { goldenImage } from "./hash_image.ts";
 import { hashWeights } from "./hash_weights.ts";
 
@@ -41,6 +41,18 @@ export async function hashModel(
 
 function hashWeightsOf({ config, machine }: Sam2): Weights {
   return new Weights(hashWeights(parameters(config)), machine.heap);
+}
+
+/** Run cases on one table of kernels; cases of one model share its weights. */
+export async function* runCases(names: readonly string[], kernels: KernelChoice) {
+  const models = new Map<string, Sam2>();
+  for (const name of names) {
+    const golden = new Golden(name);
+    const key = golden.entry.model.name;
+    const model = models.get(key) ?? (await hashModel(golden.entry.model, kernels));
+    models.set(key, model);
+    yield { golden, results: await runCase(golden, model) };
+  }
 }
 
 /** Run a golden's case on our graph: every layer that both have, compared in the order in which layers finish. */

@@ -2,8 +2,8 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { KernelChoice } from "../src/runtime/create.ts";
 import ceilings from "./ceilings.json" with { type: "json" };
-import { type Comparison, Golden } from "./golden.ts";
-import { hashModel, runCase } from "./run_case.ts";
+import type { Comparison, Golden } from "./golden.ts";
+import { runCases } from "./run_case.ts";
 
 /** Tables of kernels that have ceilings of their own. */
 export const TABLES = ["portable", "auto"] as const satisfies KernelChoice[];
@@ -22,19 +22,9 @@ const IMPROVED = 3;
  */
 export async function goldenSuites(names: readonly string[], relative = Number.POSITIVE_INFINITY): Promise<void> {
   for (const [column, table] of TABLES.entries()) {
-    const models = new Map<string, ReturnType<typeof hashModel>>();
-    for (const name of names) {
-      const golden = new Golden(name);
-      const key = golden.entry.model.name;
-      if (!models.has(key)) models.set(key, hashModel(golden.entry.model, table));
-      const results = await runCase(golden, await models.get(key)!);
-      testCase(
-        `${name} (${table})`,
-        golden,
-        results,
-        (path) => (ceilings as unknown as Ceilings)[name]?.[path]?.[column],
-        relative,
-      );
+    for await (const { golden, results } of runCases(names, table)) {
+      const ceilingOf = (path: string) => (ceilings as unknown as Ceilings)[golden.name]?.[path]?.[column];
+      testCase(`${golden.name} (${table})`, golden, results, ceilingOf, relative);
     }
   }
 }

@@ -8,6 +8,8 @@ import { TABLES } from "./suite.ts";
 import { type FrameComparison, replay } from "./video.ts";
 
 const IOU = 0.9995;
+/** Where masks may not overlap, objects that look alike to hash weights compete for single pixels. */
+const PIXELS = 3;
 const WITHIN_ONE_STEP = 0.999;
 
 for (const table of TABLES) {
@@ -17,18 +19,19 @@ for (const table of TABLES) {
       if (key === "sam_mask_decoder.pred_obj_score_head.layers.2.bias") values[0] += golden.entry.video!.scoreShift;
     });
     const results = await replay(golden, model, true);
-    testClip(`${name} (${table})`, results);
+    testClip(`${name} (${table})`, results, golden.entry.video!.options.non_overlap_masks ? PIXELS : 0);
   }
 }
 
-function testClip(title: string, results: readonly FrameComparison[]): void {
+function testClip(title: string, results: readonly FrameComparison[], spare: number): void {
   const Clip = suite(title);
   const stored = results.flatMap(({ stored }) => stored ?? []);
   const worst = (of: (result: FrameComparison) => number) => results.reduce((a, b) => (of(b) > of(a) ? b : a));
 
-  Clip(`${results.length} masks have an IoU of at least ${IOU}`, () => {
-    const { step, frame, object, iou } = worst(({ iou }) => 1 - iou);
-    assert.ok(iou >= IOU, `step ${step} frame ${frame} object ${object}: IoU ${iou}`);
+  const orPixels = spare > 0 ? ` or differ by at most ${spare} pixels` : "";
+  Clip(`${results.length} masks have an IoU of at least ${IOU}${orPixels}`, () => {
+    const { step, frame, object, iou, pixels } = worst(({ iou, pixels }) => (pixels > spare ? 1 - iou : 0));
+    assert.ok(iou >= IOU || pixels <= spare, `step ${step} frame ${frame} object ${object}: IoU ${iou}`);
   });
   Clip("object scores have the same sign, and differ by at most 0.001", () => {
     const { step, frame, object, stored } = worst(({ stored }) =>
@@ -55,7 +58,7 @@ function testClip(title: string, results: readonly FrameComparison[]): void {
       `step ${step} frame ${frame} object ${object}: ${predMasks}, ${objPtr}`,
     );
   });
-  Clip.after(() => console.log(`${title}: ${drift(results)}`));
+  console.log(`${title}: ${drift(results)}`);
   Clip.run();
 }
 

@@ -50,6 +50,8 @@ export interface FrameComparison {
   object: number;
   /** of the masks at the size of the video */
   iou: number;
+  /** pixels that differ */
+  pixels: number;
   /** the rest is known after a propagation */
   stored?: {
     /** max |Δ| of the logits at low resolution, and of the pointer */
@@ -86,7 +88,13 @@ export async function replay(golden: Golden, sam2: Sam2, keepAll: boolean): Prom
           const { cond, nonCond } = state.objects.get(object)!;
           const output = cond.get(answer.frame) ?? nonCond.get(answer.frame)!;
           const stored = compareStored(golden, `step${k}.object${object}`, at, output);
-          results.push({ step: k, frame: answer.frame, object, iou: maskIou(golden, k, step, answer, object), stored });
+          results.push({
+            step: k,
+            frame: answer.frame,
+            object,
+            ...compareMasks(golden, k, step, answer, object),
+            stored,
+          });
         }
         if (answer.frame !== step.frames_answered[at++])
           throw new Error(`step ${k}: frame ${answer.frame} came unexpectedly`);
@@ -95,7 +103,7 @@ export async function replay(golden: Golden, sam2: Sam2, keepAll: boolean): Prom
     } else {
       for (const answer of await interact(predictor, state, step, video)) {
         for (const object of step.objects) {
-          results.push({ step: k, frame: answer.frame, object, iou: maskIou(golden, k, step, answer, object) });
+          results.push({ step: k, frame: answer.frame, object, ...compareMasks(golden, k, step, answer, object) });
         }
       }
     }
@@ -137,7 +145,7 @@ async function interact(
   }
 }
 
-function maskIou(golden: Golden, k: number, step: Step, { frame, objects }: FrameResult, id: number): number {
+function compareMasks(golden: Golden, k: number, step: Step, { frame, objects }: FrameResult, id: number) {
   const { width, height } = golden.entry.video!;
   const bits = golden.bits(`step${k}.frame${frame}`);
   const stride = Math.ceil(width / 8) * 8;
@@ -149,7 +157,7 @@ function maskIou(golden: Golden, k: number, step: Step, { frame, objects }: Fram
     both += mask[i] & want;
     either += mask[i] | want;
   }
-  return either === 0 ? 1 : both / either;
+  return { iou: either === 0 ? 1 : both / either, pixels: either - both };
 }
 
 function compareStored(golden: Golden, path: string, at: number, output: FrameOutput): FrameComparison["stored"] {

@@ -27,6 +27,12 @@ export class PromptError extends Sam2Error {}
 /** A predictor called out of order, or with options that contradict each other. */
 export class UsageError extends Sam2Error {}
 
+/** An engine whose worker or helper threads died, trapped or were disposed of. A new one gives the same results. */
+export class EngineError extends Sam2Error {}
+
+/** More calls wait for an engine than it takes. */
+export class QueueError extends Sam2Error {}
+
 /** Names out of foreign files may hold line breaks and escape sequences. */
 function oneLine(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for

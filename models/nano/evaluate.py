@@ -9,13 +9,10 @@ correction clicks. A clip is scored on its hero from one click on frame 0. No se
 import argparse
 import itertools
 import json
-import os
 from pathlib import Path
 
 import numpy as np
-
-os.environ["TQDM_DISABLE"] = "1"
-import sam2.sam2_video_predictor as video  # noqa: E402
+import sam2.sam2_video_predictor as video
 import torch
 
 import model as nano
@@ -181,6 +178,7 @@ def clip_seeds(first, count, size):
 def clip_scores(model, seeds, size):
     """Per clip: J of frames 1 …, whether the hero shows on them, and its object score. `model` is a SAM2VideoPredictor."""
     results = []
+    video.tqdm = lambda frames, **_: frames  # no progress bars
     for seed in seeds:
         scene = scenes.describe(seed)
         frames = [scenes.frame(scene, t, size) for t in range(scenes.LENGTH)]

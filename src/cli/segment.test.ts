@@ -1,4 +1,4 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
@@ -426,5 +426,27 @@ Segment("as a process: JSON on stdout, exit codes 0, 1 and 2", () => {
   assert.is(run("none.png", ...CLICK).status, 1);
   assert.is(run("photo.png").status, 2);
 });
+
+const built = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+
+(existsSync(built) ? Segment : Segment.skip)(
+  "as the built command: Ctrl-C ends a computation within 1 s, with 130",
+  async () => {
+    const args = [built, "segment", "photo.png", ...MODEL, ...CLICK, "--image-size", "2048", "--kernels", "portable"];
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"] });
+    let stderr = "";
+    child.stderr.on("data", (chunk) => {
+      stderr += chunk;
+    });
+    const exit = new Promise((resolve) => child.on("exit", resolve));
+    await new Promise((resolve) => setTimeout(resolve, 2000)); // by then it computes, for seconds to come
+    const start = performance.now();
+    child.kill("SIGINT");
+    assert.is(await exit, 130);
+    assert.ok(performance.now() - start < 1000);
+    assert.is(stderr, "sam2: interrupted\n");
+    assert.ok(!existsSync("photo.sam2"));
+  },
+);
 
 Segment.run();

@@ -24,29 +24,18 @@ export function affine(x: Tensor, scale: number, offset: number): Tensor {
 }
 
 /** x/2·(1 + erf(x/√2)): the exact form, not the tanh approximation. */
-export function gelu(x: Tensor): Tensor {
-  const y = machine.heap.alloc(x.shape);
-  machine.kernels.gelu(y, x);
-  return y;
-}
-
+export const gelu = unary("gelu");
 /** 1/(1 + e⁻ˣ) */
-export function sigmoid(x: Tensor): Tensor {
-  const y = machine.heap.alloc(x.shape);
-  machine.kernels.sigmoid(y, x);
-  return y;
-}
+export const sigmoid = unary("sigmoid");
+export const sin = unary("sin");
+export const cos = unary("cos");
 
-export function sin(x: Tensor): Tensor {
-  const y = machine.heap.alloc(x.shape);
-  machine.kernels.sin(y, x);
-  return y;
-}
-
-export function cos(x: Tensor): Tensor {
-  const y = machine.heap.alloc(x.shape);
-  machine.kernels.cos(y, x);
-  return y;
+function unary(name: "gelu" | "sigmoid" | "sin" | "cos") {
+  return (x: Tensor): Tensor => {
+    const y = machine.heap.alloc(x.shape);
+    machine.kernels[name](y, x);
+    return y;
+  };
 }
 
 function broadcast(where: string, a: Tensor, b: Tensor): Tensor {

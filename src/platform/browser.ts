@@ -1,5 +1,5 @@
 import { UsageError } from "../errors.ts";
-import type { KernelBuild, OpenFile, Platform } from "./types.ts";
+import type { KernelBuild, OpenFile, Platform, WorkerEvents, WorkerHandle, WorkerProgram } from "./types.ts";
 
 // Workers alone have it, and TypeScript's types for a page do not.
 declare const FileReaderSync: (new () => { readAsArrayBuffer(blob: Blob): ArrayBuffer }) | undefined;
@@ -27,6 +27,23 @@ const KERNELS: Record<KernelBuild, URL> = {
   kernels_fma: new URL("../../build/kernels_fma.wasm", import.meta.url),
 };
 
+const PROGRAMS: Record<WorkerProgram, () => Worker> = {
+  engine: () => new Worker(new URL("../engine/worker.browser.js", import.meta.url), { type: "module" }),
+  helper: () => new Worker(new URL("../runtime/helper.browser.js", import.meta.url), { type: "module" }),
+};
+
+function startWorker(program: WorkerProgram, { onMessage, onDeath }: WorkerEvents): WorkerHandle {
+  const worker = PROGRAMS[program]();
+  worker.addEventListener("error", (event) => onDeath(event.message ?? "its program could not be loaded"));
+  worker.addEventListener("messageerror", () => onDeath("a message that cannot be read"));
+  if (onMessage) worker.addEventListener("message", ({ data }) => onMessage(data));
+  return {
+    post: (message, transfer = []) => worker.postMessage(message, transfer),
+    hold: () => {},
+    stop: async () => worker.terminate(),
+  };
+}
+
 export const browserPlatform: Platform = {
   readFile: async (path) => noFiles(path),
   openFile: async (path) => noFiles(path),
@@ -38,4 +55,10 @@ export const browserPlatform: Platform = {
   },
   kernels: async (build) => new Uint8Array(await (await fetch(KERNELS[build])).arrayBuffer()),
   prepareWasm: () => [],
+  cores: () => navigator.hardwareConcurrency,
+  noThreads: () =>
+    globalThis.crossOriginIsolated
+      ? "a page's main thread may not wait for others"
+      : "the page is not isolated; serve it with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp",
+  startWorker,
 };

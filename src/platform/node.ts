@@ -1,10 +1,11 @@
 import { closeSync, fstatSync, openSync, readSync, rmSync } from "node:fs";
 import { mkdtemp, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import v8 from "node:v8";
-import type { OpenFile, Platform } from "./types.ts";
+import { Worker } from "node:worker_threads";
+import type { OpenFile, Platform, WorkerEvents, WorkerHandle, WorkerProgram } from "./types.ts";
 
 const require = createRequire(import.meta.url);
 
@@ -56,6 +57,38 @@ function prepareWasm(): string[] {
   return flags;
 }
 
+const PROGRAMS: Record<WorkerProgram, string> = {
+  engine: "../engine/worker.node",
+  helper: "../runtime/helper.node",
+};
+
+/** From source, a worker must first learn TypeScript. */
+function openWorker(program: WorkerProgram): Worker {
+  if (!import.meta.url.endsWith(".ts")) return new Worker(new URL(`${PROGRAMS[program]}.js`, import.meta.url));
+  const source = new URL(`${PROGRAMS[program]}.ts`, import.meta.url);
+  const tsx = import.meta.resolve("tsx/esm/api");
+  return new Worker(`import("${tsx}").then((tsx) => (tsx.register(), import("${source}")))`, { eval: true });
+}
+
+function startWorker(program: WorkerProgram, { onMessage, onDeath }: WorkerEvents): WorkerHandle {
+  const worker = openWorker(program);
+  let stopped = false;
+  worker.on("error", (error: Error) => onDeath(error.message));
+  worker.on("exit", (code) => {
+    if (!stopped) onDeath(`exit code ${code}`);
+  });
+  if (onMessage) worker.on("message", onMessage);
+  worker.unref();
+  return {
+    post: (message, transfer) => worker.postMessage(message, transfer),
+    hold: (on) => (on ? worker.ref() : worker.unref()),
+    async stop() {
+      stopped = true;
+      await worker.terminate();
+    },
+  };
+}
+
 export const nodePlatform: Platform = {
   readFile,
   openFile,
@@ -70,4 +103,7 @@ export const nodePlatform: Platform = {
   },
   kernels: async (build) => new Uint8Array(await readFile(new URL(`../../build/${build}.wasm`, import.meta.url))),
   prepareWasm,
+  cores: availableParallelism,
+  noThreads: () => "this build of Node has no shared memory",
+  startWorker,
 };

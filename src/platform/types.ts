@@ -10,6 +10,24 @@ export interface OpenFile {
   close(): void;
 }
 
+/** Programs that run in workers of their own: engine/worker.*.ts and runtime/helper.*.ts. */
+export type WorkerProgram = "engine" | "helper";
+
+export interface WorkerEvents {
+  onMessage?(message: unknown): void;
+  /** It ended, but not by `stop`. */
+  onDeath(why: string): void;
+}
+
+/** A worker, as its maker sees it. */
+export interface WorkerHandle {
+  post(message: unknown, transfer?: ArrayBuffer[]): void;
+  /** Must the process go on as long as the worker lives? Not at first. */
+  hold(on: boolean): void;
+  /** Kill it, whatever it does. */
+  stop(): Promise<void>;
+}
+
 /** What Node and a browser do differently. */
 export interface Platform {
   readFile(path: string): Promise<Uint8Array>;
@@ -26,4 +44,9 @@ export interface Platform {
   kernels(build: KernelBuild): Promise<Uint8Array<ArrayBuffer>>;
   /** Set the engine's flags that the kernels profit from; they hold for what is compiled afterwards. Returns them. */
   prepareWasm(): string[];
+  /** How many threads can run at once. */
+  cores(): number;
+  /** Why threads cannot share memory or sleep, where they cannot. */
+  noThreads(): string;
+  startWorker(program: WorkerProgram, events: WorkerEvents): WorkerHandle;
 }

@@ -5,7 +5,8 @@ import { Heap } from "../tensor/heap.ts";
 import type { Kernels } from "./kernels.ts";
 import type { Machine } from "./machine.ts";
 import { reference } from "./reference.ts";
-import { oneThread, type ParallelFor, SCRATCH_BYTES } from "./threads.ts";
+import { Control } from "./control.ts";
+import { oneThread, type ParallelFor, SCRATCH_BYTES, severalThreads } from "./threads.ts";
 import { type RegisterTile, wasmKernels } from "./wasm.ts";
 
 /**
@@ -18,6 +19,8 @@ export interface MachineOptions {
   kernels: KernelChoice;
   /** By a few milliseconds of measurement if not given. */
   tile?: RegisterTile;
+  /** 1 by default. More are ended by the machine's `dispose`. */
+  threads?: number;
   /** The memory never grows beyond this; 4 GiB, the most that WebAssembly can address, by default. */
   maxBytes?: number;
 }
@@ -31,15 +34,33 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
   const { kernels, maxBytes = MAX_BYTES } = options;
   const memory = newMemory(maxBytes);
   if (kernels === "reference") {
-    return { heap: new Heap(memory, PAGE, maxBytes), kernels: reference, chosen: ["kernels: reference"], macs: 0 };
+    const heap = new Heap(memory, PAGE, maxBytes);
+    return { heap, kernels: reference, threads: 1, chosen: ["kernels: reference"], macs: 0, dispose() {} };
   }
   const { name, module, chosen } = await compile(kernels);
   const { exports } = instantiateSync(module, { env: { memory } }).instance;
   const heap = new Heap(memory, (exports.heap_base as () => number)(), maxBytes);
   const scratch = heap.alloc([SCRATCH_BYTES / 4]).data.byteOffset;
-  const parallelFor = oneThread(exports, scratch);
-  const tile = options.tile ?? heap.scope(() => chooseTile(heap, parallelFor, chosen));
-  return { heap, kernels: wasmKernels(`${name} ${tile}`, tile, parallelFor), chosen, macs: 0 };
+  const alone = oneThread(exports, scratch);
+  const tile = options.tile ?? heap.scope(() => chooseTile(heap, alone, chosen));
+  const threads = chooseThreads(options.threads ?? 1, chosen);
+  const scratches = Array.from({ length: threads - 1 }, () => heap.alloc([SCRATCH_BYTES / 4]).data.byteOffset);
+  const { parallelFor, stop } =
+    threads > 1
+      ? severalThreads({ module, memory }, exports, scratch, scratches)
+      : { parallelFor: alone, stop: () => {} };
+  const table = wasmKernels(`${name} ${tile}`, tile, parallelFor);
+  return { heap, kernels: table, threads, chosen, macs: 0, dispose: stop };
+}
+
+/** As many as are asked for, where threads may share memory and sleep. */
+function chooseThreads(wanted: number, chosen: string[]): number {
+  if (wanted === 1 || Control.canWait) {
+    chosen.push(`threads: ${wanted}`);
+    return wanted;
+  }
+  chosen.push(`threads: 1 instead of ${wanted}, because ${platform.noThreads()}`);
+  return 1;
 }
 
 function newMemory(maxBytes: number): WebAssembly.Memory {

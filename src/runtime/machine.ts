@@ -5,12 +5,17 @@ import type { Kernels } from "./kernels.ts";
 export interface Machine {
   readonly heap: Heap;
   readonly kernels: Kernels;
+  readonly threads: number;
   /** Which kernels and register tile were chosen, and why, line by line. */
   readonly chosen: readonly string[];
   /** Multiply-adds done so far. */
   macs: number;
   /** Looked at by every layer, so that a call stops within one. */
   signal?: AbortSignal;
+  /** Called by every layer when it has finished. */
+  onLayer?: () => void;
+  /** End the helper threads. The machine cannot be used any more. */
+  dispose(): void;
 }
 
 /** The machine in use. The graph is synchronous, so one at a time is enough. */

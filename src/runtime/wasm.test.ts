@@ -1,52 +1,9 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { nodePlatform } from "../platform/node.ts";
-import { Heap } from "../tensor/heap.ts";
-import { numel, type Shape } from "../tensor/shape.ts";
-import { expand, narrow, permute, reshape, type Tensor, values } from "../tensor/view.ts";
+import { builds, difference, type Fill, onHeap } from "../../golden/tables.ts";
+import { expand, narrow, permute, reshape } from "../tensor/view.ts";
 import type { Epilogue, Kernels, Packed } from "./kernels.ts";
 import { reference } from "./reference.ts";
-import { oneThread, type ParallelFor, SCRATCH_BYTES } from "./threads.ts";
-import { wasmKernels } from "./wasm.ts";
-
-nodePlatform.prepareWasm();
-
-/** One build of the kernels on a memory of its own, by both register tiles. */
-async function load(build: "kernels" | "kernels_fma", bound: number) {
-  const memory = new WebAssembly.Memory({ initial: 64, maximum: 4096, shared: true });
-  const module = new WebAssembly.Module(await nodePlatform.kernels(build));
-  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
-  const heap = new Heap(memory, (exports.heap_base as () => number)(), 2 ** 28);
-  const scratch = heap.alloc([SCRATCH_BYTES / 4]).data.byteOffset;
-  const whole = oneThread(exports, scratch);
-  const inPieces: ParallelFor = (kernel, tiles, args) => {
-    for (let t = 0; t < tiles; t += 3) {
-      (exports[kernel] as (...args: number[]) => void)(...args, scratch, t, Math.min(tiles, t + 3));
-    }
-  };
-  const tables = [wasmKernels(`${build} 6x8`, "6x8", whole), wasmKernels(`${build} 6x16`, "6x16", inPieces)];
-  return { heap, tables, bound };
-}
-
-const builds = [await load("kernels", 0), await load("kernels_fma", 2e-6)];
-
-/** Values in −1…1, the same in every run. */
-function random(seed: number): () => number {
-  return () => {
-    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-    return seed / 2 ** 31 - 1;
-  };
-}
-
-type Fill = (shape: Shape) => Tensor;
-
-/** Run `body` with a way to get random tensors; all are freed afterwards. */
-function onHeap(heap: Heap, body: (fill: Fill) => void): void {
-  const next = random(1);
-  heap.scope(() => {
-    body((shape) => heap.from(Float32Array.from({ length: numel(shape) }, next), shape));
-  });
-}
 
 /** One weight, as `table` and as the oracle want it. */
 function weights(table: Kernels, fill: Fill, N: number, K: number): { packed: Packed; plain: Packed } {
@@ -55,18 +12,6 @@ function weights(table: Kernels, fill: Fill, N: number, K: number): { packed: Pa
   const copy = fill([rows, K]);
   copy.data.set(plain.data);
   return { packed: table.pack(copy, N), plain: reference.pack(plain, N) };
-}
-
-/** Largest |got − want|, relative to the largest |want|; 0 only if all bits agree but the sign of zeros. */
-function difference(got: Tensor, want: Tensor): number {
-  const [g, w] = [values(got), values(want)];
-  let [worst, scale] = [0, 0];
-  for (let i = 0; i < w.length; i++) {
-    const delta = Math.abs(g[i] - w[i]);
-    if (!(delta <= worst)) worst = Number.isNaN(delta) ? Infinity : delta;
-    scale = Math.max(scale, Math.abs(w[i]));
-  }
-  return worst === 0 ? 0 : worst / scale;
 }
 
 const Gemm = suite("gemm");
@@ -91,7 +36,8 @@ const SIZES = [
   [203, 271, 5],
 ] as const;
 
-for (const { tables, heap, bound } of builds) {
+for (const { tables, heap, fused } of builds) {
+  const bound = fused ? 2e-6 : 0;
   for (const kernels of tables) {
     for (const [what, more, epilogue] of EPILOGUES) {
       Gemm(`${kernels.name} with ${what} is within ${bound + more} of the oracle at odd and empty sizes`, () => {
@@ -159,7 +105,8 @@ const CONVOLUTIONS = [
   [1, 4, 4, 400, 33, 3, 1, 1],
 ] as const;
 
-for (const { tables, heap, bound } of builds) {
+for (const { tables, heap, fused } of builds) {
+  const bound = fused ? 2e-6 : 0;
   for (const kernels of tables) {
     Conv2d(`${kernels.name} is within ${bound} of the oracle, borders and odd sizes included`, () => {
       for (const [B, H, W, C, N, k, stride, padding] of CONVOLUTIONS) {

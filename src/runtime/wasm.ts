@@ -1,5 +1,5 @@
 import { ShapeError } from "../errors.ts";
-import type { Tensor } from "../tensor/view.ts";
+import { address, walk } from "./address.ts";
 import type { Epilogue, Kernels } from "./kernels.ts";
 import { type ParallelFor, SCRATCH_BYTES } from "./threads.ts";
 import { elementwiseKernels } from "./wasm_elementwise.ts";
@@ -27,7 +27,7 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
       if (K * LINE > SCRATCH_BYTES) {
         throw new ShapeError("pack", `at most ${SCRATCH_BYTES / LINE} summed channels`, `${K}`, "split the layer");
       }
-      parallelFor("gemm_f32_pack", Math.ceil(N / 16), [at(weight), K]);
+      parallelFor("gemm_f32_pack", Math.ceil(N / 16), [address(weight), K]);
       return { data: weight, N, K };
     },
 
@@ -35,12 +35,12 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
       const M = c.shape[0];
       const tiles = Math.ceil(M / ROWS) * Math.ceil(N / COLUMNS);
       const { bias, activation, residual, ldr } = epilogueArgs(epilogue);
-      const A = [at(a), 4 * a.stride[0], rows ? rows.byteOffset : 0];
+      const A = [address(a), 4 * a.stride[0], rows ? rows.byteOffset : 0];
       const args = [
-        at(c),
+        address(c),
         4 * c.stride[0],
         ...A,
-        at(data),
+        address(data),
         bias,
         activation,
         residual,
@@ -62,7 +62,7 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
       const mc = Math.max(6, Math.min(ROWS, room));
       const { bias, activation, residual, ldr } = epilogueArgs(epilogue);
       const sizes = [B, H, W, C, outH, outW, N, k, stride, padding, mc, wide];
-      const args = [at(y), at(x), at(data), bias, activation, residual, ldr, ...sizes];
+      const args = [address(y), address(x), address(data), bias, activation, residual, ldr, ...sizes];
       parallelFor("conv2d_f32", Math.ceil((B * outH * outW) / mc), args);
     },
 
@@ -77,21 +77,11 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
   };
 }
 
-/** Address of a tensor's first element. */
-function at(t: Tensor): number {
-  return t.data.byteOffset + 4 * t.offset;
-}
-
-/** Address and the strides, in bytes, of the first three axes. */
-function walk(t: Tensor): number[] {
-  return [at(t), 4 * t.stride[0], 4 * t.stride[1], 4 * t.stride[2]];
-}
-
 function epilogueArgs({ bias, activation, residual }: Epilogue) {
   return {
-    bias: bias ? at(bias) : 0,
+    bias: bias ? address(bias) : 0,
     activation: ACTIVATIONS[activation ?? "none"],
-    residual: residual ? at(residual) : 0,
+    residual: residual ? address(residual) : 0,
     ldr: residual ? 4 * residual.stride[0] : 0,
   };
 }

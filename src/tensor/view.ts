@@ -49,7 +49,7 @@ export function values(t: Tensor): Float32Array {
 export function reshape(t: Tensor, shape: Shape): Tensor {
   const known = numel(shape.filter((size) => size !== -1));
   const sizes = shape.map((size) => (size === -1 ? numel(t.shape) / known : size));
-  if (numel(sizes) !== numel(t.shape) || !isContiguous(t)) {
+  if (!sizes.every(Number.isInteger) || numel(sizes) !== numel(t.shape) || !isContiguous(t)) {
     const got = `${formatShape(t.shape)} with strides ${formatShape(t.stride)}`;
     throw new ShapeError("reshape", `a contiguous tensor that fits ${formatShape(shape)}`, got, "check the sizes");
   }

@@ -1,0 +1,4 @@
+import type { HelperStart } from "./control.ts";
+import { help } from "./helper.ts";
+
+addEventListener("message", ({ data }: MessageEvent<HelperStart>) => help(data), { once: true });

@@ -1,0 +1,8 @@
+import { Control, type HelperStart, type TileKernel } from "./control.ts";
+
+/** A helper thread: an instance of the module on the shared memory, which runs tiles until the thread is stopped. */
+export function help({ module, memory, control, scratch }: HelperStart): never {
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  const kernels = WebAssembly.Module.exports(module).map(({ name }) => exports[name] as TileKernel);
+  return new Control(control).serve(kernels, scratch);
+}
