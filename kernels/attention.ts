@@ -88,11 +88,11 @@ function softmax(row: usize, count: i32, running: usize, scale: f32, out: usize,
 
   let top0 = v128.load(row), top1 = v128.load(row, 16);
   for (let p = row + 32; p < end; p += 32) {
-    top0 = f32x4.max(top0, v128.load(p));
-    top1 = f32x4.max(top1, v128.load(p, 16));
+    top0 = f32x4.pmax(top0, v128.load(p));
+    top1 = f32x4.pmax(top1, v128.load(p, 16));
   }
   const before = load<f32>(running);
-  const maximum = max(before, hmax(f32x4.max(top0, top1)));
+  const maximum = max(before, hmax(f32x4.pmax(top0, top1)));
   let total: f32 = load<f32>(running, 4);
   if (out && maximum > before) {
     const factor = exp_f32x4(f32x4.splat(scale * before - scale * maximum));

@@ -13,7 +13,7 @@ const AFFINE = 0, GELU = 1, RELU = 2, SIGMOID = 3, SIN = 4, COS = 5, EXP = 6;
 function apply(op: i32, x: v128, scale: v128, offset: v128): v128 {
   if (op == AFFINE) return madd(x, scale, offset);
   if (op == GELU) return gelu_f32x4(x);
-  if (op == RELU) return f32x4.max(x, f32x4.splat(0));
+  if (op == RELU) return f32x4.pmax(x, f32x4.splat(0)); // lets NaN through
   if (op == SIGMOID) return sigmoid_f32x4(x);
   if (op == SIN) return sin_f32x4(x);
   if (op == COS) return cos_f32x4(x);
@@ -55,10 +55,23 @@ function combine(product: bool, a: v128, b: v128): v128 {
   return product ? f32x4.mul(a, b) : f32x4.add(a, b);
 }
 
-// b has `nb` elements and repeats: runs end where b does
 // @ts-ignore: decorator
 @inline
-function binary(product: bool, y: usize, a: usize, b: usize, n: i32, nb: i32, tile: i32, from: i32, to: i32): void {
+const RUN: i32 = 256;
+
+// b has `nb` elements and repeats: runs end where b does. A short b, e.g. one value for each of R, G, B, is repeated in
+// `scratch` first, up to RUN elements
+// @ts-ignore: decorator
+@inline
+function binary(
+  product: bool, y: usize, a: usize, b: usize, n: i32, nb: i32, tile: i32, scratch: usize, from: i32, to: i32,
+): void {
+  if (nb <= RUN / 2) {
+    const whole = RUN / nb * nb;
+    for (let i = 0; i < whole; i++) store<f32>(scratch + (<usize>i << 2), load<f32>(i < nb ? b + (<usize>i << 2) : scratch + (<usize>(i - nb) << 2)));
+    b = scratch;
+    nb = whole;
+  }
   const end = min(to * tile, n);
   let at = from * tile;
   y += <usize>at << 2;
@@ -78,9 +91,9 @@ function binary(product: bool, y: usize, a: usize, b: usize, n: i32, nb: i32, ti
 }
 
 /** y = a + b */
-export function add_f32(y: usize, a: usize, b: usize, n: i32, nb: i32, tile: i32, scratch: usize, from: i32, to: i32): void { binary(false, y, a, b, n, nb, tile, from, to); }
+export function add_f32(y: usize, a: usize, b: usize, n: i32, nb: i32, tile: i32, scratch: usize, from: i32, to: i32): void { binary(false, y, a, b, n, nb, tile, scratch, from, to); }
 /** y = a ⊙ b */
-export function mul_f32(y: usize, a: usize, b: usize, n: i32, nb: i32, tile: i32, scratch: usize, from: i32, to: i32): void { binary(true, y, a, b, n, nb, tile, from, to); }
+export function mul_f32(y: usize, a: usize, b: usize, n: i32, nb: i32, tile: i32, scratch: usize, from: i32, to: i32): void { binary(true, y, a, b, n, nb, tile, scratch, from, to); }
 
 /** y = x/255 for bytes x */
 export function pixels_f32(y: usize, x: usize, n: i32, tile: i32, scratch: usize, from: i32, to: i32): void {

@@ -188,8 +188,8 @@ function relu_6x16(tile: usize): void {
   for (const end = tile + 6 * LINE; tile < end; tile += 32) {
     const x0 = v128.load(tile), x1 = v128.load(tile, 16);
     const zero = f32x4.splat(0);
-    v128.store(tile, f32x4.max(x0, zero));
-    v128.store(tile, f32x4.max(x1, zero), 16);
+    v128.store(tile, f32x4.pmax(x0, zero));
+    v128.store(tile, f32x4.pmax(x1, zero), 16);
   }
 }
 

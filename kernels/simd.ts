@@ -23,6 +23,6 @@ export function hsum(x: v128): f32 {
 // @ts-ignore: decorator
 @inline
 export function hmax(x: v128): f32 {
-  x = f32x4.max(x, v128.shuffle<f32>(x, x, 2, 3, 0, 1));
-  return f32x4.extract_lane(f32x4.max(x, v128.shuffle<f32>(x, x, 1, 0, 3, 2)), 0);
+  x = f32x4.pmax(x, v128.shuffle<f32>(x, x, 2, 3, 0, 1));
+  return f32x4.extract_lane(f32x4.pmax(x, v128.shuffle<f32>(x, x, 1, 0, 3, 2)), 0);
 }

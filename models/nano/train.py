@@ -24,8 +24,8 @@ import scenes
 # Still images first and small, because features and prompts are learned there at a quarter of the cost.
 STAGES = [  # clip steps come on top of every clip_every-th image step
     {"steps": 2500, "image": 128, "clip": None, "clip_every": 0, "lr": (6e-4, 6e-4), "warmup": 400},
-    {"steps": 2200, "image": 256, "clip": 128, "clip_every": 4, "taught": 0.6, "lr": (5e-4, 3e-4), "warmup": 200},
-    {"steps": 1100, "image": 256, "clip": 256, "clip_every": 2, "taught": 0.2, "lr": (3e-4, 1e-5), "warmup": 1},
+    {"steps": 1950, "image": 256, "clip": 128, "clip_every": 4, "taught": 0.6, "lr": (5e-4, 3e-4), "warmup": 200},
+    {"steps": 1100, "image": 256, "clip": 256, "clip_every": 2, "taught": 0.3, "lr": (3.5e-4, 1e-5), "warmup": 1},
 ]
 SCENES = 8  # scenes of a step
 PROMPTS = 4  # targets of a scene

@@ -188,7 +188,8 @@ Download("a body that is shorter than announced, or a 404, or no size, fails and
     ],
     [
       /expected 10 bytes, got 2, then /,
-      (_, response) => response.writeHead(200, { "content-length": 10 }).write("PK", () => response.destroy()),
+      (_, response) =>
+        response.writeHead(200, { "content-length": 10 }).write("PK", () => setTimeout(() => response.destroy(), 50)),
     ],
   ];
   for (const [message, answer] of answers) {

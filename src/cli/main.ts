@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { writeSync } from "node:fs";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { INTERRUPTED, main } from "./cli.ts";
 import type { Output } from "./io.ts";
@@ -48,7 +49,7 @@ function run({ stdout, stderr }: Terminals): Promise<number> {
   if (isMainThread) process.once("SIGINT", onInterrupt);
   return main(process.argv.slice(2), {
     stdout: { ...stdout, write: (text) => process.stdout.write(text) },
-    stderr: { ...stderr, write: (text) => process.stderr.write(text) },
+    stderr: { ...stderr, write: (text) => writeSync(2, text) }, // at once: a worker's stdout and stderr have no order
     env: process.env,
     signal: interrupt.signal,
   });

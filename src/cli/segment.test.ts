@@ -24,7 +24,7 @@ writeCheckpoint("small.safetensors", smallWeights());
 writePhoto("photo.png", W, H);
 
 const BOLD = "\x1b[1m";
-const MODEL = ["--model", "small.safetensors"];
+const MODEL = ["--model", "small.safetensors", "--threads", "1"];
 const CLICK = ["--point", "40,30"];
 const segment = (...args: string[]) => sam2(["segment", "photo.png", ...MODEL, ...args]);
 

@@ -12,7 +12,7 @@ import { checkPrompt, type Prompt } from "../predict/prompt.ts";
 import { Sam2 } from "../predict/sam2.ts";
 import { readInput, writeFiles } from "./files.ts";
 import { type Io, painter, Status } from "./io.ts";
-import { locateModel } from "./models.ts";
+import { DEMO_MODEL, locateModel } from "./models.ts";
 import { addModelOptions, click, corners, count, type ModelOptions } from "./options.ts";
 import { best, type PromptOptions, type PromptSet, promptFromOptions, promptsFromFile } from "./prompts.ts";
 
@@ -54,8 +54,8 @@ export function addSegment(program: Command, io: Io): void {
     .optionsGroup("Masks:")
     .option("--multimask", "three masks for each prompt (default for a single click)")
     .option("--no-multimask", "one mask for each prompt (default for anything else)")
-    .option("--max-hole-area <n>", "fill holes up to n pixels of the low-resolution mask", count("--max-hole-area"))
-    .option("--max-sprinkle-area <n>", "remove specks up to n such pixels", count("--max-sprinkle-area"))
+    .option("--max-hole-area <n>", "fill holes up to n pixels of the low-resolution mask", count("--max-hole-area", 0))
+    .option("--max-sprinkle-area <n>", "remove specks up to n such pixels", count("--max-sprinkle-area", 0))
     .optionsGroup("Output:")
     .option("--out <folder>", "default: <image name>.sam2, unless --json alone is asked for")
     .option("--save-logits <file>", "low-resolution logits and predicted IoUs, as safetensors");
@@ -81,19 +81,22 @@ async function segment(path: string, options: SegmentOptions, io: Io): Promise<v
   ms.load = watch.lap();
 
   const { config } = sam2;
-  const frame = { width: image.width, height: image.height, imageSize: config.imageSize, normalizeCoords: true };
-  for (const { prompt, where } of sets) checkPrompt(prompt, frame, where);
   const { maxHoleArea, maxSprinkleArea } = options;
-  const predictor = new ImagePredictor(sam2, { maxHoleArea, maxSprinkleArea });
-  status.show(`looking at ${path} (${image.width}×${image.height}) …`);
-  await predictor.setImage(image, { signal });
-  ms.encode = watch.lap();
-
   const predictions: Prediction[] = [];
-  for (const { prompt, multimask } of sets) {
-    predictions.push(await predictor.predict(prompt, { multimaskOutput: multimask, signal }));
+  try {
+    const frame = { width: image.width, height: image.height, imageSize: config.imageSize, normalizeCoords: true };
+    for (const { prompt, where } of sets) checkPrompt(prompt, frame, where);
+    const predictor = new ImagePredictor(sam2, { maxHoleArea, maxSprinkleArea });
+    status.show(`looking at ${path} (${image.width}×${image.height}) …`);
+    await predictor.setImage(image, { signal });
+    ms.encode = watch.lap();
+    for (const { prompt, multimask } of sets) {
+      predictions.push(await predictor.predict(prompt, { multimaskOutput: multimask, signal }));
+    }
+    ms.predict = watch.lap();
+  } finally {
+    sam2.dispose();
   }
-  ms.predict = watch.lap();
   ms.total = watch.total();
 
   const prompts = sets.map(({ multimask }, p) => ({ multimask, masks: masksOf(predictions[p]) }));
@@ -198,6 +201,14 @@ function summary({ image, model, prompts, ms }: Result, sets: readonly PromptSet
         `    mask ${p}_${k}  predicted IoU ${iou.toFixed(3)}  ${share} of the image  ${paint("dim", `bbox ${bbox.join(",")}`)}`,
       );
     }
+  }
+  if (model.name === DEMO_MODEL) {
+    lines.push(
+      paint(
+        "dim",
+        "  nano is a demo model that has seen drawn scenes only; for photos: sam2 download tiny, then --model tiny",
+      ),
+    );
   }
   const places = [...new Set(files.map((file) => (file.endsWith(".safetensors") ? file : join(file, ".."))))];
   lines.push(`  written to ${paint("bold", places.join(", "))}`);

@@ -10,7 +10,7 @@ import { readInput } from "./files.ts";
 import { type Io, painter, Status } from "./io.ts";
 import { locateModel } from "./models.ts";
 import { addRunOptions, count, type ModelOptions } from "./options.ts";
-import { type Difference, findParity } from "./parity.ts";
+import { type Difference, findParity, type Parity } from "./parity.ts";
 import { type TraceRow, traceTable } from "./trace_table.ts";
 
 interface TraceOptions extends ModelOptions {
@@ -55,25 +55,8 @@ async function trace(file: string, imagePath: string | undefined, options: Trace
   try {
     const sam2 = await Sam2.fromCheckpoint(checkpoint, { ...options, signal });
     const parity = photo ? undefined : await findParity(checkpoint, sam2.config);
-    const { imageSize } = sam2.config;
-    const image = photo || (parity?.image ?? drawnPicture(imageSize));
-    const centre = { coords: new Float32Array(2).fill(imageSize / 2), labels: [LABEL.positive], multimask: true };
-    const { coords, labels, multimask } = parity ?? centre;
-
-    const run = () =>
-      sam2.run(({ forwardImage, withoutMemory, predictMasks }) => {
-        const features = withoutMemory(forwardImage(preprocess(image, imageSize)));
-        const points = { coords: sam2.machine.heap.from(coords, [1, labels.length, 2]), labels: [labels] };
-        predictMasks(features, points, undefined, multimask);
-      }, signal);
-    const differences = new Map<number, Difference | undefined>();
-    status.show(parity ? "comparing with PyTorch …" : "warming up …");
-    await watch((event) => differences.set(event.order, parity?.compare(event)), run);
-    status.show("measuring …");
-    const rows: TraceRow[] = [];
-    await watch((event) => {
-      rows[event.order] = traceRow(event, differences.get(event.order));
-    }, run);
+    const image = photo || (parity?.image ?? drawnPicture(sam2.config.imageSize));
+    const rows = await layers(sam2, image, parity, status, signal).finally(() => sam2.dispose());
     status.clear();
 
     if (options.json) {
@@ -88,6 +71,35 @@ async function trace(file: string, imagePath: string | undefined, options: Trace
   } finally {
     checkpoint.close();
   }
+}
+
+/** Run the model twice: to compare its layers, which also warms it up, and to measure them. */
+async function layers(
+  sam2: Sam2,
+  image: RgbImage,
+  parity: Parity | undefined,
+  status: Status,
+  signal: AbortSignal,
+): Promise<TraceRow[]> {
+  const { imageSize } = sam2.config;
+  const centre = { coords: new Float32Array(2).fill(imageSize / 2), labels: [LABEL.positive], multimask: true };
+  const { coords, labels, multimask } = parity ?? centre;
+  const run = () =>
+    sam2.run(({ forwardImage, withoutMemory, predictMasks }) => {
+      const features = withoutMemory(forwardImage(preprocess(image, imageSize)));
+      const points = { coords: sam2.machine.heap.from(coords, [1, labels.length, 2]), labels: [labels] };
+      predictMasks(features, points, undefined, multimask);
+    }, signal);
+
+  const differences = new Map<number, Difference | undefined>();
+  status.show(parity ? "comparing with PyTorch …" : "warming up …");
+  await watch((event) => differences.set(event.order, parity?.compare(event)), run);
+  status.show("measuring …");
+  const rows: TraceRow[] = [];
+  await watch((event) => {
+    rows[event.order] = traceRow(event, differences.get(event.order));
+  }, run);
+  return rows;
 }
 
 function traceRow(

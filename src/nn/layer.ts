@@ -34,14 +34,16 @@ export async function watch<R>(see: (event: LayerEvent) => void, run: () => R | 
 
 /**
  * Give `forward` its place in the graph: a name (w.prefix), a memory scope that frees all but the result, a probe
- * point, and a point where an aborted call stops.
+ * point, a point where an aborted call stops, and one where progress is told.
  *
  * @throws the signal's reason, when the call was aborted
  */
 export function layer<A extends readonly unknown[], R>(w: Weights, name: string, forward: (...args: A) => R) {
   return (...args: A): R => {
     machine.signal?.throwIfAborted();
-    return watcher ? probed(w, name, forward, args) : machine.heap.scope(() => forward(...args));
+    const output = watcher ? probed(w, name, forward, args) : machine.heap.scope(() => forward(...args));
+    machine.onLayer?.();
+    return output;
   };
 }
 

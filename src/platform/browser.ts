@@ -46,6 +46,7 @@ function startWorker(program: WorkerProgram, { onMessage, onDeath }: WorkerEvent
 
 export const browserPlatform: Platform = {
   readFile: async (path) => noFiles(path),
+  writeFile: async (path) => noFiles(path),
   openFile: async (path) => noFiles(path),
   openBlob,
   spool: async (stream, name) => openBlob(await new Response(stream).blob(), name),

@@ -1,8 +1,8 @@
 import { closeSync, fstatSync, openSync, readSync, rmSync } from "node:fs";
-import { mkdtemp, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, open, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { availableParallelism, tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import v8 from "node:v8";
 import { Worker } from "node:worker_threads";
 import type { OpenFile, Platform, WorkerEvents, WorkerHandle, WorkerProgram } from "./types.ts";
@@ -23,6 +23,18 @@ async function openFile(path: string): Promise<OpenFile> {
     return buffer.subarray(0, got);
   };
   return { name: path, size: fstatSync(file).size, read, close: () => closeSync(file) };
+}
+
+async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.tmp`);
+  const file = await open(temporary, "w");
+  try {
+    await file.writeFile(bytes);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
 }
 
 async function spool(stream: ReadableStream<Uint8Array>, name: string): Promise<OpenFile> {
@@ -91,6 +103,7 @@ function startWorker(program: WorkerProgram, { onMessage, onDeath }: WorkerEvent
 
 export const nodePlatform: Platform = {
   readFile,
+  writeFile: writeWhole,
   openFile,
   openBlob: (blob, name) => spool(blob.stream(), name),
   spool,

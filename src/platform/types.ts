@@ -31,6 +31,8 @@ export interface WorkerHandle {
 /** What Node and a browser do differently. */
 export interface Platform {
   readFile(path: string): Promise<Uint8Array>;
+  /** Write a file whole or not at all: beside its place first, as `.NAME.tmp`, which a later attempt overwrites. */
+  writeFile(path: string, bytes: Uint8Array): Promise<void>;
   openFile(path: string): Promise<OpenFile>;
   /** Without holding it in memory where the platform can: Node, and a browser's workers. */
   openBlob(blob: Blob, name: string): Promise<OpenFile>;

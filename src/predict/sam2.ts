@@ -4,16 +4,22 @@ import type { Sam2Config } from "../model/config.ts";
 import { type ConfigOptions, checkpointConfig } from "../model/load.ts";
 import { type Sam2Graph, sam2 } from "../model/sam2.ts";
 import { type Tracker, tracker } from "../model/tracker.ts";
+import { platform } from "../platform/platform.ts";
 import { createMachine, type KernelChoice } from "../runtime/create.ts";
 import { type Machine, withMachine } from "../runtime/machine.ts";
 
 export interface LoadOptions extends ConfigOptions {
   /** "auto" (default) takes the fastest kernels of the machine; "portable" gives the same bits on every CPU */
   kernels?: KernelChoice;
+  /** all cores by default, but at most 16 */
+  threads?: number;
   signal?: AbortSignal;
   /** bytes downloaded so far */
   onProgress?: (loaded: number, total: number | undefined) => void;
 }
+
+/** More are of little use unless asked for: memory is the limit. */
+const MOST_THREADS = 16;
 
 /** The graph for images; with `tracker`, which an image-only checkpoint lacks, for video too. */
 export type Graph = Sam2Graph & { readonly tracker?: Tracker };
@@ -53,7 +59,8 @@ export class Sam2 {
   /** Build the graph of an open checkpoint, which may be closed afterwards. */
   static async fromCheckpoint(checkpoint: Checkpoint, options: LoadOptions = {}): Promise<Sam2> {
     const config = checkpointConfig(checkpoint, options);
-    const machine = await createMachine({ kernels: options.kernels ?? "auto" });
+    const { kernels = "auto", threads = Math.min(platform.cores(), MOST_THREADS) } = options;
+    const machine = await createMachine({ kernels, threads });
     return new Sam2(machine, new Weights(checkpoint.tensors, machine.heap), config);
   }
 
@@ -72,5 +79,10 @@ export class Sam2 {
         this.machine.signal = undefined;
       }
     });
+  }
+
+  /** End the helper threads. The model cannot be used any more. */
+  dispose(): void {
+    this.machine.dispose();
   }
 }

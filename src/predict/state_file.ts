@@ -106,9 +106,12 @@ export async function decodeState(
 ): Promise<{ state: VideoState; note: string }> {
   const header = await readHeader(file, where);
   const { model, digest, options, video } = header;
-  const [wanted, got] = [videoOf(frames), video].map((v) => `${v.frames ?? "streamed"} frames of ${v.width}×${v.height}`);
+  const [wanted, got] = [videoOf(frames), video].map(
+    (v) => `${v.frames ?? "streamed"} frames of ${v.width}×${v.height}`,
+  );
   const same = (what: string, saved: string, now: string) => {
-    if (saved !== now) throw new StateError(where, `a state for ${what} ${now}`, saved, "go on with what it was saved with");
+    if (saved !== now)
+      throw new StateError(where, `a state for ${what} ${now}`, saved, "go on with what it was saved with");
   };
   same("the model", `${model}, digest ${digest}`, `${owner.config.name}, digest ${owner.digest}`);
   same("the options", JSON.stringify(options), JSON.stringify(owner.options));

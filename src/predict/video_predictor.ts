@@ -4,6 +4,7 @@ import { MAX_OBJ_PTRS } from "../model/memory_bank.ts";
 import type { BackboneFeatures } from "../model/sam2.ts";
 import type { FramePrompt, Past, TrackedMask, Tracker } from "../model/tracker.ts";
 import { resize } from "../nn/resize.ts";
+import { platform } from "../platform/platform.ts";
 import { machine } from "../runtime/machine.ts";
 import { toBfloat16 } from "../tensor/bfloat16.ts";
 import { reshape, type Tensor, values } from "../tensor/view.ts";
@@ -11,6 +12,7 @@ import { type FrameInput, openFrames, preprocessFrame } from "./frames.ts";
 import { fillHoles } from "./postprocess.ts";
 import { checkPrompt, type Prompt, promptPoints } from "./prompt.ts";
 import type { Graph, Sam2 } from "./sam2.ts";
+import { decodeState, encodeState, type StateOwner } from "./state_file.ts";
 import { type FrameOutput, type StoredPoints, TrackedObject, VideoState } from "./video_state.ts";
 
 /** Upstream's options of the same names; all off by default, as upstream is on a CPU. */
@@ -205,6 +207,36 @@ export class VideoPredictor {
     expectFrame(state, place.frame, "frame");
     clearPrompts(knownObject(state, place.object), place.frame);
     return this.#resultWithPrompts(state, place.frame);
+  }
+
+  /** Everything that is known of the video but its frames, as bytes; `note` is kept for the caller. */
+  encodeState(state: VideoState, note = ""): Promise<Uint8Array> {
+    return encodeState(state, this.#owner, note);
+  }
+
+  /** Write `encodeState` to a file, whole or not at all. */
+  async saveState(state: VideoState, path: string, note = ""): Promise<void> {
+    await platform.writeFile(path, await this.encodeState(state, note));
+  }
+
+  /**
+   * Go on where `saveState` was called, with the same bits. A stream must begin with its first frame again.
+   *
+   * @param saved a path, or what `encodeState` returned
+   * @throws StateError if it is damaged, or was saved with another checkpoint, other options or another video
+   */
+  async loadState(
+    saved: string | Uint8Array,
+    video: FrameInput,
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<{ state: VideoState; note: string }> {
+    const bytes = typeof saved === "string" ? await platform.readFile(saved) : saved;
+    const where = typeof saved === "string" ? saved : "loadState";
+    return decodeState(bytes, this.#owner, await openFrames(video, signal), where);
+  }
+
+  get #owner(): StateOwner {
+    return { digest: this.sam2.digest, config: this.sam2.config, options: this.options };
   }
 
   /** Forget all objects. */

@@ -1,0 +1,276 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { Golden } from "../../golden/golden.ts";
+import { goldenFrame } from "../../golden/hash_image.ts";
+import { hashModel } from "../../golden/run_case.ts";
+import { CheckpointError, ImageError, PromptError, StateError, UsageError } from "../errors.ts";
+import type { RgbImage } from "../io/image.ts";
+import { type FrameResult, VideoPredictor } from "./video_predictor.ts";
+import type { VideoState } from "./video_state.ts";
+
+const WIDTH = 64;
+const HEIGHT = 48;
+const { model } = new Golden("small_a.video").entry;
+const sam2 = await hashModel(model, "auto", (key, values) => {
+  if (key === "sam_mask_decoder.pred_obj_score_head.layers.2.bias") values[0] += 0.25;
+});
+const predictor = new VideoPredictor(sam2);
+
+function clip(frames: number): RgbImage[] {
+  return Array.from({ length: frames }, (_, t) => ({
+    width: WIDTH,
+    height: HEIGHT,
+    data: goldenFrame(31, t, WIDTH, HEIGHT),
+  }));
+}
+async function* arriving(frames: readonly RgbImage[]) {
+  yield* frames;
+}
+
+/** A click and a box on frame 0. */
+async function twoObjects(state: VideoState): Promise<void> {
+  await predictor.addNewPointsOrBox(state, { frame: 0, object: 1, points: [[20, 15]] });
+  await predictor.addNewPointsOrBox(state, { frame: 0, object: 2, box: [30, 10, 60, 44] });
+}
+
+async function collect(results: AsyncIterable<FrameResult>, into: string[] = []): Promise<string[]> {
+  for await (const { frame, objects } of results) {
+    for (const { id, score, mask } of objects)
+      into.push(`${frame} ${id} ${score} ${Buffer.from(mask).toString("base64")}`);
+  }
+  return into;
+}
+
+/** Exactly the same lines, told in one line if not. */
+function assertSame(got: readonly string[], want: readonly string[]): void {
+  assert.is(got.length, want.length);
+  const differs = got.findIndex((line, i) => line !== want[i]);
+  assert.is(differs < 0 ? "" : `line ${differs}: ${got[differs].slice(0, 40)}, not ${want[differs].slice(0, 40)}`, "");
+}
+
+const Video = suite("VideoPredictor");
+
+Video(
+  "bounded = unbounded bit for bit: forward, a correction where tracking stands, a late object, both directions",
+  async () => {
+    const run = async (keepAll: boolean) => {
+      const state = await predictor.initState(clip(64), { keepAll });
+      await predictor.addNewPointsOrBox(state, { frame: 20, object: 1, points: [[20, 15]] });
+      await predictor.addNewPointsOrBox(state, { frame: 24, object: 2, box: [30, 10, 60, 44] });
+      const lines = await collect(predictor.propagateInVideo(state, { maxFrames: 22 }));
+      await predictor.addNewPointsOrBox(state, {
+        frame: 42,
+        object: 1,
+        points: [
+          [50, 30],
+          [5, 5],
+        ],
+        labels: [1, 0],
+      });
+      await predictor.addNewPointsOrBox(state, { frame: 42, object: 3, points: [[40, 20]] });
+      await collect(predictor.propagateInVideo(state, { startFrame: 42 }), lines);
+      await collect(predictor.propagateInVideo(state, { startFrame: 20, reverse: true }), lines);
+      return { lines, state };
+    };
+    const [all, bounded] = [await run(true), await run(false)];
+    assertSame(bounded.lines, all.lines);
+    assert.is(all.state.objects.get(1)!.nonCond.size, 63);
+    const { nonCond } = bounded.state.objects.get(1)!;
+    const maps = [...nonCond.values()].filter(({ maskmemFeatures }) => maskmemFeatures).length;
+    assert.ok(nonCond.size < 63 && maps < 40, `${nonCond.size} frames and ${maps} maps are kept`);
+  },
+);
+
+Video("what is kept does not grow with the video", async () => {
+  const state = await predictor.initState(clip(80));
+  await twoObjects(state);
+  const sizes: number[] = [];
+  for await (const _ of predictor.propagateInVideo(state)) {
+    sizes.push([...state.objects.values()].reduce((sum, { nonCond }) => sum + nonCond.size, 0));
+  }
+  assert.is(sizes.at(-1), sizes[40]);
+  assert.ok(sizes.at(-1)! <= 2 * 2 * 15, `${sizes.at(-1)} frames are kept of two objects`);
+});
+
+Video("frames that arrive one by one give what a list gives, and can be prompted where they stand", async () => {
+  const frames = clip(20);
+  const [listed, streamed] = [await predictor.initState(frames), await predictor.initState(arriving(frames))];
+  for (const state of [listed, streamed]) await twoObjects(state);
+  const want = await collect(predictor.propagateInVideo(listed, { maxFrames: 9 }));
+  const got = await collect(predictor.propagateInVideo(streamed, { maxFrames: 9 }));
+  for (const state of [listed, streamed]) {
+    await predictor.addNewPointsOrBox(state, { frame: 9, object: 5, points: [[40, 20]] });
+  }
+  await collect(predictor.propagateInVideo(listed, { startFrame: 9 }), want);
+  await collect(predictor.propagateInVideo(streamed), got);
+  assertSame(got, want);
+});
+
+Video("an object that is added or removed in mid-run does not change the others by a bit", async () => {
+  const run = async (visitor: boolean) => {
+    const state = await predictor.initState(clip(16));
+    await predictor.addNewPointsOrBox(state, { frame: 0, object: 1, points: [[20, 15]] });
+    const lines = await collect(predictor.propagateInVideo(state, { maxFrames: 5 }));
+    if (visitor) await predictor.addNewPointsOrBox(state, { frame: 5, object: 2, box: [30, 10, 60, 44] });
+    await collect(predictor.propagateInVideo(state, { startFrame: 5, maxFrames: 5 }), lines);
+    if (visitor) await predictor.removeObject(state, 2);
+    return collect(predictor.propagateInVideo(state, { startFrame: 10 }), lines);
+  };
+  const withVisitor = (await run(true)).filter((line) => line.split(" ")[1] === "1");
+  assertSame(withVisitor, await run(false));
+});
+
+Video("a saved state goes on with the same bits", async () => {
+  const frames = clip(24);
+  const state = await predictor.initState(frames);
+  await twoObjects(state);
+  const want: string[] = [];
+  let saved = new Uint8Array();
+  let at = 0;
+  for await (const result of predictor.propagateInVideo(state)) {
+    if (result.frame === 11) {
+      saved = new Uint8Array(await predictor.encodeState(state, "frame 11"));
+      at = want.length + 2;
+    }
+    await collect(one(result), want);
+  }
+  const { state: loaded, note } = await predictor.loadState(saved, frames);
+  assert.is(note, "frame 11");
+  assertSame(await collect(predictor.propagateInVideo(loaded, { startFrame: 12 })), want.slice(at));
+  assert.equal(await predictor.encodeState(loaded), await predictor.encodeState(state));
+});
+
+Video("a damaged state, and one of another checkpoint or video, are refused", async () => {
+  const frames = clip(4);
+  const state = await predictor.initState(frames);
+  await twoObjects(state);
+  const saved = await predictor.encodeState(state);
+  const refuses = (bytes: Uint8Array, by: VideoPredictor, video: RgbImage[], pattern: RegExp) =>
+    rejects(() => by.loadState(bytes, video), StateError, pattern);
+  for (const at of [0, 9, 40, saved.length >> 1, saved.length - 1]) {
+    await refuses(
+      saved.map((byte, i) => (i === at ? byte ^ 1 : byte)),
+      predictor,
+      frames,
+      /damaged/,
+    );
+  }
+  await refuses(saved.subarray(0, saved.length - 5), predictor, frames, /damaged/);
+  await refuses(new Uint8Array(), predictor, frames, /another kind of file/);
+  await refuses(saved, predictor, clip(5), /5 frames of 64×48, got 4 frames/);
+  await refuses(saved, new VideoPredictor(sam2, { fillHoleArea: 8 }), frames, /the options/);
+  const other = await hashModel(model, "auto", (key, values) => {
+    if (key === "no_obj_ptr") values[3] += 1e-3;
+  });
+  await refuses(saved, new VideoPredictor(other), frames, /digest/);
+});
+
+Video("an aborted call stops, and everything is as after the frame before", async () => {
+  const frames = clip(12);
+  const state = await predictor.initState(frames);
+  await twoObjects(state);
+  const want = await collect(predictor.propagateInVideo(state));
+  const again = await predictor.initState(frames);
+  await twoObjects(again);
+  const abort = new AbortController();
+  const got: string[] = [];
+  const pass = predictor.propagateInVideo(again, { signal: abort.signal });
+  for (let k = 0; k < 6; k++) await collect(one((await pass.next()).value as FrameResult), got);
+  abort.abort(new Error("enough"));
+  await rejects(() => pass.next(), Error, /enough/);
+  await collect(predictor.propagateInVideo(again, { startFrame: 6 }), got);
+  assertSame(got, want);
+});
+
+Video(
+  "a frame that cannot be read is named; what was tracked stays, and tracking goes on when it is repaired",
+  async () => {
+    const frames: (RgbImage | Uint8Array)[] = clip(8);
+    const good = frames[4];
+    frames[4] = new Uint8Array(100);
+    const state = await predictor.initState(frames);
+    await twoObjects(state);
+    const got: string[] = [];
+    await rejects(() => collect(predictor.propagateInVideo(state), got), ImageError, /frame 4 \(image 4\)/);
+    assert.is(got.length, 8);
+    assert.ok(good);
+  },
+);
+
+Video("frames of different sizes, no frames, and prompts that make no sense are refused by name", async () => {
+  const frames = clip(6);
+  frames[3] = { width: 32, height: 48, data: new Uint8Array(32 * 48 * 3) };
+  const state = await predictor.initState(frames);
+  await rejects(() => collect(predictor.propagateInVideo(state)), UsageError, /an object to follow/);
+  await twoObjects(state);
+  await rejects(() => collect(predictor.propagateInVideo(state)), ImageError, /frame 3 .*64×48, as frame 0, got 32×48/);
+  await rejects(() => predictor.initState([]), ImageError, /at least one frame/);
+  await rejects(() => predictor.initState(arriving([])), ImageError, /at least one frame/);
+  const points: [number, number][] = [[1, 1]];
+  await rejects(() => predictor.addNewPointsOrBox(state, { frame: 6, object: 1, points }), PromptError, /0…5, got 6/);
+  await rejects(
+    () => predictor.addNewPointsOrBox(state, { frame: 0, object: 1.5, points }),
+    PromptError,
+    /whole number/,
+  );
+  await rejects(
+    () => predictor.addNewPointsOrBox(state, { frame: 0, object: 1 }),
+    PromptError,
+    /points, a box or a mask/,
+  );
+  await rejects(
+    () => predictor.addNewPointsOrBox(state, { frame: 0, object: 1, points: [[65, 1]] }),
+    PromptError,
+    /0…64/,
+  );
+  await rejects(
+    () => predictor.addNewPointsOrBox(state, { frame: 0, object: 1, box: [0, 0, 9, 9], clearOldPoints: false }),
+    UsageError,
+    /a box before all points/,
+  );
+  await rejects(
+    () => predictor.addNewMask(state, { frame: 0, object: 1, mask: new Uint8Array(9) }),
+    ImageError,
+    /64×48/,
+  );
+  await rejects(() => predictor.removeObject(state, 7), UsageError, /object 7: expected one of: 1, 2/);
+  await rejects(() => predictor.clearAllPromptsInFrame(state, { frame: 0, object: 7 }), UsageError, /object 7/);
+});
+
+Video("what was dropped is told when it is asked for, and keepAll keeps it", async () => {
+  for (const keepAll of [true, false]) {
+    const state = await predictor.initState(clip(50), { keepAll });
+    await twoObjects(state);
+    await collect(predictor.propagateInVideo(state));
+    const correct = () => predictor.addNewPointsOrBox(state, { frame: 25, object: 1, points: [[20, 15]] });
+    if (keepAll) assert.is((await correct()).frame, 25);
+    else await rejects(correct, UsageError, /object 1 on frame 25: expected the memory of frame 25.*keepAll/);
+  }
+});
+
+Video("a model for images alone is refused", () => {
+  const imageOnly = { canTrack: false, config: model } as unknown as typeof sam2;
+  assert.throws(
+    () => new VideoPredictor(imageOnly),
+    (error: Error) => error instanceof CheckpointError,
+  );
+});
+
+Video.run();
+
+async function* one(result: FrameResult) {
+  yield result;
+}
+
+async function rejects(
+  run: () => Promise<unknown>,
+  type: new (...a: never[]) => Error,
+  pattern: RegExp,
+): Promise<void> {
+  const error = await run().then(
+    () => undefined,
+    (error: unknown) => error as Error,
+  );
+  assert.ok(error instanceof type, `${error ?? "no error"}`);
+  assert.match(error.message, pattern);
+}
