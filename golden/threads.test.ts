@@ -34,10 +34,16 @@ async function layersOf(model: Sam2): Promise<string[]> {
       model.run(({ forwardImage, tracker }) => {
         const { trackStep, encodeMemory, lookAround } = tracker!;
         const features = forwardImage(preprocess(image, size));
-        const points = { coords: model.machine.heap.from(new Float32Array(2).fill(size / 2), [1, 1, 2]), labels: [[1]] };
+        const points = {
+          coords: model.machine.heap.from(new Float32Array(2).fill(size / 2), [1, 1, 2]),
+          labels: [[1]],
+        };
         const first = trackStep(features, { points });
         const maskmemFeatures = toBfloat16(values(encodeMemory(features, first, true)));
-        const bank = { cond: new Map([[0, { maskmemFeatures, objPtr: values(first.objPtr).slice() }]]), nonCond: new Map() };
+        const bank = {
+          cond: new Map([[0, { maskmemFeatures, objPtr: values(first.objPtr).slice() }]]),
+          nonCond: new Map(),
+        };
         const at = { frame: 1, numFrames: 8, reverse: false };
         const second = trackStep(features, {}, { bank, at, attended: lookAround(features) });
         seen.push(`second frame ${bits(second.highResMasks)}`);

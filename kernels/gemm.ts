@@ -13,19 +13,23 @@ export const MR: i32 = 6; // rows of a register tile
 @inline
 export const LINE: usize = 64; // bytes of a row of a panel: 16 columns
 
-// Scratch of a thread: one panel's bias, a tile that does not end in C yet, addresses of rows of A, and what is free.
+// Scratch of a thread: a panel's bias, a tile whose sums are not in C yet, the tile that is added to it, addresses of rows
+// of A, and what is free.
 // @ts-ignore: decorator
 @inline
 const BIAS: usize = 0;
 // @ts-ignore: decorator
 @inline
-const BOUNCE: usize = 64;
+const SUM: usize = 64;
 // @ts-ignore: decorator
 @inline
-export const ROWS: usize = 448;
+const ADDED: usize = 448;
 // @ts-ignore: decorator
 @inline
-export const FREE: usize = 2048;
+export const ROWS: usize = 832;
+// @ts-ignore: decorator
+@inline
+export const FREE: usize = 2432;
 
 // @ts-ignore: decorator
 @inline
@@ -60,7 +64,7 @@ function tile(wide: bool, c: usize, ldc: usize, s: usize, lds: usize, rows: usiz
   s += lds;
   let c50 = v128.load(s), c51 = v128.load(s, 16), c52 = c50, c53 = c50;
   if (wide) { c52 = v128.load(s, 32); c53 = v128.load(s, 48); }
-  for (let k = K; k > 0; k--) {
+  for (const end = a0 + (<usize>K << 2); a0 < end; ) {
     const b0 = v128.load(b), b1 = v128.load(b, 16);
     let b2 = b0, b3 = b0;
     if (wide) { b2 = v128.load(b, 32); b3 = v128.load(b, 48); }
@@ -161,25 +165,51 @@ export function block(
   c: usize, ldc: usize, count: i32, n0: i32, n1: i32, b: usize, bias: usize, activation: i32, r: usize, ldr: usize,
   N: i32, K: i32, wide: i32, scratch: usize,
 ): void {
-  const finish = activation != 0 || r != 0;
+  const first = scratch + BIAS, sum = scratch + SUM, added = r ? scratch + ADDED : 0;
   for (let n = n0; n < n1; n += 16) {
-    const columns = min(16, N - n);
+    const width = min(16, N - n);
     const panel = b + <usize>n * K * 4;
     const at = <usize>n << 2;
-    for (let j = 0; j < 16; j++) {
-      store<f32>(scratch + BIAS + (<usize>j << 2), bias && j < columns ? load<f32>(bias + at + (<usize>j << 2)) : 0);
-    }
+    memory.fill(first, 0, LINE);
+    if (bias) copyTile(first, LINE, bias + at, LINE, 1, width);
     for (let m = 0; m < count; m += MR) {
       const rows = scratch + ROWS + (<usize>m << 2);
       const to = c + <usize>m * ldc + at;
       const height = min(MR, count - m);
-      if (!finish && columns == 16 && height == MR) {
-        tile_6x16(wide, to, ldc, scratch + BIAS, 0, rows, panel, LINE, K);
+      if (r) copyTile(added, LINE, r + <usize>m * ldr + at, ldr, height, width); // its loads overlap with the tile's work
+      if (width == 16 && height == MR && !activation && !r) {
+        tile_6x16(wide, to, ldc, first, 0, rows, panel, LINE, K);
       } else {
-        tile_6x16(wide, scratch + BOUNCE, LINE, scratch + BIAS, 0, rows, panel, LINE, K);
-        epilogue(to, ldc, scratch + BOUNCE, activation, r ? r + <usize>m * ldr + at : 0, ldr, height, columns);
+        tile_6x16(wide, sum, LINE, first, 0, rows, panel, LINE, K);
+        if (activation == RELU) relu_6x16(sum);
+        else if (activation == GELU) gelu_6x16(sum);
+        if (r) add_6x16(sum, added);
+        copyTile(to, ldc, sum, LINE, height, width);
       }
     }
+  }
+}
+
+/** height × width floats, width ≤ 16 */
+// @ts-ignore: decorator
+@inline
+function copyTile(to: usize, ldt: usize, from: usize, ldf: usize, height: i32, width: i32): void {
+  for (; height > 0; height--, to += ldt, from += ldf) {
+    if (width == 16) {
+      const x0 = v128.load(from), x1 = v128.load(from, 16), x2 = v128.load(from, 32), x3 = v128.load(from, 48);
+      v128.store(to, x0); v128.store(to, x1, 16); v128.store(to, x2, 32); v128.store(to, x3, 48);
+    } else {
+      for (let at: usize = 0; at < <usize>width << 2; at += 4) store<f32>(to + at, load<f32>(from + at));
+    }
+  }
+}
+
+/** x += y */
+function add_6x16(x: usize, y: usize): void {
+  for (const end = x + 6 * LINE; x < end; x += 32, y += 32) {
+    const x0 = f32x4.add(v128.load(x), v128.load(y)), x1 = f32x4.add(v128.load(x, 16), v128.load(y, 16));
+    v128.store(x, x0);
+    v128.store(x, x1, 16);
   }
 }
 
@@ -199,26 +229,6 @@ function gelu_6x16(tile: usize): void {
     const x0 = v128.load(tile), x1 = v128.load(tile, 16);
     v128.store(tile, gelu_f32x4(x0));
     v128.store(tile, gelu_f32x4(x1), 16);
-  }
-}
-
-/** c = r + activation(tile) for a tile of up to 6×16 */
-function epilogue(c: usize, ldc: usize, tile: usize, activation: i32, r: usize, ldr: usize, height: i32, columns: i32): void {
-  if (activation == RELU) relu_6x16(tile);
-  else if (activation == GELU) gelu_6x16(tile);
-  for (let m = 0; m < height; m++, c += ldc, r += ldr, tile += LINE) {
-    if (columns < 16) {
-      for (let at: usize = 0; at < <usize>columns << 2; at += 4) {
-        store<f32>(c + at, r ? load<f32>(r + at) + load<f32>(tile + at) : load<f32>(tile + at));
-      }
-    } else {
-      let x0 = v128.load(tile), x1 = v128.load(tile, 16), x2 = v128.load(tile, 32), x3 = v128.load(tile, 48);
-      if (r) {
-        x0 = f32x4.add(v128.load(r), x0); x1 = f32x4.add(v128.load(r, 16), x1);
-        x2 = f32x4.add(v128.load(r, 32), x2); x3 = f32x4.add(v128.load(r, 48), x3);
-      }
-      v128.store(c, x0); v128.store(c, x1, 16); v128.store(c, x2, 32); v128.store(c, x3, 48);
-    }
   }
 }
 

@@ -276,7 +276,8 @@ function place({ centre, amplitude, frequency, phase, leave, cover }: Item, hero
 /** Implicit function of the shape in its own coordinates: negative inside, about the distance near the outline. */
 function level({ shape, lobes, depth }: Item, u: number, v: number): number {
   if (shape === "box") {
-    const [p, q] = [Math.abs(u) - 0.6, Math.abs(v) - 0.6];
+    const p = Math.abs(u) - 0.6;
+    const q = Math.abs(v) - 0.6;
     const outside = Math.sqrt(Math.max(p, 0) * Math.max(p, 0) + Math.max(q, 0) * Math.max(q, 0));
     return outside + Math.min(Math.max(p, q), 0) - 0.25;
   }
@@ -294,26 +295,36 @@ function level({ shape, lobes, depth }: Item, u: number, v: number): number {
   }
   // blob and star: r = 1 − depth + depth · cos(lobes · θ), by cos(kθ) = 2 cos θ cos((k−1)θ) − cos((k−2)θ)
   const c = u / (r + 1e-9);
-  let [before, cosine] = [1, c];
-  for (let k = shape === "blob" ? 2 : lobes; k > 1; k--) [before, cosine] = [cosine, 2 * c * cosine - before];
+  let before = 1;
+  let cosine = c;
+  for (let k = shape === "blob" ? 2 : lobes; k > 1; k--) {
+    const next = 2 * c * cosine - before;
+    before = cosine;
+    cosine = next;
+  }
   return r - (1 - depth) - depth * cosine;
 }
 
 /** The factor that a texture puts on a colour at (u, v): value noise of one lattice, and stripes. */
 function paint({ lattice, frequency, amplitude, stripes, stripeFrequency }: Texture, u: number, v: number): number {
-  let [x, y] = [u * frequency + 100, v * frequency + 100];
-  const [column, row] = [Math.trunc(x), Math.trunc(y)];
-  x -= column;
-  y -= row;
-  x = x * x * (3 - 2 * x);
-  y = y * y * (3 - 2 * y);
-  const between = (r: number) => {
-    const left = lattice[((r & 7) << 3) + (column & 7)];
-    return left + x * (lattice[((r & 7) << 3) + ((column + 1) & 7)] - left);
-  };
-  const top = between(row);
-  const factor = 1 + amplitude * (top + y * (between(row + 1) - top));
+  const x = u * frequency + 100;
+  const y = v * frequency + 100;
+  const column = Math.trunc(x);
+  const row = Math.trunc(y);
+  const top = smoothly(x - column, lattice[cell(row, column)], lattice[cell(row, column + 1)]);
+  const bottom = smoothly(x - column, lattice[cell(row + 1, column)], lattice[cell(row + 1, column + 1)]);
+  const factor = 1 + amplitude * smoothly(y - row, top, bottom);
   return stripes ? factor + stripes * wave(u * stripeFrequency) : factor;
+}
+
+/** Place in a lattice that repeats every 8 rows and columns. */
+function cell(row: number, column: number): number {
+  return ((row & 7) << 3) + (column & 7);
+}
+
+/** From a at x = 0 to b at x = 1, level at both ends. */
+function smoothly(x: number, a: number, b: number): number {
+  return a + x * x * (3 - 2 * x) * (b - a);
 }
 
 /** How much of a pixel at signed distance d a thing with an edge of width `soft` covers, 0…1. */
@@ -378,7 +389,8 @@ function drawItem(
   const distances = new Float64Array(us.length);
   for (let i = y0, n = 0; i < y1; i++) {
     for (let j = x0; j < x1; j++, n++) {
-      const [dx, dy] = [(axis[j] - x) / item.size, (axis[i] - y) / item.size];
+      const dx = (axis[j] - x) / item.size;
+      const dy = (axis[i] - y) / item.size;
       us[n] = c * dx + s * dy;
       vs[n] = (c * dy - s * dx) / item.aspect;
       distances[n] = level(item, us[n], vs[n]) * (item.size * item.aspect);
@@ -397,14 +409,17 @@ function drawItem(
   const { part, shade } = item;
   for (let i = y0, n = 0; i < y1; i++) {
     for (let j = x0; j < x1; j++, n++) {
-      const [u, v, to] = [us[n], vs[n], i * size + j];
+      const u = us[n];
+      const v = vs[n];
+      const to = i * size + j;
       const cover = coverage(distances[n], soft);
       const factor = paint(item.texture, u, v) + shade[0] * u + shade[1] * v - shade[2] * (u * u + v * v);
       const inside = distances[n] < 0;
       if (inside) owner[to] = k + 1;
       let tint = 0;
       if (part) {
-        const [p, q] = [(u - part.centre[0]) / part.size, (v - part.centre[1]) / part.size];
+        const p = (u - part.centre[0]) / part.size;
+        const q = (v - part.centre[1]) / part.size;
         const unit = part.box ? Math.max(Math.abs(p), Math.abs(q)) - 1 : Math.sqrt(p * p + q * q) - 1;
         const edge = unit * (part.size * item.size * item.aspect);
         tint = coverage(edge, soft);

@@ -3,13 +3,9 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Sam2Error } from "../errors.ts";
+import { DEMO_MODEL } from "../io/demo_model.ts";
 import { officialCheckpoint } from "../io/official.ts";
 import type { Io } from "./io.ts";
-
-/** The model that comes with the package. */
-export const DEMO_MODEL = "nano";
-
-const DEMO_FILE = fileURLToPath(new URL("../../models/nano/nano.safetensors", import.meta.url));
 
 /** Where downloads are kept: $SAM2_CACHE, or the system's folder for such things. */
 export function cacheFolder(env: Io["env"], system: NodeJS.Platform = process.platform): string {
@@ -25,7 +21,7 @@ export function cacheFolder(env: Io["env"], system: NodeJS.Platform = process.pl
  * @throws Sam2Error if it must be downloaded first
  */
 export function locateModel(model: string, env: Io["env"]): string {
-  if (model === DEMO_MODEL) return DEMO_FILE;
+  if (model === DEMO_MODEL.name) return fileURLToPath(DEMO_MODEL.url);
   const official = officialCheckpoint(model);
   if (!official) return model;
   const path = join(cacheFolder(env), official.file);
@@ -33,4 +29,10 @@ export function locateModel(model: string, env: Io["env"]): string {
     throw new Sam2Error(model, `its checkpoint at ${path}`, "none", `run: sam2 download ${model}`);
   }
   return path;
+}
+
+/** The file of --model; without one it is nano's, and stderr says so. */
+export function chosenModel({ model, quiet }: { model?: string; quiet?: boolean }, io: Io): string {
+  if (model === undefined && !quiet) io.stderr.write(`sam2: ${DEMO_MODEL.notice}\n`);
+  return locateModel(model ?? DEMO_MODEL.name, io.env);
 }

@@ -1,6 +1,5 @@
 import { type Command, Option } from "commander";
 import { UsageError } from "../errors.ts";
-import { DEMO_MODEL } from "./models.ts";
 
 /** What every command takes. */
 export interface CommonOptions {
@@ -48,7 +47,10 @@ export function addRunOptions(command: Command): Command {
 export function addModelOptions(command: Command): Command {
   command
     .optionsGroup("Model:")
-    .option("--model <name|file|folder>", "nano, tiny, 2.0:tiny …, .pt, .safetensors, transformers folder", DEMO_MODEL);
+    .option(
+      "--model <name|file|folder>",
+      "nano (default, a demo), tiny, 2.0:tiny …, .pt, .safetensors, transformers folder",
+    );
   return addRunOptions(command);
 }
 

@@ -12,12 +12,12 @@ import { checkPrompt, type Prompt } from "../predict/prompt.ts";
 import { Sam2 } from "../predict/sam2.ts";
 import { readInput, writeFiles } from "./files.ts";
 import { type Io, painter, Status } from "./io.ts";
-import { DEMO_MODEL, locateModel } from "./models.ts";
+import { chosenModel } from "./models.ts";
 import { addModelOptions, click, corners, count, type ModelOptions } from "./options.ts";
 import { best, type PromptOptions, type PromptSet, promptFromOptions, promptsFromFile } from "./prompts.ts";
 
 interface SegmentOptions extends ModelOptions, PromptOptions {
-  model: string;
+  model?: string;
   prompts?: string;
   out?: string;
   saveLogits?: string;
@@ -75,9 +75,10 @@ async function segment(path: string, options: SegmentOptions, io: Io): Promise<v
   const ms = { load: 0, decode: watch.lap(), encode: 0, predict: 0, total: 0 };
 
   const sets = file === undefined ? [await promptFromOptions(options)] : await promptsFromFile(file, multimask);
-  status.show(`loading ${options.model} …`);
+  const model = chosenModel(options, io);
+  status.show(`loading ${model} …`);
   const { signal } = io;
-  const sam2 = await Sam2.fromPretrained(locateModel(options.model, io.env), { ...options, signal });
+  const sam2 = await Sam2.fromPretrained(model, { ...options, signal });
   ms.load = watch.lap();
 
   const { config } = sam2;
@@ -201,14 +202,6 @@ function summary({ image, model, prompts, ms }: Result, sets: readonly PromptSet
         `    mask ${p}_${k}  predicted IoU ${iou.toFixed(3)}  ${share} of the image  ${paint("dim", `bbox ${bbox.join(",")}`)}`,
       );
     }
-  }
-  if (model.name === DEMO_MODEL) {
-    lines.push(
-      paint(
-        "dim",
-        "  nano is a demo model that has seen drawn scenes only; for photos: sam2 download tiny, then --model tiny",
-      ),
-    );
   }
   const places = [...new Set(files.map((file) => (file.endsWith(".safetensors") ? file : join(file, ".."))))];
   lines.push(`  written to ${paint("bold", places.join(", "))}`);

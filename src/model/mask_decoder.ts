@@ -14,7 +14,7 @@ import { layerNorm } from "../nn/norm.ts";
 import { narrow, permute, reshape, select, type Tensor } from "../tensor/view.ts";
 import type { Sam2Config } from "./config.ts";
 import type { PromptEmbeddings } from "./prompt_encoder.ts";
-import { twoWayTransformer } from "./two_way_transformer.ts";
+import { type ImageSide, twoWayTransformer } from "./two_way_transformer.ts";
 
 const MULTIMASK_OUTPUTS = 3;
 const MASK_TOKENS = MULTIMASK_OUTPUTS + 1;
@@ -28,6 +28,8 @@ export interface ImageFeatures {
   imageEmbed: Tensor;
   /** stride 4 and stride 8, through `conv_s0` and `conv_s1`: [1, 4E, 4E, D/8] and [1, 2E, 2E, D/4] */
   highResFeats: readonly [Tensor, Tensor];
+  /** what the transformer's first block makes of `imageEmbed` while there is no mask prompt: once an image, not a click */
+  prepared?: ImageSide;
 }
 
 /** Masks of B prompts. */
@@ -45,7 +47,7 @@ export interface DecodedMasks {
 /** @source sam2/modeling/sam/mask_decoder.py, MaskDecoder */
 export function maskDecoder(w: Weights, config: Sam2Config) {
   const D = config.dModel;
-  const transformer = twoWayTransformer(w.at("transformer"), D, config.decoderMlpDim);
+  const { transform, firstImageSide: imageSide } = twoWayTransformer(w.at("transformer"), D, config.decoderMlpDim);
   const objScoreToken = w.at("obj_score_token").get("weight", [1, D]);
   const iouToken = w.at("iou_token").get("weight", [1, D]);
   const maskTokens = w.at("mask_tokens").get("weight", [MASK_TOKENS, D]);
@@ -61,29 +63,28 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
   });
   const predObjScoreHead = mlp(w.at("pred_obj_score_head"), D, D, 1, 3, "relu");
 
+  /** The image tokens with the dense prompt embedding of each of B prompts. @shape dense [D] or [B, E, E, D] */
+  const firstImageSide = (image: ImageFeatures, dense: Tensor, B: number, pe: Tensor): ImageSide => {
+    const [images, E] = image.imageEmbed.shape;
+    const sources = Array.from({ length: B }, (_, b) => {
+      const embed = narrow(image.imageEmbed, 0, images === 1 ? 0 : b, 1);
+      return add(embed, dense.shape.length === 1 ? dense : select(dense, 0, b));
+    });
+    return imageSide(reshape(concat(sources, 0), [B, E * E, D]), pe);
+  };
+
   /** All four masks; token 0 is the single mask, tokens 1…3 the three of `multimaskOutput`. */
   const predictMasks = (image: ImageFeatures, imagePe: Tensor, { sparse, dense }: PromptEmbeddings) => {
     const [, E] = image.imageEmbed.shape;
     const B = sparse.shape[0];
-    const prompts = Array.from({ length: B }, (_, b) => {
-      const tokens = concat([outputTokens, select(sparse, 0, b)], 0); // [N, D]
-      const mask = dense.shape.length === 4 ? narrow(dense, 0, b, 1) : dense;
-      const embed = image.imageEmbed.shape[0] === 1 ? image.imageEmbed : narrow(image.imageEmbed, 0, b, 1);
-      return { tokens, src: add(embed, mask) };
-    });
     const tokens = stack(
-      prompts.map((prompt) => prompt.tokens),
+      Array.from({ length: B }, (_, b) => concat([outputTokens, select(sparse, 0, b)], 0)),
       0,
-    );
-    const src = reshape(
-      concat(
-        prompts.map((prompt) => prompt.src),
-        0,
-      ),
-      [B, E * E, D],
-    );
-
-    const [hs, keys] = transformer(src, reshape(imagePe, [E * E, D]), tokens);
+    ); // [B, N, D]
+    const pe = reshape(imagePe, [E * E, D]);
+    const isPrepared = image.prepared && B === 1 && dense.shape.length === 1;
+    const first = isPrepared ? image.prepared! : firstImageSide(image, dense, B, pe);
+    const [hs, keys] = transform(first, pe, tokens);
     const objToken = contiguous(narrow(hs, 1, 0, 1)); // [B, 1, D]
     const iouTokenOut = contiguous(narrow(hs, 1, 1, 1)); // [B, 1, D]
     const maskTokensOut = narrow(hs, 1, 2, MASK_TOKENS); // [B, 4, D]
@@ -141,7 +142,13 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
     },
   );
 
-  return { convS0, convS1, decode };
+  /** Do once for an image what its prompts share. @shape imagePe [1, E, E, D]; noMask [D] */
+  const prepare = (image: ImageFeatures, imagePe: Tensor, noMask: Tensor): ImageFeatures => {
+    const [, E] = image.imageEmbed.shape;
+    return { ...image, prepared: firstImageSide(image, noMask, 1, reshape(imagePe, [E * E, D])) };
+  };
+
+  return { convS0, convS1, decode, prepare };
 }
 
 /**

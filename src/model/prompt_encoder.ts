@@ -75,7 +75,7 @@ export function promptEncoder(w: Weights, config: Sam2Config) {
     };
   });
 
-  return { encode, densePe };
+  return { encode, densePe, noMask };
 }
 
 /**

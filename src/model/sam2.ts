@@ -62,7 +62,10 @@ export function sam2(w: Weights, config: Sam2Config) {
     multimask: boolean,
   ) => decoder.decode(image, prompts.densePe, prompts.encode(points, masks), multimask);
 
-  return { config, forwardImage, withoutMemory, predictMasks };
+  /** Features for many prompts on one image: what the prompts share is computed now. */
+  const prepare = (image: ImageFeatures) => decoder.prepare(image, prompts.densePe, prompts.noMask);
+
+  return { config, forwardImage, withoutMemory, prepare, predictMasks };
 }
 
 /** The built graph. */

@@ -16,6 +16,13 @@ const HEADS = 8;
 const DEPTH = 2;
 const EPS = 1e-5; // of every LayerNorm in the decoder
 
+/** Operands of an attention that are projected already: `imageSide` makes them. */
+interface Projected {
+  q?: Tensor; // [B, N, inner]
+  k?: Tensor; // [B, S, inner]
+  v?: Tensor; // [B, S, inner]
+}
+
 /**
  * softmax(q·kᵀ/√d)·v over h heads, with q, k, v projected to `inner` channels.
  *
@@ -28,19 +35,32 @@ function attention(w: Weights, D: number, h: number, inner = D) {
   const vProj = linear(w.at("v_proj"), D, inner);
   const outProj = linear(w.at("out_proj"), inner, D);
 
-  return layer(w, "Attention", (q: Tensor, k: Tensor, v: Tensor, fused: Fused = {}) => {
-    const Q = splitHeads(qProj(q), h); // [B, h, N, inner/h]
-    const K = splitHeads(kProj(k), h); // [B, h, S, inner/h]
-    const V = splitHeads(vProj(v), h); // [B, h, S, inner/h]
+  const attend = layer(w, "Attention", (q: Tensor, k: Tensor, v: Tensor, fused: Fused, ready: Projected = {}) => {
+    const Q = splitHeads(ready.q ?? qProj(q), h); // [B, h, N, inner/h]
+    const K = splitHeads(ready.k ?? kProj(k), h); // [B, h, S, inner/h]
+    const V = splitHeads(ready.v ?? vProj(v), h); // [B, h, S, inner/h]
     return outProj(mergeHeads(sdpa(Q, K, V)), fused); // [B, N, D]
   });
+
+  return { attend, qProj, kProj, vProj };
+}
+
+/** What the image tokens bring to a block, whatever the prompt. */
+export interface ImageSide {
+  keys: Tensor; // [B, S, D]
+  /** keys with their positions */
+  placed: Tensor; // [B, S, D]
+  tokenToImage: Projected;
+  imageToToken: Projected;
 }
 
 /**
  * Four steps: self-attention of the tokens, tokens attend to the image, an MLP on the tokens, the image attends to
  * the tokens. The positions are added again to queries and keys of every step, but never to values.
  *
- * @shape  queries, queryPe [B, N, D]; keys [B, S, D]; keyPe [S, D] → queries, keys
+ * NB `imageSide` is a step of its own, because the first block's is the same for all prompts on an image.
+ *
+ * @shape  queries, queryPe [B, N, D]; image side of keys [B, S, D] and keyPe [S, D] → queries, keys
  * @source sam2/modeling/sam/transformer.py, TwoWayAttentionBlock
  */
 function twoWayAttentionBlock(w: Weights, D: number, mlpDim: number, skipFirstLayerPe: boolean) {
@@ -53,23 +73,38 @@ function twoWayAttentionBlock(w: Weights, D: number, mlpDim: number, skipFirstLa
   const norm4 = layerNorm(w.at("norm4"), D, EPS);
   const crossAttnImageToToken = attention(w.at("cross_attn_image_to_token"), D, HEADS, D / 2);
 
-  return layer(w, "TwoWayAttentionBlock", (queries: Tensor, keys: Tensor, queryPe: Tensor, keyPe: Tensor) => {
+  const imageSide = (keys: Tensor, keyPe: Tensor): ImageSide => {
+    const placed = add(keys, keyPe);
+    const { kProj, vProj } = crossAttnTokenToImage;
+    return {
+      keys,
+      placed,
+      tokenToImage: { k: kProj(placed), v: vProj(keys) },
+      imageToToken: { q: crossAttnImageToToken.qProj(placed) },
+    };
+  };
+
+  const block = layer(w, "TwoWayAttentionBlock", (queries: Tensor, queryPe: Tensor, image: ImageSide) => {
+    const { keys, placed, tokenToImage, imageToToken } = image;
     if (skipFirstLayerPe) {
-      queries = selfAttn(queries, queries, queries);
+      queries = selfAttn.attend(queries, queries, queries, {});
     } else {
       const q = add(queries, queryPe);
-      queries = selfAttn(q, q, queries, { residual: queries });
+      queries = selfAttn.attend(q, q, queries, { residual: queries });
     }
     queries = norm1(queries);
 
-    const k = add(keys, keyPe);
-    queries = norm2(crossAttnTokenToImage(add(queries, queryPe), k, keys, { residual: queries }));
+    const q = add(queries, queryPe);
+    queries = norm2(crossAttnTokenToImage.attend(q, placed, keys, { residual: queries }, tokenToImage));
 
     queries = norm3(feedForward(queries, { residual: queries }));
 
-    keys = norm4(crossAttnImageToToken(k, add(queries, queryPe), queries, { residual: keys }));
-    return [queries, keys] as const;
+    const k = add(queries, queryPe);
+    const attended = crossAttnImageToToken.attend(placed, k, queries, { residual: keys }, imageToToken);
+    return [queries, norm4(attended)] as const;
   });
+
+  return { block, imageSide };
 }
 
 /**
@@ -83,14 +118,18 @@ export function twoWayTransformer(w: Weights, D: number, mlpDim: number) {
   const finalAttnTokenToImage = attention(w.at("final_attn_token_to_image"), D, HEADS, D / 2);
   const normFinalAttn = layerNorm(w.at("norm_final_attn"), D, EPS);
 
-  return layer(w, "TwoWayTransformer", (imageEmbedding: Tensor, imagePe: Tensor, pointEmbedding: Tensor) => {
+  const transform = layer(w, "TwoWayTransformer", (first: ImageSide, imagePe: Tensor, pointEmbedding: Tensor) => {
     let queries = pointEmbedding;
-    let keys = imageEmbedding;
-    for (const block of layers) [queries, keys] = block(queries, keys, pointEmbedding, imagePe);
+    let { keys } = first;
+    for (const [i, { block, imageSide }] of layers.entries()) {
+      [queries, keys] = block(queries, pointEmbedding, i === 0 ? first : imageSide(keys, imagePe));
+    }
 
     const q = add(queries, pointEmbedding);
     const k = add(keys, imagePe);
-    queries = normFinalAttn(finalAttnTokenToImage(q, k, keys, { residual: queries }));
+    queries = normFinalAttn(finalAttnTokenToImage.attend(q, k, keys, { residual: queries }));
     return [queries, keys] as const;
   });
+
+  return { transform, firstImageSide: layers[0].imageSide };
 }

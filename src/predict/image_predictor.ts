@@ -87,13 +87,13 @@ export class ImagePredictor {
     try {
       for (const image of images) {
         const rgb = await readImage(image, signal);
-        const features = this.#sam2.run(({ config, forwardImage, withoutMemory }) => {
-          return withoutMemory(forwardImage(preprocess(rgb, config.imageSize)));
+        const features = this.#sam2.run(({ config, forwardImage, withoutMemory, prepare }) => {
+          return prepare(withoutMemory(forwardImage(preprocess(rgb, config.imageSize))));
         }, signal);
         encoded.push({ width: rgb.width, height: rgb.height, features });
       }
     } catch (error) {
-      for (const image of encoded) this.#release(image);
+      this.#sam2.machine.heap.free(encoded);
       throw error;
     }
     this.#images = encoded;
@@ -145,13 +145,8 @@ export class ImagePredictor {
 
   /** Forget the image and give its memory back. */
   resetPredictor(): void {
-    for (const image of this.#images) this.#release(image);
+    this.#sam2.machine.heap.free(this.#images);
     this.#images = [];
-  }
-
-  #release({ features }: EncodedImage): void {
-    const { heap } = this.#sam2.machine;
-    for (const t of [features.imageEmbed, ...features.highResFeats]) heap.free(t);
   }
 
   #predict(image: EncodedImage, prompt: Prompt, options: PredictOptions, where: string): Prediction {

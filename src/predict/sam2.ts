@@ -1,4 +1,5 @@
 import { type Checkpoint, type CheckpointSource, readCheckpoint } from "../io/checkpoint.ts";
+import { DEMO_MODEL } from "../io/demo_model.ts";
 import { Weights } from "../io/weights.ts";
 import type { Sam2Config } from "../model/config.ts";
 import { type ConfigOptions, checkpointConfig } from "../model/load.ts";
@@ -43,12 +44,14 @@ export class Sam2 {
   }
 
   /**
-   * Load Meta's `.pt`, or `.safetensors` with Meta's or transformers' names: a path, a URL, or bytes.
+   * Load Meta's `.pt`, or `.safetensors` with Meta's or transformers' names: a path, a URL, or bytes. Without a source
+   * it is nano, the demo model of the package, and the console says so once.
    *
    * @throws CheckpointError if it is no complete SAM 2 checkpoint; the signal's reason if aborted
    */
-  static async fromPretrained(source: CheckpointSource, options: LoadOptions = {}): Promise<Sam2> {
-    const checkpoint = await readCheckpoint(source, options);
+  static async fromPretrained(source?: CheckpointSource, options: LoadOptions = {}): Promise<Sam2> {
+    if (source === undefined) tellOfDemoModel();
+    const checkpoint = await readCheckpoint(source ?? DEMO_MODEL.url, options);
     try {
       return await Sam2.fromCheckpoint(checkpoint, options);
     } finally {
@@ -85,4 +88,12 @@ export class Sam2 {
   dispose(): void {
     this.machine.dispose();
   }
+}
+
+let told = false;
+
+/** On stderr, so that a program's output stays its own. */
+function tellOfDemoModel(): void {
+  if (!told) console.warn(`sam2: ${DEMO_MODEL.notice}`);
+  told = true;
 }

@@ -2,10 +2,10 @@ import { instantiateSync } from "@assemblyscript/loader";
 import { HeapError } from "../errors.ts";
 import { platform } from "../platform/platform.ts";
 import { Heap } from "../tensor/heap.ts";
+import { Control } from "./control.ts";
 import type { Kernels } from "./kernels.ts";
 import type { Machine } from "./machine.ts";
 import { reference } from "./reference.ts";
-import { Control } from "./control.ts";
 import { oneThread, type ParallelFor, SCRATCH_BYTES, severalThreads } from "./threads.ts";
 import { type RegisterTile, wasmKernels } from "./wasm.ts";
 

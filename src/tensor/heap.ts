@@ -73,12 +73,12 @@ export class Heap {
     return t;
   }
 
-  /** Give back what `alloc` returned outside a scope. */
-  free(block: Tensor | Int32Array | Uint8Array): void {
-    const address =
-      block instanceof Int32Array || block instanceof Uint8Array ? block.byteOffset : block.data.byteOffset;
-    for (const scope of this.#scopes) scope.delete(address);
-    this.#release(address);
+  /** Give back what was allocated outside a scope: a block, or all tensors of a result. */
+  free(result: unknown): void {
+    for (const address of new Set(addresses(result))) {
+      for (const scope of this.#scopes) scope.delete(address);
+      this.#release(address);
+    }
   }
 
   /** Run `forward` and free all it allocated except the tensors that it returns; they pass to the scope around. */

@@ -1,0 +1,9 @@
+import { parentPort } from "node:worker_threads";
+import { nodePlatform } from "../platform/node.ts";
+import { setPlatform } from "../platform/platform.ts";
+import { serve } from "./rpc.ts";
+import { engineService } from "./service.ts";
+
+setPlatform(nodePlatform);
+const port = parentPort!;
+port.on("message", serve(engineService(), { post: (message, transfer) => port.postMessage(message, transfer) }));
