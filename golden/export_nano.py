@@ -26,7 +26,7 @@ import evaluate  # noqa: E402
 import model as nano  # noqa: E402
 import scenes  # noqa: E402
 
-STILLS = 32
+STILLS = 24
 LARGER = 400
 TIE = 0.001  # a still whose best two predicted IoUs are nearer than this proves nothing
 FRAMES = [  # seed, frame, size; the last seed overflows 32 bits when it is multiplied

@@ -1,5 +1,9 @@
 // nano, the model in the package: scenes as scenes.py draws them, masks as PyTorch makes them, and masks that are right.
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { inflateSync } from "node:zlib";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -7,18 +11,28 @@ import { mean, scoreStills } from "../models/nano/evaluate.ts";
 import { describe, frame, still } from "../models/nano/scenes.ts";
 import { iou } from "../models/nano/scoring.ts";
 import { ImagePredictor, Sam2 } from "../src/index.node.ts";
+import { enterFolder, sam2, writePhoto } from "./cli_fixture.ts";
 import nano from "./nano.json" with { type: "json" };
-import measured from "./nano_scores.json" with { type: "json" };
+import figures from "./nano_figures.json" with { type: "json" };
 import { TABLES } from "./suite.ts";
 
 /** Of the 200 held-out stills, which `npx tsx models/nano/evaluate.ts` scores in whole. */
 const STILLS = 40;
-/** How far a mean IoU may fall below what was measured. */
-const MARGIN = 0.002;
+/** How far a mean IoU may be from that of PyTorch, which nano_figures.json holds. */
+const MARGIN = 0.001;
 
 const WEIGHTS = new URL("../models/nano/nano.safetensors", import.meta.url);
+const DEMO = fileURLToPath(new URL("../models/nano/demo.ts", import.meta.url));
 
+const { folder, leave } = enterFolder();
 const Nano = suite("nano");
+Nano.after(leave);
+
+Nano("goldens and scores are of the weights that are here", () => {
+  const sha256 = createHash("sha256").update(readFileSync(WEIGHTS)).digest("hex");
+  assert.is(nano.weights, sha256, "run: python golden/export_nano.py");
+  assert.is(figures.weights, sha256, "run: python models/nano/evaluate.py --json golden/nano_figures.json");
+});
 
 Nano("scenes have the bytes and owners that scenes.py draws", () => {
   const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex").slice(0, 16);
@@ -33,7 +47,8 @@ for (const kernels of TABLES) {
   Nano(
     `masks of ${nano.stills.length} held-out stills equal PyTorch's: IoU ≥ 0.9999, scores within 1e-4 (${kernels})`,
     async () => {
-      const predictor = new ImagePredictor(await Sam2.fromPretrained(WEIGHTS, { kernels }));
+      await using model = await Sam2.fromPretrained(WEIGHTS, { kernels, threads: 1 });
+      const predictor = new ImagePredictor(model);
       for (const { seed, size, answers } of nano.stills as unknown as Still[]) {
         await predictor.setImage(still(seed, size));
         let logits: Float32Array | undefined;
@@ -54,13 +69,14 @@ for (const kernels of TABLES) {
   );
 }
 
-const scores = await scoreStills(await Sam2.fromPretrained(WEIGHTS), STILLS);
+await using scored = await Sam2.fromPretrained(WEIGHTS, { threads: 1 });
+const scores = await scoreStills(scored, STILLS);
 for (const [kind, what] of [
   ["click", "one click"],
   ["box", "a box"],
   ["corrected", "a click and two corrections"],
 ] as const) {
-  const floor = mean(measured[kind].slice(0, STILLS)) - MARGIN;
+  const floor = mean(figures.stills[kind].slice(0, STILLS)) - MARGIN;
   Nano(`${what} finds the target of ${STILLS} held-out stills with a mean IoU of at least ${floor.toFixed(3)}`, () => {
     const got = mean(scores[kind]);
     assert.ok(got >= floor, `mean IoU ${got}`);
@@ -70,6 +86,56 @@ for (const [kind, what] of [
 Nano("a flood fill from the click finds less than one click does", () => {
   assert.ok(mean(scores.flood) < mean(scores.click), `mean IoU ${mean(scores.flood)}`);
 });
+
+Nano(
+  "fromPretrained without a name is nano, and the console says so once, with the line that gets an official model",
+  async () => {
+    const said: string[] = [];
+    const { warn } = console;
+    console.warn = (line) => said.push(line);
+    try {
+      for (let n = 0; n < 2; n++) {
+        const { config } = await Sam2.fromPretrained(undefined, { threads: 1 });
+        assert.is(config.name, "nano");
+      }
+    } finally {
+      console.warn = warn;
+    }
+    assert.is(said.length, 1);
+    assert.match(said[0], /nano.*sam2 download tiny/);
+  },
+);
+
+Nano(
+  "sam2 segment without --model is nano; stderr says so in one line, but not if it is named, or with --quiet",
+  async () => {
+    writePhoto("photo.png", 96, 64);
+    const segment = ["segment", "photo.png", "--point", "40,30", "--json", "--threads", "1"];
+    const unnamed = await sam2(segment);
+    assert.is(JSON.parse(unnamed.stdout).model.name, "nano");
+    assert.match(unnamed.stderr, /^sam2: .*nano.*sam2 download tiny\n$/);
+    for (const option of [["--model", "nano"], ["--quiet"]]) {
+      const { stdout, stderr } = await sam2([...segment, ...option]);
+      assert.is(JSON.parse(stdout).model.name, "nano");
+      assert.is(stderr, "");
+    }
+  },
+);
+
+Nano(
+  "npm run demo prints an IoU of at least 0.8 by click, by box and after corrections, and where the pictures are",
+  () => {
+    const { stdout, stderr, status } = spawnSync(process.execPath, [...process.execArgv, DEMO], { cwd: folder });
+    assert.is(status, 0, `${stderr}`);
+    for (const name of ["click", "box", "correction 2"]) {
+      const [, iou] = new RegExp(`^ +${name} +([\\d.]+) `, "m").exec(`${stdout}`)!;
+      assert.ok(Number(iou) >= 0.8, `${name}: ${iou}`);
+    }
+    for (const file of ["scene.png", "click.png", "click_mask.png", "box.png", "correction_2.png"]) {
+      assert.ok(existsSync(join(folder, "demo-output", file)), file);
+    }
+  },
+);
 
 Nano.run();
 

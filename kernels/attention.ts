@@ -29,8 +29,8 @@ export function attention_f32(
   const queries = scratch + ROWS; // addresses of q's rows
   const weights = queries + 4 * padded; // addresses of the rows of scores
   const zeros = scratch + FREE;
-  const running = zeros + LINE; // maximum and sum of each query
-  const scores = running + ((8 * padded + 63) & ~63);
+  const running = zeros + LINE; // of each query 8 lanes of sums and 8 of maxima
+  const scores = running + LINE * padded;
   const panel = scores + padded * lds; // of 16 keys, or of the last columns of v
   const out = panel + max(<usize>d, <usize>keys) * LINE;
   memory.fill(zeros, 0, LINE);
@@ -45,8 +45,10 @@ export function attention_f32(
     const ot = o + at * oB + ah * oH + <usize>n0 * oN;
     for (let n = 0; n < count; n++) {
       store<u32>(queries + (<usize>n << 2), qt + <usize>n * qN);
-      store<f32>(running + (<usize>n << 3), -Infinity);
-      store<f32>(running + (<usize>n << 3), 0, 4);
+      memory.fill(running + <usize>n * LINE, 0, LINE / 2);
+      const lowest = f32x4.splat(-Infinity), top = running + <usize>n * LINE + LINE / 2;
+      v128.store(top, lowest);
+      v128.store(top, lowest, 16);
     }
     fillTile(queries + (<usize>count << 2), count);
     for (let n: usize = 0; n < padded; n++) store<u32>(weights + (n << 2), scores + n * lds);
@@ -60,7 +62,7 @@ export function attention_f32(
         }
       }
       for (let n = 0; n < count; n++) {
-        softmax(scores + <usize>n * lds, block, running + (<usize>n << 3), scale, s0 ? out + <usize>n * ldo : 0, ldo);
+        softmax(scores + <usize>n * lds, block, running + <usize>n * LINE, scale, s0 ? out + <usize>n * ldo : 0, ldo);
       }
       for (let c = 0; c < dv; c += 16) {
         let b = vt + <usize>s0 * vS + (<usize>c << 2), ldb = vS;
@@ -76,31 +78,38 @@ export function attention_f32(
       }
     }
     for (let n = 0; n < count; n++) {
-      scaleTo(ot + <usize>n * oN, out + <usize>n * ldo, 1 / load<f32>(running + (<usize>n << 3), 4), dv);
+      const sums = running + <usize>n * LINE;
+      scaleTo(ot + <usize>n * oN, out + <usize>n * ldo, 1 / hsum(f32x4.add(v128.load(sums), v128.load(sums, 16))), dv);
     }
   }
 }
 
-/** A row of scores becomes weights; `running` holds the row's maximum and sum so far, `out` its accumulators or 0. */
+/**
+ * A row of scores becomes weights. `running` holds 8 lanes of the row's sum and 8 of its maximum so far, `out` its
+ * accumulators, or is 0 in the first block. Lanes are loaded and stored in pairs, as that is what V8 joins.
+ */
 function softmax(row: usize, count: i32, running: usize, scale: f32, out: usize, bytes: usize): void {
   const end = row + ((<usize>count + 15 & ~15) << 2);
   for (let p = row + (<usize>count << 2); p < end; p += 4) store<f32>(p, -Infinity);
 
-  let top0 = v128.load(row), top1 = v128.load(row, 16);
-  for (let p = row + 32; p < end; p += 32) {
-    top0 = f32x4.pmax(top0, v128.load(p));
-    top1 = f32x4.pmax(top1, v128.load(p, 16));
+  let top0 = v128.load(running, 32), top1 = v128.load(running, 48);
+  const before = scale * hmax(f32x4.pmax(top0, top1));
+  for (let p = row; p < end; p += 32) {
+    const x0 = v128.load(p), x1 = v128.load(p, 16);
+    top0 = f32x4.pmax(top0, x0);
+    top1 = f32x4.pmax(top1, x1);
   }
-  const before = load<f32>(running);
-  const maximum = max(before, hmax(f32x4.pmax(top0, top1)));
-  let total: f32 = load<f32>(running, 4);
+  v128.store(running, top0, 32);
+  v128.store(running, top1, 48);
+  const maximum = scale * hmax(f32x4.pmax(top0, top1));
+
   if (out && maximum > before) {
-    const factor = exp_f32x4(f32x4.splat(scale * before - scale * maximum));
-    total *= f32x4.extract_lane(factor, 0);
-    for (let p = out; p < out + bytes; p += 16) v128.store(p, f32x4.mul(v128.load(p), factor));
+    const factor = exp_f32x4(f32x4.splat(before - maximum));
+    multiply(running, factor, 32);
+    multiply(out, factor, bytes);
   }
-  const factor = f32x4.splat(scale), offset = f32x4.splat(-scale * maximum);
-  let sum0 = f32x4.splat(0), sum1 = sum0;
+  const factor = f32x4.splat(scale), offset = f32x4.splat(-maximum);
+  let sum0 = v128.load(running), sum1 = v128.load(running, 16);
   for (let p = row; p < end; p += 32) {
     const x0 = exp_f32x4(madd(v128.load(p), factor, offset));
     const x1 = exp_f32x4(madd(v128.load(p, 16), factor, offset));
@@ -109,8 +118,19 @@ function softmax(row: usize, count: i32, running: usize, scale: f32, out: usize,
     v128.store(p, x0);
     v128.store(p, x1, 16);
   }
-  store<f32>(running, maximum);
-  store<f32>(running, total + hsum(f32x4.add(sum0, sum1)), 4);
+  v128.store(running, sum0);
+  v128.store(running, sum1, 16);
+}
+
+/** x *= factor */
+// @ts-ignore: decorator
+@inline
+function multiply(x: usize, factor: v128, bytes: usize): void {
+  for (const end = x + bytes; x < end; x += 32) {
+    const x0 = f32x4.mul(v128.load(x), factor), x1 = f32x4.mul(v128.load(x, 16), factor);
+    v128.store(x, x0);
+    v128.store(x, x1, 16);
+  }
 }
 
 /** The last `width` < 16 columns of v as rows of a panel; what follows them is not used. */

@@ -13,8 +13,7 @@ export const MR: i32 = 6; // rows of a register tile
 @inline
 export const LINE: usize = 64; // bytes of a row of a panel: 16 columns
 
-// Scratch of a thread: a panel's bias, a tile whose sums are not in C yet, the tile that is added to it, addresses of rows
-// of A, and what is free.
+// Scratch of a thread: a panel's bias, a tile whose sums are not in C yet, addresses of rows of A, and what is free.
 // @ts-ignore: decorator
 @inline
 const BIAS: usize = 0;
@@ -23,13 +22,10 @@ const BIAS: usize = 0;
 const SUM: usize = 64;
 // @ts-ignore: decorator
 @inline
-const ADDED: usize = 448;
+export const ROWS: usize = 448;
 // @ts-ignore: decorator
 @inline
-export const ROWS: usize = 832;
-// @ts-ignore: decorator
-@inline
-export const FREE: usize = 2432;
+export const FREE: usize = 2048;
 
 // @ts-ignore: decorator
 @inline
@@ -165,70 +161,62 @@ export function block(
   c: usize, ldc: usize, count: i32, n0: i32, n1: i32, b: usize, bias: usize, activation: i32, r: usize, ldr: usize,
   N: i32, K: i32, wide: i32, scratch: usize,
 ): void {
-  const first = scratch + BIAS, sum = scratch + SUM, added = r ? scratch + ADDED : 0;
+  const first = scratch + BIAS, sum = scratch + SUM;
   for (let n = n0; n < n1; n += 16) {
     const width = min(16, N - n);
     const panel = b + <usize>n * K * 4;
     const at = <usize>n << 2;
     memory.fill(first, 0, LINE);
-    if (bias) copyTile(first, LINE, bias + at, LINE, 1, width);
+    if (bias) for (let j: usize = 0; j < <usize>width << 2; j += 4) store<f32>(first + j, load<f32>(bias + at + j));
     for (let m = 0; m < count; m += MR) {
       const rows = scratch + ROWS + (<usize>m << 2);
       const to = c + <usize>m * ldc + at;
       const height = min(MR, count - m);
-      if (r) copyTile(added, LINE, r + <usize>m * ldr + at, ldr, height, width); // its loads overlap with the tile's work
       if (width == 16 && height == MR && !activation && !r) {
         tile_6x16(wide, to, ldc, first, 0, rows, panel, LINE, K);
       } else {
         tile_6x16(wide, sum, LINE, first, 0, rows, panel, LINE, K);
         if (activation == RELU) relu_6x16(sum);
         else if (activation == GELU) gelu_6x16(sum);
-        if (r) add_6x16(sum, added);
-        copyTile(to, ldc, sum, LINE, height, width);
+        finish(to, ldc, sum, r ? r + <usize>m * ldr + at : 0, ldr, height, width);
       }
     }
   }
 }
 
-/** height × width floats, width ≤ 16 */
-// @ts-ignore: decorator
-@inline
-function copyTile(to: usize, ldt: usize, from: usize, ldf: usize, height: i32, width: i32): void {
-  for (; height > 0; height--, to += ldt, from += ldf) {
-    if (width == 16) {
-      const x0 = v128.load(from), x1 = v128.load(from, 16), x2 = v128.load(from, 32), x3 = v128.load(from, 48);
-      v128.store(to, x0); v128.store(to, x1, 16); v128.store(to, x2, 32); v128.store(to, x3, 48);
+/** c = r + tile, or tile where r is 0 */
+function finish(c: usize, ldc: usize, tile: usize, r: usize, ldr: usize, height: i32, width: i32): void {
+  for (; height > 0; height--, c += ldc, r += ldr, tile += LINE) {
+    if (width < 16) {
+      for (let at: usize = 0; at < <usize>width << 2; at += 4) {
+        store<f32>(c + at, r ? load<f32>(r + at) + load<f32>(tile + at) : load<f32>(tile + at));
+      }
     } else {
-      for (let at: usize = 0; at < <usize>width << 2; at += 4) store<f32>(to + at, load<f32>(from + at));
+      let x0 = v128.load(tile), x1 = v128.load(tile, 16), x2 = v128.load(tile, 32), x3 = v128.load(tile, 48);
+      if (r) {
+        x0 = f32x4.add(v128.load(r), x0); x1 = f32x4.add(v128.load(r, 16), x1);
+        x2 = f32x4.add(v128.load(r, 32), x2); x3 = f32x4.add(v128.load(r, 48), x3);
+      }
+      v128.store(c, x0); v128.store(c, x1, 16); v128.store(c, x2, 32); v128.store(c, x3, 48);
     }
-  }
-}
-
-/** x += y */
-function add_6x16(x: usize, y: usize): void {
-  for (const end = x + 6 * LINE; x < end; x += 32, y += 32) {
-    const x0 = f32x4.add(v128.load(x), v128.load(y)), x1 = f32x4.add(v128.load(x, 16), v128.load(y, 16));
-    v128.store(x, x0);
-    v128.store(x, x1, 16);
   }
 }
 
 /** max(x, 0) in place */
 function relu_6x16(tile: usize): void {
   for (const end = tile + 6 * LINE; tile < end; tile += 32) {
-    const x0 = v128.load(tile), x1 = v128.load(tile, 16);
-    const zero = f32x4.splat(0);
-    v128.store(tile, f32x4.pmax(x0, zero));
-    v128.store(tile, f32x4.pmax(x1, zero), 16);
+    const x0 = f32x4.pmax(v128.load(tile), f32x4.splat(0)), x1 = f32x4.pmax(v128.load(tile, 16), f32x4.splat(0));
+    v128.store(tile, x0);
+    v128.store(tile, x1, 16);
   }
 }
 
 /** x/2·(1 + erf(x/√2)) in place */
 function gelu_6x16(tile: usize): void {
   for (const end = tile + 6 * LINE; tile < end; tile += 32) {
-    const x0 = v128.load(tile), x1 = v128.load(tile, 16);
-    v128.store(tile, gelu_f32x4(x0));
-    v128.store(tile, gelu_f32x4(x1), 16);
+    const x0 = gelu_f32x4(v128.load(tile)), x1 = gelu_f32x4(v128.load(tile, 16));
+    v128.store(tile, x0);
+    v128.store(tile, x1, 16);
   }
 }
 

@@ -16,7 +16,7 @@ const FLOORS = [
   ["cli"],
 ];
 /** Files that exist for Node; no other imports from it. */
-const FOR_NODE = /^(platform\/node|index\.node|cli\/|.*\.test\.ts$)/;
+const FOR_NODE = /(\.node\.ts$|^platform\/node|^cli\/|\.test\.ts$)/;
 
 const src = dirname(fileURLToPath(import.meta.url));
 const files = readdirSync(src, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));

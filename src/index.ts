@@ -3,16 +3,30 @@
  *
  * @packageDocumentation
  */
+export {
+  type CallOptions,
+  ImagePredictor,
+  type LoadOptions,
+  Sam2,
+  VideoPredictor,
+  VideoState,
+} from "./engine/client.ts";
+export type { Progress } from "./engine/service.ts";
 export * from "./errors.ts";
 export type { CheckpointSource } from "./io/checkpoint.ts";
 export { type DecodeOptions, decodeImage, type RgbImage, toRgb } from "./io/image.ts";
 export type { ImageInput } from "./io/image_input.ts";
 export type { Sam2Config, VariantName, Version } from "./model/config.ts";
-export {
-  ImagePredictor,
-  type ImagePredictorOptions,
-  type Prediction,
-  type PredictOptions,
-} from "./predict/image_predictor.ts";
+export type { FrameInput } from "./predict/frames.ts";
+export type { ImagePredictorOptions, Prediction, PredictOptions } from "./predict/image_predictor.ts";
 export type { Prompt } from "./predict/prompt.ts";
-export { type LoadOptions, Sam2 } from "./predict/sam2.ts";
+export type {
+  FrameResult,
+  InitOptions,
+  NewMask,
+  NewPoints,
+  ObjectResult,
+  Place,
+  PropagateOptions,
+  VideoPredictorOptions,
+} from "./predict/video_predictor.ts";

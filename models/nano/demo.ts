@@ -34,7 +34,7 @@ await show("box", () => byBox(predictor, task(4)));
 const wrong = await show("correction 0", () => byClick(predictor, task(2)));
 const better = await show("correction 1", () => byCorrection(predictor, task(2), wrong!));
 await show("correction 2", () => byCorrection(predictor, task(2), better!));
-sam2.dispose();
+await sam2.dispose();
 
 console.log(`\nIn ${FOLDER}/: scene.png, and for each line NAME.png (the mask over the scene) and NAME_mask.png.`);
 console.log(

@@ -7,6 +7,7 @@ correction clicks. A clip is scored on its hero from one click on frame 0. No se
 """
 
 import argparse
+import hashlib
 import itertools
 import json
 from pathlib import Path
@@ -193,9 +194,9 @@ def clip_scores(model, seeds, size):
         results.append(
             {
                 "seed": seed,
-                "j": [float(x) for x in j[1:]],
+                "j": [round(float(x), 5) for x in j[1:]],
                 "present": [bool(m.any()) for m in truth[1:]],
-                "score": [float(tracked[t]["object_score_logits"]) for t in range(1, scenes.LENGTH)],
+                "score": [round(float(tracked[t]["object_score_logits"]), 4) for t in range(1, scenes.LENGTH)],
             }
         )
     return results
@@ -240,7 +241,9 @@ def main():
     print("  ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in summary.items()))
     if options.json:
         stills = {kind: [round(float(v), 5) for v in values] for kind, values in scores.items()}
-        options.json.write_text(json.dumps({"size": size, "stills": stills, "summary": summary, "clips": results}))
+        weights = hashlib.sha256(options.weights.read_bytes()).hexdigest()
+        figures = {"weights": weights, "size": size, "stills": stills, "summary": summary, "clips": results}
+        options.json.write_text(json.dumps(figures, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 /** How a model is asked for a target of a still, and scored: the same clicks and figures as evaluate.py. */
-import type { ImagePredictor, Prediction } from "../../src/predict/image_predictor.ts";
-import type { Prompt } from "../../src/predict/prompt.ts";
+import type { ImagePredictor, Prediction, Prompt } from "../../src/index.ts";
 import { type Frame, still, type Target, targets } from "./scenes.ts";
 
 /** A mask, 1 inside and 0 outside, of a square picture. */
@@ -136,8 +135,7 @@ const TOLERANCE = 0.2;
 export function floodFill({ data, width }: Frame, [x, y]: Point): Mask {
   const smooth = blurred(data, width);
   const start = y * width + x;
-  const near = (i: number) =>
-    [0, 1, 2].every((c) => Math.abs(smooth[3 * i + c] - smooth[3 * start + c]) <= TOLERANCE * 255);
+  const near = (i: number) => [0, 1, 2].every((c) => Math.abs(smooth[3 * i + c] - smooth[3 * start + c]) <= TOLERANCE);
   const filled = new Uint8Array(width * width);
   const open = [start];
   for (let i = open.pop(); i !== undefined; i = open.pop()) {
@@ -151,14 +149,14 @@ export function floodFill({ data, width }: Frame, [x, y]: Point): Mask {
   return filled;
 }
 
-/** Mean over 5×5 pixels; the border is repeated. */
+/** Colours, 0…1, averaged over 5×5 pixels; the border is repeated. */
 function blurred(data: Uint8Array, width: number): Float64Array {
   const clamp = (place: number) => Math.min(width - 1, Math.max(0, place));
   return Float64Array.from(data, (_, at) => {
     const [c, x, y] = [at % 3, Math.floor(at / 3) % width, Math.floor(at / 3 / width)];
     let sum = 0;
     for (let dy = -2; dy <= 2; dy++) {
-      for (let dx = -2; dx <= 2; dx++) sum += data[3 * (clamp(y + dy) * width + clamp(x + dx)) + c];
+      for (let dx = -2; dx <= 2; dx++) sum += data[3 * (clamp(y + dy) * width + clamp(x + dx)) + c] / 255;
     }
     return sum / 25;
   });

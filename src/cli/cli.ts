@@ -9,6 +9,7 @@ import { addInfo } from "./info.ts";
 import { hasColours, type Io, Status } from "./io.ts";
 import { addSegment } from "./segment.ts";
 import { addTrace } from "./trace.ts";
+import { addTrack } from "./track.ts";
 
 const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
 
@@ -61,6 +62,7 @@ function sam2Program(io: Io): Command {
     .exitOverride()
     .addHelpText("after", EXAMPLES);
   addSegment(program, io);
+  addTrack(program, io);
   addInfo(program, io);
   addTrace(program, io);
   addDownload(program, io);

@@ -31,10 +31,13 @@ function listen(): void {
   process.once("SIGINT", () => {
     process.exitCode = INTERRUPTED;
     worker.postMessage("interrupt");
-    setTimeout(() => {
+    const stop = () => {
       process.stderr.write("sam2: interrupted\n");
       worker.terminate();
-    }, GRACE_MS).unref();
+    };
+    if (process.argv[2] === "track")
+      process.once("SIGINT", stop); // the first finishes the frame and saves
+    else setTimeout(stop, GRACE_MS).unref();
   });
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;

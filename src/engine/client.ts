@@ -4,6 +4,7 @@
  */
 import { CheckpointError } from "../errors.ts";
 import type { CheckpointSource } from "../io/checkpoint.ts";
+import { unnamedModel } from "../io/demo_model.ts";
 import type { ImageInput } from "../io/image_input.ts";
 import type { Sam2Config } from "../model/config.ts";
 import { platform } from "../platform/platform.ts";
@@ -66,16 +67,18 @@ export class Sam2 {
   }
 
   /**
-   * Load Meta's `.pt`, or `.safetensors` with Meta's or transformers' names: a path, a URL, or bytes.
+   * Load Meta's `.pt`, or `.safetensors` with Meta's or transformers' names: a path, a URL, or bytes. Without a source
+   * it is nano, the demo model of the package, and the console says so once.
    *
    * @throws CheckpointError if it is no complete SAM 2 checkpoint; the signal's reason if aborted
    */
-  static async fromPretrained(source: CheckpointSource, options: LoadOptions = {}): Promise<Sam2> {
+  static async fromPretrained(source?: CheckpointSource, options: LoadOptions = {}): Promise<Sam2> {
+    const from = source ?? unnamedModel();
     const engine: Engine = new Client((events) => platform.startWorker("engine", events));
     const { signal: _, onProgress: __, transfer: ___, ...others } = options;
-    const sent = source instanceof URL ? { href: source.href } : source;
+    const sent = from instanceof URL ? { href: from.href } : from;
     try {
-      return new Sam2(engine, await engine.call("load", [sent, others], rpcOptions(options, [source])));
+      return new Sam2(engine, await engine.call("load", [sent, others], rpcOptions(options, [from])));
     } catch (error) {
       await engine.stop();
       throw error;
@@ -132,8 +135,13 @@ export class ImagePredictor {
    */
   predict(prompt: Prompt, options?: PredictOptions): Promise<Prediction>;
   predict(prompts: readonly Prompt[], options?: PredictOptions): Promise<Prediction[]>;
-  predict(prompts: Prompt | readonly Prompt[], { signal, ...options }: PredictOptions = {}) {
-    return this.#engine.call("predict", [this.#handle, prompts, options], { signal });
+  predict(
+    prompts: Prompt | readonly Prompt[],
+    { signal, ...options }: PredictOptions = {},
+  ): Promise<Prediction | Prediction[]> {
+    return isList(prompts)
+      ? this.#engine.call("predictAll", [this.#handle, prompts, options], { signal })
+      : this.#engine.call("predict", [this.#handle, prompts, options], { signal });
   }
 
   /** Masks for each image of `setImageBatch`: one list of prompts an image. */
@@ -311,6 +319,10 @@ export class VideoPredictor {
     if (typeof video === "string") return video;
     return Symbol.asyncIterator in video ? this.#engine.stream(video, sendable) : video.map(sendable);
   }
+}
+
+function isList(prompts: Prompt | readonly Prompt[]): prompts is readonly Prompt[] {
+  return Array.isArray(prompts);
 }
 
 function expectTracking({ canTrack, config }: Sam2): void {

@@ -104,9 +104,10 @@ export function engineService() {
         machine.onLayer = undefined;
       }
     },
-    predict({ signal }: Call, handle: Images, prompt: Prompt | readonly Prompt[], options: Without<PredictOptions>) {
-      return imagePredictor(handle).predict(prompt, { ...options, signal });
-    },
+    predict: ({ signal }: Call, handle: Images, prompt: Prompt, options: Without<PredictOptions>) =>
+      imagePredictor(handle).predict(prompt, { ...options, signal }),
+    predictAll: ({ signal }: Call, handle: Images, prompts: readonly Prompt[], options: Without<PredictOptions>) =>
+      imagePredictor(handle).predict(prompts, { ...options, signal }),
     predictBatch(
       { signal }: Call,
       handle: Images,

@@ -6,3 +6,12 @@ export const DEMO_MODEL = {
   notice:
     "no model was named, so this is nano, a demo model that has seen drawn scenes only; for photos run: sam2 download tiny",
 };
+
+let told = false;
+
+/** The demo model's file, for those who named no model: the console says so once, on stderr. */
+export function unnamedModel(): URL {
+  if (!told) console.warn(`sam2: ${DEMO_MODEL.notice}`);
+  told = true;
+  return DEMO_MODEL.url;
+}

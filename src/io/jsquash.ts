@@ -10,11 +10,30 @@ interface Codec {
 }
 
 /** What Emscripten makes of a codec: a function that instantiates it. */
-type CodecFactory = (options: {
+type CodecFactory<C> = (options: {
   noInitialRun: true;
   printErr: (line: string) => void;
   instantiateWasm?: (imports: WebAssembly.Imports, done: (instance: WebAssembly.Instance) => void) => object;
-}) => Promise<Codec>;
+}) => Promise<C>;
+
+/** Instantiates an @jsquash codec, whose wasm file is compiled once. */
+export function jsquashCodec<C>(wasmFile: string, factory: CodecFactory<C>, printErr: (line: string) => void) {
+  let compiled: ReturnType<typeof platform.dependencyWasm> | undefined;
+  return async (): Promise<C> => {
+    const module = await (compiled ??= platform.dependencyWasm(wasmFile));
+    return factory({
+      noInitialRun: true,
+      printErr,
+      instantiateWasm:
+        module &&
+        ((imports, done) => {
+          const instance = new WebAssembly.Instance(module, imports);
+          done(instance);
+          return instance.exports;
+        }),
+    });
+  };
+}
 
 const KEEP_BYTES = 2 ** 26;
 
@@ -26,28 +45,13 @@ const KEEP_BYTES = 2 ** 26;
  */
 export function jsquashDecoder(
   wasmFile: string,
-  factory: CodecFactory,
+  factory: CodecFactory<Codec>,
   decode: (codec: Codec, bytes: Uint8Array) => ReturnType<Codec["decode"]>,
   damage?: RegExp,
 ) {
-  let compiled: ReturnType<typeof platform.dependencyWasm> | undefined;
   let idle: Codec | undefined;
   const warnings: string[] = [];
-
-  async function instantiate(): Promise<Codec> {
-    const module = await (compiled ??= platform.dependencyWasm(wasmFile));
-    return factory({
-      noInitialRun: true,
-      printErr: (line) => warnings.push(line),
-      instantiateWasm:
-        module &&
-        ((imports, done) => {
-          const instance = new WebAssembly.Instance(module, imports);
-          done(instance);
-          return instance.exports;
-        }),
-    });
-  }
+  const instantiate = jsquashCodec(wasmFile, factory, (line) => warnings.push(line));
 
   return async (bytes: Uint8Array, where: string): Promise<Pixels> => {
     const codec = idle ?? (await instantiate());

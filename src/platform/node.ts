@@ -93,9 +93,10 @@ function startWorker(program: WorkerProgram, { onMessage, onDeath }: WorkerEvent
   worker.unref();
   return {
     post: (message, transfer) => worker.postMessage(message, transfer),
-    hold: (on) => (on ? worker.ref() : worker.unref()),
+    hold: (on) => (on || stopped ? worker.ref() : worker.unref()),
     async stop() {
       stopped = true;
+      worker.ref(); // else the process might end while this is awaited
       await worker.terminate();
     },
   };

@@ -1,5 +1,5 @@
 import { type Checkpoint, type CheckpointSource, readCheckpoint } from "../io/checkpoint.ts";
-import { DEMO_MODEL } from "../io/demo_model.ts";
+import { unnamedModel } from "../io/demo_model.ts";
 import { Weights } from "../io/weights.ts";
 import type { Sam2Config } from "../model/config.ts";
 import { type ConfigOptions, checkpointConfig } from "../model/load.ts";
@@ -50,8 +50,7 @@ export class Sam2 {
    * @throws CheckpointError if it is no complete SAM 2 checkpoint; the signal's reason if aborted
    */
   static async fromPretrained(source?: CheckpointSource, options: LoadOptions = {}): Promise<Sam2> {
-    if (source === undefined) tellOfDemoModel();
-    const checkpoint = await readCheckpoint(source ?? DEMO_MODEL.url, options);
+    const checkpoint = await readCheckpoint(source ?? unnamedModel(), options);
     try {
       return await Sam2.fromCheckpoint(checkpoint, options);
     } finally {
@@ -64,7 +63,12 @@ export class Sam2 {
     const config = checkpointConfig(checkpoint, options);
     const { kernels = "auto", threads = Math.min(platform.cores(), MOST_THREADS) } = options;
     const machine = await createMachine({ kernels, threads });
-    return new Sam2(machine, new Weights(checkpoint.tensors, machine.heap), config);
+    try {
+      return new Sam2(machine, new Weights(checkpoint.tensors, machine.heap), config);
+    } catch (error) {
+      machine.dispose();
+      throw error;
+    }
   }
 
   /** Has the checkpoint what video needs? */
@@ -88,12 +92,4 @@ export class Sam2 {
   dispose(): void {
     this.machine.dispose();
   }
-}
-
-let told = false;
-
-/** On stderr, so that a program's output stays its own. */
-function tellOfDemoModel(): void {
-  if (!told) console.warn(`sam2: ${DEMO_MODEL.notice}`);
-  told = true;
 }

@@ -67,6 +67,8 @@ export interface PropagateOptions {
   maxFrames?: number;
   /** backward in time */
   reverse?: boolean;
+  /** `startFrame` goes on where an earlier call stopped: what was kept around its start stays, and it may be frame 0 */
+  resume?: boolean;
   /** also return the logits at the size of the video */
   returnLogits?: boolean;
   signal?: AbortSignal;
@@ -177,16 +179,16 @@ export class VideoPredictor {
    * @throws UsageError if an object has no prompt; ImageError naming a frame that cannot be read
    */
   async *propagateInVideo(state: VideoState, options: PropagateOptions = {}): AsyncGenerator<FrameResult> {
-    const { reverse = false, returnLogits = false, signal } = options;
+    const { reverse = false, resume = false, returnLogits = false, signal } = options;
     await this.#encodeNewPrompts(state, signal);
     const objects = [...state.objects.values()];
     const { startFrame = this.#defaultStart(state), maxFrames = Number.POSITIVE_INFINITY } = options;
     expectFrame(state, startFrame, "startFrame", Math.min(state.frames.last + 1, state.numFrames - 1));
     const step = reverse ? -1 : 1;
     const end = reverse ? Math.max(startFrame - maxFrames, 0) : Math.min(startFrame + maxFrames, state.numFrames - 1);
-    if (reverse && startFrame === 0) return; // as upstream: there is nothing before it
+    if (reverse && startFrame === 0 && !resume) return; // as upstream: there is nothing before it
 
-    state.start = startFrame;
+    if (!resume) state.start = startFrame;
     for (let frame = startFrame; reverse ? frame >= end : frame <= end; frame += step) {
       const known = new Set(state.objects.values()); // one may have been removed meanwhile
       const present = objects.filter((object) => known.has(object));
@@ -513,7 +515,7 @@ export class VideoPredictor {
     const objects = found.map(({ id, output }, i) => ({
       id,
       score: output?.score,
-      mask: Uint8Array.from(logits[i], (v) => (v > 0 ? 1 : 0)),
+      mask: positive(logits[i]),
       ...(returnLogits && { logits: logits[i] }),
     }));
     return { frame, objects };
@@ -531,6 +533,12 @@ export class VideoPredictor {
 
 /** A frame that is to be encoded, unless its features are at hand. */
 type FrameImage = { image: Parameters<typeof preprocessFrame>[0] } | "encoded";
+
+function positive(logits: Float32Array): Uint8Array {
+  const mask = new Uint8Array(logits.length); // a loop: `Uint8Array.from` with a function takes ten times as long
+  for (let i = 0; i < mask.length; i++) mask[i] = logits[i] > 0 ? 1 : 0;
+  return mask;
+}
 
 /** Copy a tensor off the heap. */
 function keep(t: Tensor, into: Float32Array = new Float32Array(values(t).length)): Float32Array {
@@ -587,10 +595,8 @@ function joinPoints(old: StoredPoints | undefined, coords: Float32Array, labels:
 
 /** A mask of any size as the model takes it. @shape → [1, S, S, 1] of 0 and 1 */
 function modelMask({ mask, width, height }: ObjectMask, S: number): Tensor {
-  const full = machine.heap.from(
-    Float32Array.from(mask, (v) => (v ? 1 : 0)),
-    [1, height, width, 1],
-  );
+  const full = machine.heap.alloc([1, height, width, 1]);
+  for (let i = 0; i < mask.length; i++) full.data[i] = mask[i] ? 1 : 0;
   if (width === S && height === S) return full;
   const resized = resize(full, S, S, "antialias");
   const v = values(resized);

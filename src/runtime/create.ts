@@ -53,14 +53,16 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
   return { heap, kernels: table, threads, chosen, macs: 0, dispose: stop };
 }
 
-/** As many as are asked for, where threads may share memory and sleep. */
+let warned = false;
+
+/** As many as are asked for, where threads may share memory and sleep; elsewhere one, and the console says so once. */
 function chooseThreads(wanted: number, chosen: string[]): number {
-  if (wanted === 1 || Control.canWait) {
-    chosen.push(`threads: ${wanted}`);
-    return wanted;
-  }
-  chosen.push(`threads: 1 instead of ${wanted}, because ${platform.noThreads()}`);
-  return 1;
+  const possible = wanted === 1 || Control.canWait;
+  const text = possible ? `threads: ${wanted}` : `threads: 1 instead of ${wanted}, because ${platform.noThreads()}`;
+  chosen.push(text);
+  if (!possible && !warned) console.warn(`sam2: ${text}`);
+  warned ||= !possible;
+  return possible ? wanted : 1;
 }
 
 function newMemory(maxBytes: number): WebAssembly.Memory {

@@ -1,0 +1,123 @@
+// The built package, bundled by Vite for a page, in Chromium: the same bits as in Node, with threads and without.
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { build } from "vite";
+import { nodePlatform } from "../src/platform/node.ts";
+import { setPlatform } from "../src/platform/platform.ts";
+import { ImagePredictor } from "../src/predict/image_predictor.ts";
+import { Sam2 } from "../src/predict/sam2.ts";
+import { type Answer, digestOf, IMAGE, PROMPT } from "./browser/answer.ts";
+import { goldenImage } from "./hash_image.ts";
+
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+/** A browser in a closed network, perhaps as root. */
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const ISOLATED = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
+const TYPES: Record<string, string> = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm" };
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const site = mkdtempSync(join(tmpdir(), "sam2-site-"));
+let browser: Browser;
+let wanted: string;
+
+/** The page of golden/browser on a server of its own, with `headers`. */
+async function onPage<R>(
+  headers: Record<string, string>,
+  use: (page: Page, warnings: string[]) => Promise<R>,
+): Promise<R> {
+  const server = createServer(({ url = "/" }, response) => {
+    const path = join(site, url === "/" ? "index.html" : new URL(url, "http://localhost").pathname);
+    if (!existsSync(path)) return response.writeHead(404).end();
+    const type = TYPES[extname(path)] ?? "application/octet-stream";
+    return response.writeHead(200, { "content-type": type, ...headers }).end(readFileSync(path));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const page = await browser.newPage();
+  const warnings: string[] = [];
+  page.on("console", (message) => warnings.push(message.text()));
+  page.on("pageerror", (error) => warnings.push(`${error}`));
+  try {
+    await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    await page.waitForFunction("globalThis.answer");
+    return await use(page, warnings);
+  } finally {
+    await page.close();
+    server.close();
+  }
+}
+
+const Chromium = suite("browser");
+
+Chromium.before(async () => {
+  if (statSync(join(root, "dist/index.js")).mtimeMs < statSync(join(root, "src/index.ts")).mtimeMs) {
+    throw new Error("dist: expected it to be newer than src, got an older build; run: npm run build");
+  }
+  const alias = { "sam2-ts": join(root, "dist/index.js") };
+  await build({
+    root: join(root, "golden/browser"),
+    configFile: false,
+    logLevel: "warn",
+    resolve: { alias },
+    build: { outDir: site, emptyOutDir: true },
+  });
+  browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  setPlatform(nodePlatform);
+  const sam2 = await Sam2.fromPretrained(undefined, { kernels: "portable", threads: 1 });
+  const predictor = new ImagePredictor(sam2);
+  const { seed, width, height } = IMAGE;
+  await predictor.setImage({ width, height, data: goldenImage(seed, width, height) });
+  wanted = digestOf(await predictor.predict(PROMPT));
+});
+
+Chromium.after(async () => {
+  await browser?.close();
+  rmSync(site, { recursive: true, force: true });
+});
+
+Chromium("an isolated page computes on 3 threads, with the bits of Node", async () => {
+  const answer = await onPage(ISOLATED, (page) => page.evaluate<Answer>("answer({ kernels: 'portable', threads: 3 })"));
+  assert.is(answer.threads, 3);
+  assert.is(answer.digest, wanted);
+});
+
+Chromium("any other page computes on one thread, with the bits of Node, and says once why", async () => {
+  await onPage({}, async (page, warnings) => {
+    const answer = await page.evaluate<Answer>("answer({ kernels: 'portable', threads: 3 })");
+    assert.is(answer.threads, 1);
+    assert.is(answer.digest, wanted);
+    const said = warnings.filter((line) => line.includes("threads: 1 instead of 3"));
+    assert.is(said.length, 1, warnings.join("\n"));
+  });
+});
+
+Chromium("the page reacts within 50 ms while the engine loads and encodes, and an abort rejects as fast", async () => {
+  await onPage(ISOLATED, async (page) => {
+    const stalls: number[] = [];
+    for (let round = 0; round < 3; round++) stalls.push((await page.evaluate<Answer>("answer({})")).stallMs);
+    assert.ok(Math.min(...stalls) < 50, `${stalls} ms`);
+    const { name, ms } = await page.evaluate<{ name: string; ms: number }>("abort()");
+    assert.is(name, "AbortError");
+    assert.ok(ms < 50, `${ms} ms`);
+  });
+});
+
+if (existsSync(CHROMIUM)) Chromium.run();
+else
+  console.log(
+    `browser: left out, because there is no Chromium at ${CHROMIUM}; install it, or set CHROMIUM\n  Skipped:   3`,
+  );

@@ -1,0 +1,283 @@
+// The engine as users hold it, with the demo model: same bits as without a worker, abort, faults, and an unstalled caller.
+import { execFileSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { goldenImage } from "../../golden/hash_image.ts";
+import {
+  EngineError,
+  HeapError,
+  ImagePredictor,
+  type Progress,
+  PromptError,
+  Sam2,
+  VideoPredictor,
+} from "../index.node.ts";
+import * as direct from "../predict/image_predictor.ts";
+import { Sam2 as DirectSam2 } from "../predict/sam2.ts";
+import * as directVideo from "../predict/video_predictor.ts";
+
+const NANO = new URL("../../models/nano/nano.safetensors", import.meta.url);
+const OPTIONS = { kernels: "portable", threads: 2 } as const;
+const PROMPT = { points: [[150, 100]] } as const;
+const image = { width: 320, height: 200, data: goldenImage(1, 320, 200) };
+const frames = [1, 2, 3].map((seed) => ({ width: 96, height: 64, data: goldenImage(seed, 96, 64) }));
+
+const sam2 = await Sam2.fromPretrained(NANO, OPTIONS);
+const inThread = await DirectSam2.fromPretrained(NANO, { ...OPTIONS, threads: 1 });
+const wanted = await answer(new direct.ImagePredictor(inThread));
+
+function bits(prediction: direct.Prediction): string {
+  const { lowResMasks, iouPredictions } = prediction;
+  return [...lowResMasks, iouPredictions].map((part) => Buffer.from(part.buffer).toString("base64")).join(" ");
+}
+
+async function answer(predictor: ImagePredictor | direct.ImagePredictor): Promise<string> {
+  await predictor.setImage(image);
+  return bits(await predictor.predict(PROMPT));
+}
+
+const failed = (call: Promise<unknown>): Promise<unknown> =>
+  call.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+
+/** Threads of this process, where the system tells. */
+function threadCount(): number {
+  return process.platform === "linux" ? readdirSync("/proc/self/task").length : 0;
+}
+
+const Engine = suite("engine");
+
+Engine("masks have the bits of a model in this thread", async () => {
+  assert.ok((await answer(new ImagePredictor(sam2))) === wanted);
+});
+
+Engine("several predictors share an engine, and do not mix up their images", async () => {
+  const other = { width: 75, height: 133, data: goldenImage(2, 75, 133) };
+  const [a, b] = [new ImagePredictor(sam2), new ImagePredictor(sam2)];
+  const [, , first, second] = await Promise.all([
+    a.setImage(image),
+    b.setImage(other),
+    a.predict(PROMPT),
+    b.predict({ points: [[30, 40]] }),
+  ]);
+  assert.ok(bits(first) === wanted);
+  assert.equal([second.width, second.height], [75, 133]);
+  await Promise.all([a.resetPredictor(), b.resetPredictor()]);
+});
+
+Engine("progress of loading and encoding rises from 0 to 1", async () => {
+  const seen: Progress[] = [];
+  const onProgress = (progress: Progress) => seen.push(progress);
+  const model = await Sam2.fromPretrained(NANO, { ...OPTIONS, onProgress });
+  await new ImagePredictor(model).setImage(image, { onProgress });
+  await model.dispose();
+  for (const stage of ["load", "encode"]) {
+    const fractions = seen.filter((progress) => progress.stage === stage).map(({ fraction }) => fraction!);
+    assert.ok(fractions.length > 20, `${stage}: told ${fractions.length} times`);
+    assert.is(fractions.at(-1), 1, stage);
+    assert.ok(
+      fractions.every((fraction, i) => i === 0 || fraction >= fractions[i - 1]),
+      `${stage}: ${fractions}`,
+    );
+  }
+});
+
+Engine("bytes are copied, or given away where the caller says so", async () => {
+  const predictor = new ImagePredictor(sam2);
+  const mine = { ...image, data: image.data.slice() };
+  await predictor.setImage(mine);
+  assert.is(mine.data.length, 320 * 200 * 3);
+  await predictor.setImage(mine, { transfer: true });
+  assert.is(mine.data.length, 0);
+  assert.ok(bits(await predictor.predict(PROMPT)) === wanted);
+});
+
+Engine("a wrong prompt is a PromptError; the predictor goes on", async () => {
+  const predictor = new ImagePredictor(sam2);
+  await predictor.setImage(image);
+  assert.ok((await failed(predictor.predict({ points: [[1000, 0]] }))) instanceof PromptError);
+  assert.ok(bits(await predictor.predict(PROMPT)) === wanted);
+});
+
+Engine("abort at 20 random moments: rejected within 20 ms, and the next result is the same", async () => {
+  const predictor = new ImagePredictor(sam2);
+  const start = performance.now();
+  await predictor.setImage(image);
+  const whole = performance.now() - start;
+  let state = 1;
+  const delays: number[] = [];
+  for (let i = 0; i < 20; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    const controller = new AbortController();
+    const call = failed(predictor.setImage(image, { signal: controller.signal }));
+    await new Promise((resolve) => setTimeout(resolve, (state / 2 ** 32) * whole * 0.9));
+    const aborted = performance.now();
+    controller.abort();
+    const error = await call;
+    delays.push(performance.now() - aborted);
+    assert.ok(error === undefined || error === controller.signal.reason, `${error}`);
+  }
+  assert.ok(delays.sort((a, b) => a - b)[10] < 20, `delays ${delays.map(Math.round)} ms`);
+  assert.ok((await answer(predictor)) === wanted);
+});
+
+Engine("an aborted call leaves nothing on the heap, wherever it stops; the next result is the same", async () => {
+  const predictor = new direct.ImagePredictor(inThread);
+  const { heap } = inThread.machine;
+  const before = heap.bytesInUse;
+  let layers = 0;
+  /** A signal that is aborted after `last` layers. */
+  const abortedAfter = (last: number) => {
+    const { signal } = new AbortController();
+    layers = 0;
+    signal.throwIfAborted = () => {
+      if (layers++ >= last) throw new Error("aborted");
+    };
+    return { signal };
+  };
+  await predictor.setImage(image, abortedAfter(Number.POSITIVE_INFINITY));
+  predictor.resetPredictor();
+  const all = layers;
+  for (let i = 0; i < 20; i++) {
+    const controller = abortedAfter(Math.floor((i * all) / 20));
+    assert.is(`${await failed(predictor.setImage(image, controller))}`, "Error: aborted");
+    assert.is(heap.bytesInUse, before);
+  }
+  await predictor.setImage(image);
+  assert.ok(bits(await predictor.predict(PROMPT)) === wanted);
+});
+
+Engine("an abort while loading rejects with the signal's reason and leaves no worker", async () => {
+  const threads = threadCount();
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  const onProgress = ({ fraction }: Progress) => fraction! > 0.3 && controller.abort(reason);
+  const { signal } = controller;
+  assert.is(await failed(Sam2.fromPretrained(NANO, { ...OPTIONS, signal, onProgress })), reason);
+  assert.is(threadCount(), threads);
+});
+
+Engine("a model too large for the memory is a HeapError and leaves no worker", async () => {
+  const threads = threadCount();
+  const error = await failed(Sam2.fromPretrained(NANO, { ...OPTIONS, imageSize: 16384 }));
+  assert.ok(error instanceof HeapError, `${error}`);
+  assert.is(threadCount(), threads);
+});
+
+Engine("dispose in flight rejects what waits by EngineError, at once, and gives all threads back", async () => {
+  const threads = threadCount();
+  const model = await Sam2.fromPretrained(NANO, OPTIONS);
+  const predictor = new ImagePredictor(model);
+  const calls = [predictor.setImage(image), predictor.predict(PROMPT)].map(failed);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await model.dispose();
+  for (const error of await Promise.all(calls)) assert.ok(error instanceof EngineError, `${error}`);
+  assert.ok((await failed(predictor.predict(PROMPT))) instanceof EngineError);
+  assert.is(threadCount(), threads);
+});
+
+Engine("a killed worker rejects what waits by EngineError; a new engine gives the same result", async () => {
+  let worker: Worker | undefined;
+  const { postMessage } = Worker.prototype;
+  Worker.prototype.postMessage = function (...args) {
+    if ((args[0] as { type?: string }).type === "start") worker = this; // the engine's first message
+    return postMessage.apply(this, args);
+  };
+  const model = await Sam2.fromPretrained(NANO, OPTIONS);
+  Worker.prototype.postMessage = postMessage;
+  const predictor = new ImagePredictor(model);
+  const calls = [predictor.setImage(image), predictor.predict(PROMPT)].map(failed);
+  const start = performance.now();
+  void worker!.terminate();
+  for (const error of await Promise.all(calls)) assert.ok(error instanceof EngineError, `${error}`);
+  assert.ok(performance.now() - start < 5000);
+  const anew = await Sam2.fromPretrained(NANO, OPTIONS);
+  assert.ok((await answer(new ImagePredictor(anew))) === wanted);
+  await anew.dispose();
+});
+
+Engine("a video is tracked with the bits of a model in this thread, from a list and from a stream", async () => {
+  const place = { frame: 0, object: 1, points: [[40, 30]] } as const;
+  const lines = async (results: AsyncIterable<directVideo.FrameResult>) => {
+    const seen: string[] = [];
+    for await (const { frame, objects } of results) {
+      for (const { id, score, mask } of objects)
+        seen.push(`${frame} ${id} ${score} ${Buffer.from(mask).toString("hex")}`);
+    }
+    return seen.join("\n");
+  };
+  async function* arriving() {
+    yield* frames;
+  }
+  const predictor = new VideoPredictor(sam2);
+  const want = new directVideo.VideoPredictor(inThread);
+  for (const video of [() => frames, arriving]) {
+    const wantState = await want.initState(video());
+    await want.addNewPointsOrBox(wantState, place);
+    const state = await predictor.initState(video());
+    await predictor.addNewPointsOrBox(state, place);
+    const wanted = await lines(want.propagateInVideo(wantState));
+    assert.ok((await lines(predictor.propagateInVideo(state))) === wanted);
+    await state.dispose();
+  }
+});
+
+Engine("a propagation can be left early, and aborted between frames", async () => {
+  const predictor = new VideoPredictor(sam2);
+  const state = await predictor.initState(frames);
+  await predictor.addNewPointsOrBox(state, { frame: 0, object: 1, points: [[40, 30]] });
+  const seen: number[] = [];
+  for await (const { frame } of predictor.propagateInVideo(state)) {
+    seen.push(frame);
+    if (frame === 1) break;
+  }
+  const controller = new AbortController();
+  const aborted = (async () => {
+    for await (const { frame } of predictor.propagateInVideo(state, { signal: controller.signal })) {
+      seen.push(frame);
+      if (frame === 1) controller.abort();
+    }
+  })();
+  assert.is(await failed(aborted), controller.signal.reason);
+  for await (const { frame } of predictor.propagateInVideo(state)) seen.push(frame);
+  assert.equal(seen, [0, 1, 0, 1, 0, 1, 2]);
+});
+
+Engine("the caller's event loop stalls for less than 20 ms while the engine loads, encodes and answers", async () => {
+  const photo = { width: 2048, height: 1536, data: goldenImage(1, 2048, 1536) };
+  const stalls: number[] = [];
+  for (let round = 0; round < 3; round++) {
+    const delay = monitorEventLoopDelay({ resolution: 1 }); // other programs on the machine may delay it too
+    delay.enable();
+    const model = await Sam2.fromPretrained(NANO, OPTIONS);
+    const predictor = new ImagePredictor(model);
+    await predictor.setImage(photo);
+    await predictor.predict(PROMPT);
+    await model.dispose();
+    delay.disable();
+    stalls.push(delay.max / 1e6);
+  }
+  assert.ok(Math.min(...stalls) < 20, `${stalls.map(Math.round)} ms`);
+});
+
+Engine("an engine does not keep a finished process alive", () => {
+  const program = `
+    import { Sam2, ImagePredictor } from "${new URL("../index.node.ts", import.meta.url)}";
+    const sam2 = await Sam2.fromPretrained(new URL("${NANO}"), { threads: 2 });
+    const predictor = new ImagePredictor(sam2);
+    await predictor.setImage({ width: 2, height: 2, data: new Uint8Array(12) });
+    console.log((await predictor.predict({ points: [[1, 1]] })).masks.length);`;
+  const tsx = fileURLToPath(import.meta.resolve("tsx/cli"));
+  const options = { timeout: 30_000, encoding: "utf8" } as const;
+  const output = execFileSync(process.execPath, [tsx, "--input-type=module", "--eval", program], options);
+  assert.is(output.trim(), "3");
+});
+
+Engine.after(() => sam2.dispose());
+Engine.run();

@@ -1,0 +1,150 @@
+// Calls between threads, over a channel instead of a worker: what happens when either side misbehaves.
+import { MessageChannel } from "node:worker_threads";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { EngineError, HeapError, QueueError } from "../errors.ts";
+import type { WorkerEvents } from "../platform/types.ts";
+import { type Call, Client, QUEUE_LIMIT, type StreamHandle, serve } from "./rpc.ts";
+
+const service = {
+  double: (_: Call, x: number) => 2 * x,
+  later: (_: Call, ms: number) => new Promise<number>((resolve) => setTimeout(() => resolve(ms), ms)),
+  trap: () => {
+    throw new WebAssembly.RuntimeError("unreachable");
+  },
+  full: () => {
+    throw new HeapError("heap", "room", "none", "take less", { cause: new RangeError("grow") });
+  },
+  bytes: () => ({ parts: [new Uint8Array([1, 2]), new Float32Array([3])] }),
+  async total({ stream }: Call, items: StreamHandle<number>) {
+    let sum = 0;
+    for await (const item of stream(items)) sum += item;
+    return sum;
+  },
+  /** Computes without pause, as the graph does, and looks at its signal all the time. */
+  spin({ signal }: Call) {
+    for (;;) signal.throwIfAborted();
+  },
+};
+
+function connect() {
+  const { port1, port2 } = new MessageChannel();
+  let events: WorkerEvents | undefined;
+  let stopped = 0;
+  port1.on("message", serve(service, { post: (message, transfer) => port1.postMessage(message, transfer) }));
+  const client = new Client<typeof service>((given) => {
+    events = given;
+    port2.on("message", (message) => given.onMessage!(message));
+    return {
+      post: (message, transfer) => port2.postMessage(message, transfer),
+      hold: () => {},
+      async stop() {
+        stopped++;
+        port1.close();
+      },
+    };
+  });
+  return { client, die: () => events!.onDeath("killed"), stopped: () => stopped };
+}
+
+const failed = (call: Promise<unknown>): Promise<unknown> =>
+  call.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+
+const Rpc = suite("rpc");
+
+Rpc("calls are answered in the order in which they were made", async () => {
+  const { client } = connect();
+  const order: number[] = [];
+  const calls = [20, 1, 5].map((ms) => client.call("later", [ms]).then((ms) => order.push(ms)));
+  await Promise.all(calls);
+  assert.equal(order, [20, 1, 5]);
+  await client.stop();
+});
+
+Rpc(
+  `the call after ${QUEUE_LIMIT} that wait is refused by QueueError, and there is room again afterwards`,
+  async () => {
+    const { client } = connect();
+    const calls = Array.from({ length: QUEUE_LIMIT }, () => client.call("later", [0]));
+    assert.ok((await failed(client.call("double", [1]))) instanceof QueueError);
+    await Promise.all(calls);
+    assert.is(await client.call("double", [21]), 42);
+    await client.stop();
+  },
+);
+
+Rpc("errors keep class, message and cause", async () => {
+  const { client } = connect();
+  const error = (await failed(client.call("full", []))) as Error;
+  assert.ok(error instanceof HeapError);
+  assert.is(error.message, "heap: expected room, got none; take less");
+  assert.is(`${error.cause}`, "RangeError: grow");
+  assert.is(await client.call("double", [1]), 2);
+  await client.stop();
+});
+
+Rpc("a trap rejects everything that waits by EngineError, and every later call; the worker is ended", async () => {
+  const { client, stopped } = connect();
+  const all = [client.call("trap", []), client.call("double", [1]), client.call("double", [2])].map(failed);
+  for (const error of await Promise.all(all)) assert.ok(error instanceof EngineError, `${error}`);
+  assert.ok((await failed(client.call("double", [3]))) instanceof EngineError);
+  assert.is(stopped(), 1);
+});
+
+Rpc("the death of the worker rejects everything that waits by EngineError", async () => {
+  const { client, die } = connect();
+  const all = [client.call("later", [10_000]), client.call("double", [2])].map(failed);
+  die();
+  for (const error of await Promise.all(all)) assert.ok(error instanceof EngineError, `${error}`);
+  await client.stop();
+});
+
+Rpc("an abort rejects at once with the signal's reason, and a call that waits is never run", async () => {
+  const { client } = connect();
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  const running = failed(client.call("later", [30]));
+  const waiting = failed(client.call("spin", [], { signal: controller.signal })); // would never end
+  controller.abort(reason);
+  assert.is(await waiting, reason);
+  assert.is(await failed(client.call("double", [1], { signal: controller.signal })), reason);
+  assert.is(await client.call("double", [1]), 2);
+  assert.is(await running, undefined);
+  await client.stop();
+});
+
+Rpc("an input that cannot be sent is refused, and takes no place", async () => {
+  const { client } = connect();
+  for (let i = 0; i <= QUEUE_LIMIT; i++) {
+    const error = (await failed(client.call("double", [(() => 1) as never]))) as DOMException;
+    assert.is(error.name, "DataCloneError");
+  }
+  assert.is(await client.call("double", [1]), 2);
+  await client.stop();
+});
+
+Rpc("an async iterable is pulled one by one, and its error arrives", async () => {
+  const { client } = connect();
+  async function* numbers(last: number) {
+    for (let i = 1; i <= 4; i++) {
+      if (i > last) throw new RangeError("no more");
+      yield i;
+    }
+  }
+  assert.is(await client.call("total", [client.stream(numbers(4), (n) => 10 * n)]), 100);
+  const error = await failed(client.call("total", [client.stream(numbers(2), (n) => n)]));
+  assert.is(`${error}`, "RangeError: no more");
+  await client.stop();
+});
+
+Rpc("results arrive whole", async () => {
+  const { client } = connect();
+  const { parts } = await client.call("bytes", []);
+  assert.equal(parts, [new Uint8Array([1, 2]), new Float32Array([3])]);
+  await client.stop();
+});
+
+Rpc.run();
