@@ -1,6 +1,8 @@
 // npm run bench -- [--json FILE] [--only GROUP|NAME,…]
 import { rename, writeFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { VARIANT_NAMES } from "../src/model/config.ts";
 import { nodePlatform } from "../src/platform/node.ts";
 import { setPlatform } from "../src/platform/platform.ts";
 import { createMachine } from "../src/runtime/create.ts";
@@ -9,13 +11,14 @@ import { attentionCases } from "./attention.ts";
 import { describeMachine, measure, measurePeak, type Row } from "./bench.ts";
 import { conv2dCases } from "./conv2d.ts";
 import { gemmCases } from "./gemm.ts";
+import { measureStages, STAGES } from "./stages.ts";
 
 const { values } = parseArgs({ options: { json: { type: "string" }, only: { type: "string" } } });
 const only = values.only?.split(",");
-const cases = [...gemmCases, ...conv2dCases, ...attentionCases].filter(
-  ({ group, name }) => !only || only.includes(group) || only.includes(name),
-);
-if (cases.length === 0) {
+const wanted = (group: string, name: string) => !only || only.includes(group) || only.includes(name);
+const cases = [...gemmCases, ...conv2dCases, ...attentionCases].filter(({ group, name }) => wanted(group, name));
+const stages = STAGES.map(([name]) => name).filter((name) => wanted("stage", name));
+if (cases.length + stages.length === 0) {
   console.error(`bench: expected --only with a group or names, got ${values.only}; see bench/*.ts for the names`);
   process.exit(2);
 }
@@ -33,13 +36,20 @@ measurePeaks();
 
 console.log(`${"".padEnd(34)}${"".padEnd(34)}${"kernels".padEnd(15)}   min ms  median ms  GFLOP/s  of peak`);
 const rows: Row[] = [];
+const print = (row: Row) => {
+  rows.push(row);
+  const numbers = [row.minMs.toFixed(2).padStart(9), row.medianMs.toFixed(2).padStart(11)];
+  numbers.push(row.gflops.toFixed(1).padStart(9), `${(100 * row.ofPeak).toFixed(0)} %`.padStart(9));
+  const kernels = row.threads === 1 ? row.kernels : `${row.kernels} ×${row.threads}`;
+  console.log(row.name.padEnd(34) + formatShape(row.shape).padEnd(34) + kernels.padEnd(15) + numbers.join(""));
+};
 for (const one of cases) {
-  for (const machine of [auto, other, portable]) {
-    const row = measure(machine, one, 1, measurePeaks());
-    rows.push(row);
-    const numbers = [row.minMs.toFixed(2).padStart(9), row.medianMs.toFixed(2).padStart(11)];
-    numbers.push(row.gflops.toFixed(1).padStart(9), `${(100 * row.ofPeak).toFixed(0)} %`.padStart(9));
-    console.log(row.name.padEnd(34) + formatShape(row.shape).padEnd(34) + row.kernels.padEnd(15) + numbers.join(""));
+  for (const machine of [auto, other, portable]) print(measure(machine, one, 1, measurePeaks()));
+}
+for (const variant of VARIANT_NAMES) {
+  if (!STAGES.some(([name, of]) => of === variant && stages.includes(name))) continue;
+  for (const threads of new Set([1, availableParallelism()])) {
+    for (const row of await measureStages(variant, stages, threads, measurePeaks())) print(row);
   }
 }
 const peakGflops = measurePeaks();

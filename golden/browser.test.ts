@@ -15,6 +15,7 @@ import { ImagePredictor } from "../src/predict/image_predictor.ts";
 import { Sam2 } from "../src/predict/sam2.ts";
 import { type Answer, digestOf, IMAGE, PROMPT } from "./browser/answer.ts";
 import { goldenImage } from "./hash_image.ts";
+import images from "./images.json" with { type: "json" };
 
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 /** A browser in a closed network, perhaps as root. */
@@ -116,8 +117,16 @@ Chromium("the page reacts within 50 ms while the engine loads and encodes, and a
   });
 });
 
+Chromium("every image of images.json that has Pillow's pixels in Node has them here", async () => {
+  const exact = images.pil.filter((fixture) => !("tolerance" in fixture));
+  const files = exact.map(({ file }) => file);
+  const pixels = await onPage({}, (page) => page.evaluate<string[]>(`decode(${JSON.stringify(files)})`));
+  const differing = exact.filter(({ rgb }, i) => rgb !== pixels[i]);
+  assert.is(differing.map(({ name }) => name).join("\n"), "");
+});
+
 if (existsSync(CHROMIUM)) Chromium.run();
 else
   console.log(
-    `browser: left out, because there is no Chromium at ${CHROMIUM}; install it, or set CHROMIUM\n  Skipped:   3`,
+    `browser: left out, because there is no Chromium at ${CHROMIUM}; install it, or set CHROMIUM\n  Skipped:   4`,
   );

@@ -89,13 +89,11 @@ def memory_attention(label: str) -> Case:
     model, case = stage.model, stage.case
     E, D, M = stage.sizes[-1][0], model.hidden_dim, model.mem_dim
     count = len(cond) + len(tracked)
-    maps = torch.from_numpy(uniform(21, (count, M, E, E))).to(torch.bfloat16).float()
+    maps = torch.from_numpy(uniform(21, (count, E, E, M))).permute(0, 3, 1, 2).to(torch.bfloat16)
     pointers = torch.from_numpy(uniform(22, (count, D)))
-    case.input("maskmem_features", channels_last(maps))
-    case.input("obj_ptr", pointers.numpy())
-    position = [model.memory_encoder.position_encoding(maps[:1])]
+    position = [model.memory_encoder.position_encoding(maps[:1].float())]
     outputs = [
-        {"maskmem_features": maps[[i]].to(torch.bfloat16), "maskmem_pos_enc": position, "obj_ptr": pointers[[i]]}
+        {"maskmem_features": maps[[i]], "maskmem_pos_enc": position, "obj_ptr": pointers[[i]]}
         for i in range(count)
     ]
     output_dict = {
@@ -167,6 +165,14 @@ SHORT = [
     propagate(8, 6),
     propagate(9, None, reverse=True),
 ]
+# Full size: one object that is clicked on frame 1, corrected, and followed both ways.
+FULL = [
+    click(1, 1, [100.5, 70.25]),
+    propagate(None, 6),
+    click(7, 1, [130, 90], [20, 15], labels=[1, 0]),
+    propagate(8, None),
+    propagate(1, None, reverse=True),
+]
 # case: (configuration, version, clip seed, frames, width, height, options of the predictor, steps)
 CLIPS = {
     "small_a.video": ("small_a", "2.1", 31, 44, 96, 72, {}, LONG),
@@ -175,6 +181,8 @@ CLIPS = {
         {"non_overlap_masks": True, "add_all_frames_to_correct_as_cond": True, "clear_non_cond_mem_around_input": True},
         SHORT,
     ),
+    "tiny.video": ("tiny", "2.1", 41, 11, 200, 140, {}, FULL),
+    "tiny.video_20": ("tiny", "2.0", 41, 11, 200, 140, {}, FULL),
     "small_b.video": ("small_b", "2.0", 34, 16, 96, 72, {}, SHORT),
 }  # fmt: skip
 

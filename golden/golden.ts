@@ -44,7 +44,7 @@ export interface GoldenEntry {
   binarize?: boolean;
   score?: number;
   video?: GoldenVideo;
-  /** memory attention: the frame, and the frames that the inputs `maskmem_features` and `obj_ptr` belong to */
+  /** memory attention: the frame, and the frames whose memories it may see */
   bank?: { frame: number; numFrames: number; reverse: boolean; cond: number[]; nonCond: number[] };
   inputs: string[];
   layers: GoldenLayer[];

@@ -17,7 +17,7 @@ import { toBfloat16 } from "../src/tensor/bfloat16.ts";
 import { type Tensor, tensor } from "../src/tensor/view.ts";
 import { type Comparison, comparer, Golden } from "./golden.ts";
 import { goldenImage } from "./hash_image.ts";
-import { hashWeights } from "./hash_weights.ts";
+import { hashWeights, hashWord } from "./hash_weights.ts";
 
 /** A model with the goldens' weights. `change` may alter a weight, to prove that the check can fail. */
 export async function hashModel(
@@ -233,14 +233,12 @@ async function encodeMemory(golden: Golden, model: Sam2): Promise<Comparison[]> 
 async function attendToMemory(golden: Golden, model: Sam2): Promise<Comparison[]> {
   const { see, results } = comparer(golden);
   const { frame, numFrames, reverse, cond, nonCond } = golden.entry.bank!;
-  const [maps, pointers] = [golden.input("maskmem_features"), golden.input("obj_ptr")];
-  const memories = [...cond, ...nonCond].map((t, i): [number, FrameMemory] => {
-    const part = ({ data }: { data: Float32Array }) => {
-      const size = data.length / (cond.length + nonCond.length);
-      return data.slice(i * size, (i + 1) * size);
-    };
-    return [t, { maskmemFeatures: toBfloat16(part(maps)), objPtr: part(pointers) }];
-  });
+  const { imageSize, dModel: D, memDim } = model.config;
+  const mapSize = (imageSize / 16) ** 2 * memDim;
+  const memories = [...cond, ...nonCond].map((t, i): [number, FrameMemory] => [
+    t,
+    { maskmemFeatures: toBfloat16(uniform(21, i * mapSize, mapSize)), objPtr: uniform(22, i * D, D) },
+  ]);
   const bank = { cond: new Map(memories.slice(0, cond.length)), nonCond: new Map(memories.slice(cond.length)) };
   await watch(see, () => {
     model.run((graph) => {
@@ -251,6 +249,11 @@ async function attendToMemory(golden: Golden, model: Sam2): Promise<Comparison[]
     });
   });
   return results;
+}
+
+/** Values in −2…2 from the hash formula: the same bits as `uniform` of export_video.py. */
+function uniform(seed: number, start: number, length: number): Float32Array {
+  return Float32Array.from({ length }, (_, i) => (hashWord(seed, start + i) >>> 8) * 2 ** -22 - 2);
 }
 
 /** The features that the memory path reads, on the heap. */

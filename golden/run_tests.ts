@@ -39,22 +39,24 @@ async function work(): Promise<void> {
     const start = performance.now();
     const { code, output } = await run(command);
     const seconds = ((performance.now() - start) / 1000).toFixed(1);
-    const [good, bad] = count(output, code);
+    const [good, bad, skipped] = count(output, code);
     passed += good;
     failed += bad;
-    console.log(`${bad ? "✘" : "✔"} ${name}  ${good} passed${bad ? `, ${bad} failed` : ""}  ${seconds} s`);
-    if (bad) console.log(output);
+    const notes = `${bad ? `, ${bad} failed` : ""}${skipped ? `, ${skipped} skipped` : ""}`;
+    console.log(`${bad ? "✘" : skipped ? "–" : "✔"} ${name}  ${good} passed${notes}  ${seconds} s`);
+    if (bad || skipped) console.log(output);
   }
 }
 
 /** A check counts as one test; uvu says how many of a file's tests ran and passed. */
-function count(output: string, code: number): [passed: number, failed: number] {
+function count(output: string, code: number): [passed: number, failed: number, skipped: number] {
   const sum = (label: string) =>
     [...output.matchAll(new RegExp(`^\\s*${label}:\\s+(\\d+)`, "gm"))].reduce((n, [, k]) => n + Number(k), 0);
   const total = sum("Total");
-  if (total === 0) return code === 0 ? [1, 0] : [0, 1];
+  const skipped = sum("Skipped");
+  if (total + skipped === 0) return code === 0 ? [1, 0, 0] : [0, 1, 0];
   const good = sum("Passed");
-  return [good, total - good || (code === 0 ? 0 : 1)];
+  return [good, total - good || (code === 0 ? 0 : 1), skipped];
 }
 
 function run([command, ...args]: string[]): Promise<{ code: number; output: string }> {

@@ -1,9 +1,10 @@
 import type { RgbImage } from "../src/io/image.ts";
+import { preprocessFrame } from "../src/predict/frames.ts";
 import type { Sam2 } from "../src/predict/sam2.ts";
 import { type FrameResult, VideoPredictor, type VideoPredictorOptions } from "../src/predict/video_predictor.ts";
 import type { FrameOutput, VideoState } from "../src/predict/video_state.ts";
 import { toBfloat16 } from "../src/tensor/bfloat16.ts";
-import type { Golden } from "./golden.ts";
+import type { Comparison, Golden } from "./golden.ts";
 import { goldenFrame } from "./hash_image.ts";
 import { sampleIndices } from "./hash_weights.ts";
 
@@ -63,6 +64,16 @@ export interface FrameComparison {
     beyondOneStep: number;
     values: number;
   };
+}
+
+/** The last frame as the encoder sees it, against PyTorch's. */
+export function comparePixels(golden: Golden, sam2: Sam2): Comparison {
+  const last = clipFrames(golden.entry.video!).at(-1)!;
+  const results: Comparison[] = [];
+  sam2.run(({ config }) => {
+    results.push(golden.compareTensor("pixels", preprocessFrame(last, config.imageSize)));
+  });
+  return results[0];
 }
 
 export function clipFrames({ seed, frames, width, height }: GoldenVideo): RgbImage[] {

@@ -2,11 +2,12 @@
 //
 // q [B, h, N, d], k [B, h, S, d], v [B, h, S, dv], o [B, h, N, dv]: any strides, 0 included; channels adjacent
 //
-// A tile is up to nq queries of one head. Per block of KEYS keys:
-//   scores   s = q·kᵀ                     the gemm tile on a packed panel of 16 keys; a chain over d from 0
+// A tile is up to nq queries of one head. Per block of KEYS keys, whose k and v are packed once a tile, and per GROUP of
+// queries, so that scores stay in the first-level cache:
+//   scores   s = q·kᵀ                     the gemm tile on panels of 16 keys; a chain over d from 0
 //   maximum  m' = max(m, max s)           where it rises, sum and accumulators are multiplied by e^(scale·(m − m'))
 //   weights  p = e^(scale·s − scale·m')   in place of s; sum += p
-//   values   o += p·v                     the gemm tile on rows of v as they lie; a chain over keys that goes on from o
+//   values   o += p·v                     the gemm tile on panels of 16 columns; a chain over keys that goes on from o
 // and at the end o is divided by the sum.
 import { FREE, LINE, MR, ROWS, fillTile, pack_panel, tile_6x16 } from "./gemm";
 import { exp_f32x4 } from "./math";
@@ -15,6 +16,9 @@ import { hmax, hsum, madd } from "./simd";
 // @ts-ignore: decorator
 @inline
 const KEYS: i32 = 256;
+// @ts-ignore: decorator
+@inline
+const GROUP: i32 = 24;
 
 /** Tiles [from, to): nq queries of one head each, the tiles of a head adjacent. Strides are in bytes. */
 export function attention_f32(
@@ -22,18 +26,18 @@ export function attention_f32(
   k: usize, kB: usize, kH: usize, kS: usize, v: usize, vB: usize, vH: usize, vS: usize,
   h: i32, N: i32, S: i32, d: i32, dv: i32, scale: f32, nq: i32, wide: i32, scratch: usize, from: i32, to: i32,
 ): void {
-  const keys = min(KEYS, (S + 15) & ~15);
-  const columns = (dv + 15) & ~15;
+  const keys = min(KEYS, S + 15 & ~15), columns = dv + 15 & ~15;
   const lds = <usize>keys << 2, ldo = <usize>columns << 2; // row strides of scores and accumulators
-  const padded = <usize>((nq + MR - 1) / MR * MR);
   const queries = scratch + ROWS; // addresses of q's rows
-  const weights = queries + 4 * padded; // addresses of the rows of scores
+  const weights = queries + 4 * <usize>(nq + MR); // addresses of the rows of scores
   const zeros = scratch + FREE;
   const running = zeros + LINE; // of each query 8 lanes of sums and 8 of maxima
-  const scores = running + LINE * padded;
-  const panel = scores + padded * lds; // of 16 keys, or of the last columns of v
-  const out = panel + max(<usize>d, <usize>keys) * LINE;
+  const scores = running + LINE * <usize>nq;
+  const panelsK = scores + <usize>GROUP * lds;
+  const panelsV = panelsK + <usize>d * lds;
+  const out = panelsV + <usize>columns * lds;
   memory.fill(zeros, 0, LINE);
+  for (let n = 0; n < GROUP; n++) store<u32>(weights + (<usize>n << 2), scores + <usize>n * lds);
 
   const blocks = (N + nq - 1) / nq;
   for (let t = from; t < to; t++) {
@@ -45,35 +49,33 @@ export function attention_f32(
     const ot = o + at * oB + ah * oH + <usize>n0 * oN;
     for (let n = 0; n < count; n++) {
       store<u32>(queries + (<usize>n << 2), qt + <usize>n * qN);
-      memory.fill(running + <usize>n * LINE, 0, LINE / 2);
-      const lowest = f32x4.splat(-Infinity), top = running + <usize>n * LINE + LINE / 2;
-      v128.store(top, lowest);
-      v128.store(top, lowest, 16);
+      start(running + <usize>n * LINE);
     }
     fillTile(queries + (<usize>count << 2), count);
-    for (let n: usize = 0; n < padded; n++) store<u32>(weights + (n << 2), scores + n * lds);
 
     for (let s0 = 0; s0 < S; s0 += keys) {
       const block = min(keys, S - s0);
       for (let s = 0; s < block; s += 16) {
-        pack_panel(panel, kt + <usize>(s0 + s) * kS, kS, min(16, block - s), d);
-        for (let n = 0; n < count; n += MR) {
-          tile_6x16(wide, scores + <usize>n * lds + (<usize>s << 2), lds, zeros, 0, queries + (<usize>n << 2), panel, LINE, d);
-        }
-      }
-      for (let n = 0; n < count; n++) {
-        softmax(scores + <usize>n * lds, block, running + <usize>n * LINE, scale, s0 ? out + <usize>n * ldo : 0, ldo);
+        pack_panel(panelsK + <usize>s * d * 4, kt + <usize>(s0 + s) * kS, kS, min(16, block - s), d);
       }
       for (let c = 0; c < dv; c += 16) {
-        let b = vt + <usize>s0 * vS + (<usize>c << 2), ldb = vS;
-        if (c + 16 > dv) {
-          copyColumns(panel, b, vS, block, dv - c);
-          b = panel;
-          ldb = LINE;
+        copyColumns(panelsV + <usize>c * lds, vt + <usize>s0 * vS + (<usize>c << 2), vS, block, min(16, dv - c));
+      }
+      for (let n0 = 0; n0 < count; n0 += GROUP) {
+        const group = min(GROUP, count - n0);
+        for (let s = 0; s < block; s += 16) {
+          for (let n = 0; n < group; n += MR) {
+            const to = scores + <usize>n * lds + (<usize>s << 2);
+            tile_6x16(wide, to, lds, zeros, 0, queries + (<usize>(n0 + n) << 2), panelsK + <usize>s * d * 4, LINE, d);
+          }
         }
-        for (let n = 0; n < count; n += MR) {
-          const to = out + <usize>n * ldo + (<usize>c << 2);
-          tile_6x16(wide, to, ldo, s0 ? to : zeros, s0 ? ldo : 0, weights + (<usize>n << 2), b, ldb, block);
+        const to = out + <usize>n0 * ldo;
+        softmax(scores, lds, group, block, running + <usize>n0 * LINE, scale, s0 ? to : 0, ldo);
+        for (let c = 0; c < dv; c += 16) {
+          for (let n = 0; n < group; n += MR) {
+            const tile = to + <usize>n * ldo + (<usize>c << 2);
+            tile_6x16(wide, tile, ldo, s0 ? tile : zeros, s0 ? ldo : 0, weights + (<usize>n << 2), panelsV + <usize>c * lds, LINE, block);
+          }
         }
       }
     }
@@ -84,42 +86,60 @@ export function attention_f32(
   }
 }
 
+/** No sum and no maximum yet. */
+// @ts-ignore: decorator
+@inline
+function start(running: usize): void {
+  const zero = f32x4.splat(0), lowest = f32x4.splat(-Infinity);
+  v128.store(running, zero); v128.store(running, zero, 16);
+  v128.store(running, lowest, 32); v128.store(running, lowest, 48);
+}
+
 /**
- * A row of scores becomes weights. `running` holds 8 lanes of the row's sum and 8 of its maximum so far, `out` its
+ * Rows of scores become weights. `running` holds 8 lanes of each row's sum and 8 of its maximum so far, `out` its
  * accumulators, or is 0 in the first block. Lanes are loaded and stored in pairs, as that is what V8 joins.
  */
-function softmax(row: usize, count: i32, running: usize, scale: f32, out: usize, bytes: usize): void {
-  const end = row + ((<usize>count + 15 & ~15) << 2);
-  for (let p = row + (<usize>count << 2); p < end; p += 4) store<f32>(p, -Infinity);
+function softmax(row: usize, lds: usize, rows: i32, count: i32, running: usize, scale: f32, out: usize, ldo: usize): void {
+  const factor = f32x4.splat(scale);
+  const bytes = <usize>(count + 15 & ~15) << 2;
 
-  let top0 = v128.load(running, 32), top1 = v128.load(running, 48);
-  const before = scale * hmax(f32x4.pmax(top0, top1));
-  for (let p = row; p < end; p += 32) {
-    const x0 = v128.load(p), x1 = v128.load(p, 16);
-    top0 = f32x4.pmax(top0, x0);
-    top1 = f32x4.pmax(top1, x1);
-  }
-  v128.store(running, top0, 32);
-  v128.store(running, top1, 48);
-  const maximum = scale * hmax(f32x4.pmax(top0, top1));
+  for (; rows > 0; rows--, row += lds, running += LINE) {
+    const end = row + bytes;
+    for (let p = row + (<usize>count << 2); p < end; p += 4) store<f32>(p, -Infinity);
 
-  if (out && maximum > before) {
-    const factor = exp_f32x4(f32x4.splat(before - maximum));
-    multiply(running, factor, 32);
-    multiply(out, factor, bytes);
+    let top0 = v128.load(running, 32), top1 = v128.load(running, 48);
+    const before = f32x4.pmax(top0, top1);
+    for (let p = row; p < end; p += 32) {
+      const x0 = v128.load(p), x1 = v128.load(p, 16);
+      top0 = f32x4.pmax(top0, x0);
+      top1 = f32x4.pmax(top1, x1);
+    }
+    v128.store(running, top0, 32);
+    v128.store(running, top1, 48);
+    const maximum = scale * hmax(f32x4.pmax(top0, top1));
+
+    if (out) {
+      const change = scale * hmax(before) - maximum;
+      if (change < 0) {
+        const shrink = exp_f32x4(f32x4.splat(change));
+        multiply(running, shrink, 32);
+        multiply(out, shrink, ldo);
+      }
+      out += ldo;
+    }
+    const offset = f32x4.splat(-maximum);
+    let sum0 = v128.load(running), sum1 = v128.load(running, 16);
+    for (let p = row; p < end; p += 32) {
+      const x0 = exp_f32x4(madd(v128.load(p), factor, offset));
+      const x1 = exp_f32x4(madd(v128.load(p, 16), factor, offset));
+      sum0 = f32x4.add(sum0, x0);
+      sum1 = f32x4.add(sum1, x1);
+      v128.store(p, x0);
+      v128.store(p, x1, 16);
+    }
+    v128.store(running, sum0);
+    v128.store(running, sum1, 16);
   }
-  const factor = f32x4.splat(scale), offset = f32x4.splat(-maximum);
-  let sum0 = v128.load(running), sum1 = v128.load(running, 16);
-  for (let p = row; p < end; p += 32) {
-    const x0 = exp_f32x4(madd(v128.load(p), factor, offset));
-    const x1 = exp_f32x4(madd(v128.load(p, 16), factor, offset));
-    sum0 = f32x4.add(sum0, x0);
-    sum1 = f32x4.add(sum1, x1);
-    v128.store(p, x0);
-    v128.store(p, x1, 16);
-  }
-  v128.store(running, sum0);
-  v128.store(running, sum1, 16);
 }
 
 /** x *= factor */
@@ -133,10 +153,17 @@ function multiply(x: usize, factor: v128, bytes: usize): void {
   }
 }
 
-/** The last `width` < 16 columns of v as rows of a panel; what follows them is not used. */
+/** 16 columns of v as rows of a panel; where v has fewer, what follows them is not used. */
 function copyColumns(to: usize, from: usize, stride: usize, count: i32, width: i32): void {
-  for (; count > 0; count--, to += LINE, from += stride) {
-    for (let at: usize = 0; at < <usize>width << 2; at += 4) store<f32>(to + at, load<f32>(from + at));
+  if (width == 16) {
+    for (; count > 0; count--, to += LINE, from += stride) {
+      const x0 = v128.load(from), x1 = v128.load(from, 16), x2 = v128.load(from, 32), x3 = v128.load(from, 48);
+      v128.store(to, x0); v128.store(to, x1, 16); v128.store(to, x2, 32); v128.store(to, x3, 48);
+    }
+  } else {
+    for (; count > 0; count--, to += LINE, from += stride) {
+      for (let at: usize = 0; at < <usize>width << 2; at += 4) store<f32>(to + at, load<f32>(from + at));
+    }
   }
 }
 

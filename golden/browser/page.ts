@@ -1,5 +1,5 @@
 /** A page that uses the package as any page does; browser.test.ts drives it. */
-import { ImagePredictor, type LoadOptions, Sam2 } from "sam2-ts";
+import { decodeImage, ImagePredictor, type LoadOptions, Sam2 } from "sam2-ts";
 import { goldenImage } from "../hash_image.ts";
 import { type Answer, digestOf, IMAGE, PROMPT } from "./answer.ts";
 
@@ -40,4 +40,10 @@ async function abort(): Promise<{ name: string; ms: number }> {
   return { name: error.name, ms };
 }
 
-Object.assign(globalThis, { answer, abort });
+/** The pixels of image files; files and pixels in base64. */
+async function decode(files: readonly string[]): Promise<string[]> {
+  const images = files.map((file) => decodeImage(Uint8Array.from(atob(file), (char) => char.charCodeAt(0))));
+  return (await Promise.all(images)).map(({ data }) => btoa(String.fromCharCode(...data)));
+}
+
+Object.assign(globalThis, { answer, abort, decode });

@@ -31,9 +31,9 @@ console.log("                    IoU with the truth   model's guess    time");
 
 await show("click", () => byClick(predictor, task(3)));
 await show("box", () => byBox(predictor, task(4)));
-const wrong = await show("correction 0", () => byClick(predictor, task(2)));
-const better = await show("correction 1", () => byCorrection(predictor, task(2), wrong!));
-await show("correction 2", () => byCorrection(predictor, task(2), better!));
+const clicked = await show("another click", () => byClick(predictor, task(2)));
+const corrected = await show("correction 1", () => byCorrection(predictor, task(2), clicked!));
+if (corrected) await show("correction 2", () => byCorrection(predictor, task(2), corrected));
 await sam2.dispose();
 
 console.log(`\nIn ${FOLDER}/: scene.png, and for each line NAME.png (the mask over the scene) and NAME_mask.png.`);

@@ -1,13 +1,25 @@
 /**
- * Held-out figures of nano: mean and median IoU by one click, by box and after two corrections, a flood fill's beside them,
- * and the means of PyTorch on the same 200 stills, as evaluate.py measured them.
+ * Held-out figures of nano, beside those that evaluate.py got from PyTorch on the same stills and clips.
  *
- *     npx tsx models/nano/evaluate.ts
+ *     npx tsx models/nano/evaluate.ts            200 stills (half a minute), 50 clips (four minutes)
+ *
+ * Stills: IoU by one click, by box, after two corrections of the click, and by a flood fill from the click. Clips: J from
+ * one click on frame 0; J where the hero shows after it was wholly gone; how often the sign of the object score is right.
  */
 import { fileURLToPath } from "node:url";
 import figures from "../../golden/nano_figures.json" with { type: "json" };
-import { ImagePredictor, Sam2 } from "../../src/index.node.ts";
-import { byBox, byClick, byCorrection, firstClick, floodFill, iou, tasks } from "./scoring.ts";
+import { ImagePredictor, Sam2, VideoPredictor } from "../../src/index.node.ts";
+import {
+  byBox,
+  byClick,
+  byCorrection,
+  type ClipScores,
+  firstClick,
+  floodFill,
+  iou,
+  scoreClip,
+  tasks,
+} from "./scoring.ts";
 
 const STILLS = 200;
 /** The first seed; training draws from 1,000,000 on. */
@@ -28,7 +40,7 @@ export async function scoreStills(sam2: Sam2, count: number): Promise<Scores> {
     for (let n = 0; n < CORRECTIONS; n++) answer = (await byCorrection(predictor, task, answer)) ?? answer;
     scores.corrected.push(answer.iou);
     scores.box.push((await byBox(predictor, task)).iou);
-    scores.flood.push(iou(floodFill(task.picture, firstClick(task)), task.target.mask));
+    scores.flood.push(iou(floodFill(task.picture, firstClick(task.picture, task.target)), task.target.mask));
   }
   return scores;
 }
@@ -43,13 +55,30 @@ function median(values: readonly number[]): number {
   return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
 }
 
+/** Mean J, mean J where the hero shows after it was wholly gone, share of frames with the right sign of the score. */
+function summary(clips: readonly ClipScores[]) {
+  const after = clips.flatMap(({ j, present }) =>
+    j.filter((_, t) => present[t] && present.slice(0, t).includes(false)),
+  );
+  const signs = clips.flatMap(({ score, present }) => score.map((x, t) => Number(x > 0 === present[t])));
+  return { j: mean(clips.flatMap(({ j }) => j)), j_after_absence: mean(after), sign: mean(signs) };
+}
+
 async function run(): Promise<void> {
   await using sam2 = await Sam2.fromPretrained(new URL("nano.safetensors", import.meta.url));
   const scores = await scoreStills(sam2, STILLS);
-  console.log(`IoU on ${STILLS} stills   mean  median   PyTorch's mean`);
+  console.log(`${STILLS} stills      mean IoU  median   PyTorch's mean`);
   for (const kind of KINDS) {
     const row = [mean(scores[kind]), median(scores[kind]), mean(figures.stills[kind])].map((x) => x.toFixed(4));
-    console.log(`${kind.padEnd(18)} ${row[0]}  ${row[1]}           ${row[2]}`);
+    console.log(`${kind.padEnd(15)} ${row[0].padStart(9)}  ${row[1]} ${row[2].padStart(16)}`);
+  }
+
+  const predictor = new VideoPredictor(sam2);
+  const clips: ClipScores[] = [];
+  for (const { seed } of figures.clips) clips.push(await scoreClip(predictor, seed, sam2.config.imageSize));
+  console.log(`\n${clips.length} clips          mean           PyTorch's mean`);
+  for (const [name, value] of Object.entries(summary(clips)) as ["j" | "j_after_absence" | "sign", number][]) {
+    console.log(`${name.padEnd(15)} ${value.toFixed(4).padStart(9)} ${figures.summary[name].toFixed(4).padStart(24)}`);
   }
 }
 

@@ -1,6 +1,6 @@
-/** How a model is asked for a target of a still, and scored: the same clicks and figures as evaluate.py. */
-import type { ImagePredictor, Prediction, Prompt } from "../../src/index.ts";
-import { type Frame, still, type Target, targets } from "./scenes.ts";
+/** How a model is asked for a target of a still or the hero of a clip, and scored: the same clicks as evaluate.py. */
+import type { ImagePredictor, Prediction, Prompt, VideoPredictor } from "../../src/index.ts";
+import { describe, type Frame, frame, LENGTH, PART, still, type Target, targets } from "./scenes.ts";
 
 /** A mask, 1 inside and 0 outside, of a square picture. */
 type Mask = Uint8Array;
@@ -49,7 +49,7 @@ export async function ask(
 
 /** One click, three masks. */
 export function byClick(predictor: ImagePredictor, task: Task): Promise<Answer> {
-  return ask(predictor, task, { points: [firstClick(task)], labels: [1] }, true);
+  return ask(predictor, task, { points: [firstClick(task.picture, task.target)], labels: [1] }, true);
 }
 
 export function byBox(predictor: ImagePredictor, task: Task): Promise<Answer> {
@@ -66,8 +66,33 @@ export async function byCorrection(predictor: ImagePredictor, task: Task, before
   return ask(predictor, task, { points, labels, maskInput: prediction.lowResMasks[best] }, false);
 }
 
+/** The frames 1 … of a clip: J, whether the hero shows, and its object score. */
+export interface ClipScores {
+  j: number[];
+  present: boolean[];
+  score: number[];
+}
+
+/** Track the hero of a clip from one click on frame 0. */
+export async function scoreClip(predictor: VideoPredictor, seed: number, size: number): Promise<ClipScores> {
+  const scene = describe(seed);
+  const frames = Array.from({ length: LENGTH }, (_, t) => frame(scene, t, size));
+  const heroes = frames.map(({ owner }) => owner.map((code) => Number((code & (PART - 1)) === 1)));
+  await using state = await predictor.initState(frames);
+  const click = firstClick(frames[0], { code: 1, mask: heroes[0] });
+  await predictor.addNewPointsOrBox(state, { frame: 0, object: 1, points: [click], labels: [1] });
+  const scores: ClipScores = { j: [], present: [], score: [] };
+  for await (const { frame: t, objects } of predictor.propagateInVideo(state)) {
+    if (t === 0) continue; // what was clicked is not scored
+    scores.j.push(iou(objects[0].mask, heroes[t]));
+    scores.present.push(heroes[t].includes(1));
+    scores.score.push(objects[0].score!);
+  }
+  return scores;
+}
+
 /** Innermost pixel of the target; of what is not its part, where the target is a whole. */
-export function firstClick({ picture: { owner, width }, target: { code, mask } }: Task): Point {
+export function firstClick({ owner, width }: Frame, { code, mask }: Target): Point {
   const body = mask.map((inside, i) => inside & Number(owner[i] === code));
   return innermost(body.includes(1) ? body : mask, width).point;
 }

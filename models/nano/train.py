@@ -23,9 +23,11 @@ import scenes
 
 # Still images first and small, because features and prompts are learned there at a quarter of the cost.
 STAGES = [  # clip steps come on top of every clip_every-th image step
-    {"steps": 2500, "image": 128, "clip": None, "clip_every": 0, "lr": (6e-4, 6e-4), "warmup": 400},
-    {"steps": 1950, "image": 256, "clip": 128, "clip_every": 4, "taught": 0.6, "lr": (5e-4, 3e-4), "warmup": 200},
-    {"steps": 1100, "image": 256, "clip": 256, "clip_every": 2, "taught": 0.3, "lr": (3.5e-4, 1e-5), "warmup": 1},
+    {"steps": 2500, "image": 128, "clip": None, "lr": (6e-4, 6e-4), "warmup": 400},
+    {"steps": 1950, "image": 256, "clip": 128, "clip_every": 4, "taught": 0.6, "pointers": 1.0, "lr": (5e-4, 3e-4), "warmup": 200},
+    {"steps": 739, "image": 256, "clip": 256, "clip_every": 2, "taught": 0.3, "pointers": 1.0, "lr": (3.5e-4, 1.3e-4), "warmup": 1},
+    {"steps": 480, "image": 256, "clip": None, "lr": (1.3e-4, 5e-6), "warmup": 1},
+    {"steps": 3000, "image": 256, "clip": 128, "clip_every": 1, "taught": 0.7, "pointers": 0.3, "lr": (3e-4, 2e-4), "warmup": 100},
 ]
 SCENES = 8  # scenes of a step
 PROMPTS = 4  # targets of a scene
@@ -36,8 +38,8 @@ CLIP_POOL = 24
 TRAIN_SEEDS = 1_000_000  # training draws seeds from here on
 CLIP_SEEDS = 500_000_000
 VALID_SEEDS = range(100_000, 100_064)  # picks the weights; evaluate.py reports on other seeds
-EVERY = 500  # steps between validations
-EMA = 0.998
+EVERY = 250  # steps between validations
+EMA = 0.996
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
 
@@ -247,8 +249,9 @@ class Images:
 class Clips:
     """Loss of one step on clips, by the reference's own tracking step. The image encoder is not trained here."""
 
-    def __init__(self, model, size, seed, taught):
-        self.model, self.size, self.seed, self.taught = model, size, seed, taught
+    def __init__(self, model, size, seed, taught, pointers):
+        self.model, self.size, self.seed = model, size, seed
+        self.taught, self.pointers = taught, pointers  # shares of the steps
         self.sine = nano.sine(nano.D_MODEL)
         self.waiting = []
         while len(self.waiting) < CLIP_POOL:
@@ -297,6 +300,8 @@ class Clips:
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
             levels = model.image_encoder(images.flatten(0, 1))["backbone_fpn"]
         taught = float(torch.rand(())) < self.taught  # remember the true masks instead of the found ones
+        # Without pointers the place must be read from the memory maps; with them alone the colour would do.
+        model.use_obj_ptrs_in_encoder = float(torch.rand(())) < self.pointers
         gap = int(torch.randint(1, 30, ())) if float(torch.rand(())) < 0.5 else 0
         kind = ("click", "click", "box", "mask")[int(torch.randint(4, ()))]
         bank = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
@@ -342,6 +347,7 @@ class Clips:
                 signs.append(((scores[:, 0] > 0) == present).float())
             if given is None:
                 total = total + track_loss(outputs[0].float(), guesses.float(), scores.float(), goal, present)
+        model.use_obj_ptrs_in_encoder = True
         report["track"] = float(torch.cat(ious).mean())
         report["sign"] = float(torch.cat(signs).mean())
         return total / (FRAMES - 1), report
@@ -488,7 +494,7 @@ def main():
         if current != number:
             current = number
             images = Images(model, stage["image"], state["seed"])
-            clips = Clips(model, stage["clip"], state["clip_seed"], stage["taught"]) if stage["clip"] else None
+            clips = Clips(model, stage["clip"], state["clip_seed"], stage["taught"], stage["pointers"]) if stage["clip"] else None
         rate = learning_rate(stage, state["step"] - (ends[number] - stage["steps"]))
         for group in optimiser.param_groups:
             group["lr"] = rate

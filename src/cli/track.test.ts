@@ -248,6 +248,10 @@ Track("what cannot be tracked is told in one line", async () => {
     "1,1",
     ...MODEL,
   ]);
+  await tell(2, /--start: expected a frame to go on from, 0…9, got 10/, "frames", "--point", "1,1", "--start", "10");
+  await tell(2, /--start: expected a frame to go on from, 1…9, got 0/, "frames", "--point", "1,1", "--reverse");
+  await tell(2, /--both.*cannot be used with.*--reverse/, "frames", "--point", "1,1", "--both", "--reverse");
+  await tell(2, /--prompts alone/, "frames", "--point", "1,1", "--prompts", "prompts.json");
   writeFileSync("bad.json", '[{"object": 1, "points": [[1, 1]], "colour": 3}]');
   await tell(1, /bad\.json\[0\]: expected object, frame, .* got "colour"/, "frames", "--prompts", "bad.json");
   writeFileSync("bad.json", '[{"object": 2, "frame": 4, "points": [[1, 1]], "correct": true}, {"points": [[1, 1]]}]');

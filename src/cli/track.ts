@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { appendFile, mkdir, rename, stat, truncate, writeFile } from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Command } from "commander";
-import { Sam2Error, StateError } from "../errors.ts";
+import { type Command, Option } from "commander";
+import { Sam2Error, StateError, UsageError } from "../errors.ts";
 import { readCheckpoint } from "../io/checkpoint.ts";
 import { encodePalettePng } from "../io/masks.ts";
 import { encodeRle, rleArea, rleBbox } from "../io/rle.ts";
@@ -67,7 +67,7 @@ export function addTrack(program: Command, io: Io): void {
     .option("--start <f>", "where tracking starts (default: the first frame with a prompt)", count("--start", 0))
     .option("--max-frames <n>", "track at most n frames in each direction", count("--max-frames"))
     .option("--reverse", "backward in time")
-    .option("--both", "forward, then from the start back to frame 0")
+    .addOption(new Option("--both", "forward, then from the start back to frame 0").conflicts("reverse"))
     .optionsGroup("Masks:")
     .option("--fill-hole-area <n>", "fill holes up to n low-resolution pixels", count("--fill-hole-area", 0), 0)
     .option("--non-overlap", "a pixel belongs to one object at most")
@@ -82,6 +82,9 @@ export function addTrack(program: Command, io: Io): void {
 }
 
 async function track(video: string, flags: readonly TrackPrompt[], options: TrackOptions, io: Io): Promise<void> {
+  if (options.prompts !== undefined && flags.length > 0) {
+    throw new UsageError("track", "--prompts alone", `${flags.length} more`, "put all prompts into the file");
+  }
   const prompts = options.prompts === undefined ? flags : await trackPromptsFromFile(options.prompts);
   expectTrackable(prompts, video);
   const status = new Status(io, options.quiet);
@@ -205,6 +208,7 @@ class Run {
       if (!prompt.correct) await applyPrompt(this.#predictor, this.#state, prompt, signal);
     }
     this.#progress = { command, passes: 0, frames: 0, next: null, bytes: 0 };
+    this.#expectFrames();
     for (const prompt of this.#prompts) this.#expectReached(prompt);
     if (this.#out === undefined) return;
     await mkdir(join(this.#out, "masks"), { recursive: true });
@@ -240,6 +244,15 @@ class Run {
   #framesOf(reverse: boolean): number {
     const room = reverse ? (this.#start > 0 ? this.#start + 1 : 0) : this.#state.numFrames - this.#start;
     return Math.min(room, this.#options.maxFrames ?? room);
+  }
+
+  #expectFrames(): void {
+    const start = this.#start;
+    const last = this.#state.numFrames - 1;
+    const least = this.#options.reverse ? 1 : 0;
+    if (start >= least && start <= last) return;
+    const todo = "choose another frame with --start, or the other direction";
+    throw new UsageError("--start", `a frame to go on from, ${least}…${last}`, `${start}`, todo);
   }
 
   #expectReached({ frame, correct, where }: TrackPrompt): void {

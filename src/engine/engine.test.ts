@@ -16,9 +16,12 @@ import {
   Sam2,
   VideoPredictor,
 } from "../index.node.ts";
+import { readCheckpoint } from "../io/checkpoint.ts";
+import { Weights } from "../io/weights.ts";
 import * as direct from "../predict/image_predictor.ts";
 import { Sam2 as DirectSam2 } from "../predict/sam2.ts";
 import * as directVideo from "../predict/video_predictor.ts";
+import { createMachine } from "../runtime/create.ts";
 
 const NANO = new URL("../../models/nano/nano.safetensors", import.meta.url);
 const OPTIONS = { kernels: "portable", threads: 2 } as const;
@@ -153,6 +156,21 @@ Engine("an aborted call leaves nothing on the heap, wherever it stops; the next 
   assert.ok(bits(await predictor.predict(PROMPT)) === wanted);
 });
 
+Engine("a heap exhausted on the way is a HeapError and leaves nothing behind", async () => {
+  const checkpoint = await readCheckpoint(NANO);
+  const small = await createMachine({ kernels: "portable", maxBytes: 2 ** 26 });
+  const config = { ...inThread.config, imageSize: 1024 };
+  const model = new DirectSam2(small, new Weights(checkpoint.tensors, small.heap), config);
+  checkpoint.close();
+  const before = small.heap.bytesInUse;
+  const predictor = new direct.ImagePredictor(model);
+  for (let i = 0; i < 2; i++) {
+    const error = await failed(predictor.setImage(image));
+    assert.ok(error instanceof HeapError, `${error}`);
+    assert.is(small.heap.bytesInUse, before);
+  }
+});
+
 Engine("an abort while loading rejects with the signal's reason and leaves no worker", async () => {
   const threads = threadCount();
   const controller = new AbortController();
@@ -251,19 +269,23 @@ Engine("a propagation can be left early, and aborted between frames", async () =
 
 Engine("the caller's event loop stalls for less than 20 ms while the engine loads, encodes and answers", async () => {
   const photo = { width: 2048, height: 1536, data: goldenImage(1, 2048, 1536) };
-  const stalls: number[] = [];
-  for (let round = 0; round < 3; round++) {
-    const delay = monitorEventLoopDelay({ resolution: 1 }); // other programs on the machine may delay it too
-    delay.enable();
-    const model = await Sam2.fromPretrained(NANO, OPTIONS);
-    const predictor = new ImagePredictor(model);
-    await predictor.setImage(photo);
-    await predictor.predict(PROMPT);
-    await model.dispose();
-    delay.disable();
-    stalls.push(delay.max / 1e6);
+  const predictor = new ImagePredictor(sam2);
+  const steps: Record<string, () => Promise<unknown>> = {
+    load: async () => (await Sam2.fromPretrained(NANO, OPTIONS)).dispose(),
+    encode: () => predictor.setImage(photo),
+    predict: () => predictor.predict(PROMPT),
+  };
+  for (const [name, step] of Object.entries(steps)) {
+    const stalls: number[] = [];
+    while (stalls.length < 5 && !(Math.min(...stalls) < 20)) {
+      const delay = monitorEventLoopDelay({ resolution: 1 }); // other programs on the machine may delay it too
+      delay.enable();
+      await step();
+      delay.disable();
+      stalls.push(delay.max / 1e6);
+    }
+    assert.ok(Math.min(...stalls) < 20, `${name}: ${stalls.map(Math.round)} ms`);
   }
-  assert.ok(Math.min(...stalls) < 20, `${stalls.map(Math.round)} ms`);
 });
 
 Engine("an engine does not keep a finished process alive", () => {

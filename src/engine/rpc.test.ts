@@ -6,6 +6,8 @@ import { EngineError, HeapError, QueueError } from "../errors.ts";
 import type { WorkerEvents } from "../platform/types.ts";
 import { type Call, Client, QUEUE_LIMIT, type StreamHandle, serve } from "./rpc.ts";
 
+let kept: AsyncIterator<number> | undefined;
+
 const service = {
   double: (_: Call, x: number) => 2 * x,
   later: (_: Call, ms: number) => new Promise<number>((resolve) => setTimeout(() => resolve(ms), ms)),
@@ -20,6 +22,10 @@ const service = {
     let sum = 0;
     for await (const item of stream(items)) sum += item;
     return sum;
+  },
+  async first({ stream }: Call, items: StreamHandle<number>) {
+    kept ??= stream(items)[Symbol.asyncIterator]();
+    return (await kept.next()).value as number;
   },
   /** Computes without pause, as the graph does, and looks at its signal all the time. */
   spin({ signal }: Call) {
@@ -137,6 +143,27 @@ Rpc("an async iterable is pulled one by one, and its error arrives", async () =>
   assert.is(await client.call("total", [client.stream(numbers(4), (n) => 10 * n)]), 100);
   const error = await failed(client.call("total", [client.stream(numbers(2), (n) => n)]));
   assert.is(`${error}`, "RangeError: no more");
+  await client.stop();
+});
+
+Rpc("a call that waits for a stream can be aborted; the item it asked for goes to the next call", async () => {
+  const { client } = connect();
+  let give: (() => void) | undefined;
+  async function* slow() {
+    await new Promise<void>((resolve) => {
+      give = resolve;
+    });
+    yield 7;
+  }
+  const controller = new AbortController();
+  const items = client.stream(slow(), (n) => n);
+  const waiting = failed(client.call("first", [items], { signal: controller.signal }));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  controller.abort();
+  assert.is(await waiting, controller.signal.reason);
+  assert.is(await client.call("double", [1]), 2);
+  give!();
+  assert.is(await client.call("first", [items]), 7);
   await client.stop();
 });
 

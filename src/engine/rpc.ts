@@ -203,6 +203,7 @@ export function serve(service: Service, port: Port): (message: unknown) => void 
   const controllers = new Map<number, AbortController>();
   const pulls = new Map<number, (item: Extract<ToService, { type: "item" }>) => void>();
   let aborted: Int32Array | undefined;
+  let running: AbortSignal;
   let queue = Promise.resolve();
   let ids = 0;
 
@@ -210,23 +211,35 @@ export function serve(service: Service, port: Port): (message: unknown) => void 
     port.post(message, message.type === "result" ? buffersOf(message.value) : []);
   };
 
-  const stream = <T>({ stream }: StreamHandle<T>): AsyncIterable<T> => ({
-    [Symbol.asyncIterator]: () => ({
-      next: () =>
-        new Promise((resolve, reject) => {
-          const pull = ids++;
-          pulls.set(pull, ({ next, error }) => {
-            pulls.delete(pull);
-            if (error) reject(unpackError(error));
-            else resolve(next as IteratorResult<T>);
-          });
-          post({ type: "pull", pull, stream });
-        }),
-    }),
-  });
+  const pull = (stream: number) =>
+    new Promise<IteratorResult<unknown>>((resolve, reject) => {
+      const pull = ids++;
+      pulls.set(pull, ({ next, error }) => {
+        pulls.delete(pull);
+        if (error) reject(unpackError(error));
+        else resolve(next!);
+      });
+      post({ type: "pull", pull, stream });
+    });
+
+  /** An item that an aborted call has asked for is kept for the next one. */
+  const stream = <T>({ stream }: StreamHandle<T>): AsyncIterable<T> => {
+    let asked: ReturnType<typeof pull> | undefined;
+    const next = async () => {
+      const signal = running;
+      asked ??= pull(stream);
+      try {
+        return (await Promise.race([asked, abortOf(signal)])) as IteratorResult<T>;
+      } finally {
+        if (!signal.aborted) asked = undefined;
+      }
+    };
+    return { [Symbol.asyncIterator]: () => ({ next }) };
+  };
 
   const run = async ({ id, method, args }: Extract<ToService, { type: "call" }>, signal: AbortSignal) => {
     const call: Call = { signal, stream, progress: (value) => post({ type: "progress", id, value }) };
+    running = signal;
     try {
       signal.throwIfAborted();
       post({ type: "result", id, value: await service[method](call, ...(args as never[])) });
@@ -273,6 +286,13 @@ function watchedController(aborted: Int32Array | undefined, slot: number): Abort
     AbortSignal.prototype.throwIfAborted.call(signal);
   };
   return controller;
+}
+
+/** Rejects when the signal is aborted. */
+function abortOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
 }
 
 function sharedWords(count: number): Int32Array | undefined {

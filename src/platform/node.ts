@@ -74,12 +74,14 @@ const PROGRAMS: Record<WorkerProgram, string> = {
   helper: "../runtime/helper.node",
 };
 
-/** From source, a worker must first learn TypeScript. */
+/** Without the flags of this process, which may load what a worker has no use for. From source, it learns TypeScript first. */
 function openWorker(program: WorkerProgram): Worker {
-  if (!import.meta.url.endsWith(".ts")) return new Worker(new URL(`${PROGRAMS[program]}.js`, import.meta.url));
-  const source = new URL(`${PROGRAMS[program]}.ts`, import.meta.url);
+  const path = PROGRAMS[program];
+  if (!import.meta.url.endsWith(".ts")) return new Worker(new URL(`${path}.js`, import.meta.url), { execArgv: [] });
+  const source = new URL(`${path}.ts`, import.meta.url);
   const tsx = import.meta.resolve("tsx/esm/api");
-  return new Worker(`import("${tsx}").then((tsx) => (tsx.register(), import("${source}")))`, { eval: true });
+  const learn = `import("${tsx}").then((tsx) => (tsx.register(), import("${source}")))`;
+  return new Worker(learn, { eval: true, execArgv: [] });
 }
 
 function startWorker(program: WorkerProgram, { onMessage, onDeath }: WorkerEvents): WorkerHandle {

@@ -1,0 +1,126 @@
+// The stages of SAM 2.1 at 1024², with the goldens' weights and picture, on one thread and on all.
+import { goldenImage } from "../golden/hash_image.ts";
+import { hashWeights } from "../golden/hash_weights.ts";
+import { Weights } from "../src/io/weights.ts";
+import { type VariantName, variantConfig } from "../src/model/config.ts";
+import type { FrameMemory } from "../src/model/memory_bank.ts";
+import { parameters } from "../src/model/parameters.ts";
+import type { BackboneFeatures } from "../src/model/sam2.ts";
+import { preprocess } from "../src/predict/preprocess.ts";
+import { type Graph, Sam2 } from "../src/predict/sam2.ts";
+import { createMachine } from "../src/runtime/create.ts";
+import { machine } from "../src/runtime/machine.ts";
+import { toBfloat16 } from "../src/tensor/bfloat16.ts";
+import type { Tensor } from "../src/tensor/view.ts";
+import { type Peak, type Row, random } from "./bench.ts";
+
+const SIZE = 1024;
+const FRAME = 40; // far enough into a video that the memory bank is full
+const ENOUGH_MS = 8000;
+const RUNS = 3;
+
+type Stage = (graph: Graph, image: Tensor, features: BackboneFeatures) => void;
+
+const click = () => ({ coords: machine.heap.from(Float32Array.of(500, 375), [1, 1, 2]), labels: [[1]] });
+const at = { frame: FRAME, numFrames: 2 * FRAME, reverse: false };
+
+/** Seven maps and sixteen pointers: 28,736 memory tokens. */
+const bank = () => {
+  const next = random(7);
+  const memory = (): FrameMemory => ({
+    maskmemFeatures: toBfloat16(Float32Array.from({ length: 64 * 64 * 64 }, next)),
+    objPtr: Float32Array.from({ length: 256 }, next),
+  });
+  const nonCond = new Map(Array.from({ length: 15 }, (_, i): [number, FrameMemory] => [FRAME - 1 - i, memory()]));
+  return { cond: new Map([[0, memory()]]), nonCond };
+};
+let fullBank: ReturnType<typeof bank> | undefined;
+
+const encode: Stage = (graph, image) => void graph.forwardImage(image);
+
+const decode: Stage = ({ withoutMemory, predictMasks }, _, features) =>
+  void predictMasks(withoutMemory(features), click(), undefined, true);
+
+const attend: Stage = ({ tracker }, _, features) => {
+  fullBank ??= bank();
+  tracker!.withMemory(features, { bank: fullBank, at, attended: tracker!.lookAround(features) });
+};
+
+const highResMasks = () => machine.heap.from(new Float32Array(SIZE * SIZE).fill(-3), [1, 1, SIZE, SIZE]);
+
+const remember: Stage = ({ tracker }, _, features) =>
+  void tracker!.encodeMemory(
+    features,
+    { highResMasks: highResMasks(), objectScoreLogits: machine.heap.from(Float32Array.of(5), [1, 1]) },
+    false,
+  );
+
+/** What one tracked frame of one object costs, from the resized picture to its memory. */
+const frame: Stage = ({ forwardImage, tracker }, image) => {
+  fullBank ??= bank();
+  const features = forwardImage(image);
+  const found = tracker!.trackStep(features, {}, { bank: fullBank, at, attended: tracker!.lookAround(features) });
+  tracker!.encodeMemory(features, found, false);
+};
+
+/** name → the model it runs on, and what runs */
+export const STAGES: readonly (readonly [name: string, variant: VariantName, run: Stage])[] = [
+  ["encoder.tiny", "tiny", encode],
+  ["decoder.point", "tiny", decode],
+  ["memory_attention.full", "tiny", attend],
+  ["memory_encoder", "tiny", remember],
+  ["frame.full", "tiny", frame],
+  ["encoder.small", "small", encode],
+  ["encoder.base_plus", "base_plus", encode],
+  ["encoder.large", "large", encode],
+];
+
+/** Time the wanted stages of one model on `threads` threads. The goldens hold what they return. */
+export async function measureStages(
+  variant: VariantName,
+  names: readonly string[],
+  threads: number,
+  peak: Peak,
+): Promise<Row[]> {
+  const config = variantConfig(variant, "2.1");
+  const created = await createMachine({ kernels: "auto", threads });
+  const model = new Sam2(created, new Weights(hashWeights(parameters(config)), created.heap), config);
+  const { heap, kernels } = created;
+  const photo = { width: SIZE, height: SIZE, data: goldenImage(11, SIZE, SIZE) };
+  const image = model.run(() => preprocess(photo, SIZE));
+  const features = model.run(({ forwardImage }) => forwardImage(image));
+  const rows = STAGES.filter(([name, of]) => of === variant && names.includes(name)).map(([name, , stage]): Row => {
+    const run = () => model.run((graph) => stage(graph, image, features));
+    heap.resetPeak(0);
+    run(); // warm up
+    const times: number[] = [];
+    const before = created.macs;
+    const begin = performance.now();
+    while (times.length < RUNS && performance.now() - begin < ENOUGH_MS) {
+      const start = performance.now();
+      run();
+      times.push(performance.now() - start);
+    }
+    const flop = (2 * (created.macs - before)) / times.length;
+    times.sort((a, b) => a - b);
+    const [minMs, medianMs] = [times[0], times[times.length >> 1]];
+    const gflops = flop / medianMs / 1e6;
+    const best = kernels.name.startsWith("fma") ? peak.fma : peak.mulAdd;
+    const ofPeak = gflops / (best * threads);
+    const shape = [1, SIZE, SIZE, 3];
+    return {
+      group: "stage",
+      name,
+      shape,
+      threads,
+      kernels: kernels.name,
+      minMs,
+      medianMs,
+      gflops,
+      ofPeak,
+      peakBytes: heap.peakBytes,
+    };
+  });
+  model.dispose();
+  return rows;
+}
