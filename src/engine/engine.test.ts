@@ -1,6 +1,8 @@
 // The engine as users hold it, with the demo model: same bits as without a worker, abort, faults, and an unstalled caller.
 import { execFileSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
@@ -180,6 +182,38 @@ Engine("an abort while loading rejects with the signal's reason and leaves no wo
   assert.is(await failed(Sam2.fromPretrained(NANO, { ...OPTIONS, signal, onProgress })), reason);
   assert.is(threadCount(), threads);
 });
+
+Engine(
+  "downloading tells its progress; an abort rejects at once, with the signal's reason, and leaves no worker",
+  async () => {
+    const threads = threadCount();
+    const bytes = readFileSync(NANO);
+    const server = createServer((_, response) => {
+      response.writeHead(200, { "content-length": bytes.length });
+      response.write(bytes.subarray(0, bytes.length / 2)); // and then nothing
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const controller = new AbortController();
+    const { signal } = controller;
+    let half = () => {};
+    const downloaded = new Promise<void>((resolve) => {
+      half = resolve;
+    });
+    const onProgress = ({ stage, fraction }: Progress) => {
+      if (stage === "download" && fraction! > 0.45) half();
+    };
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/nano.safetensors`;
+    const call = failed(Sam2.fromPretrained(url, { ...OPTIONS, signal, onProgress }));
+    await downloaded;
+    const start = performance.now();
+    controller.abort();
+    assert.is(await call, signal.reason);
+    assert.ok(performance.now() - start < 1000);
+    server.closeAllConnections();
+    server.close();
+    assert.is(threadCount(), threads);
+  },
+);
 
 Engine("a model too large for the memory is a HeapError and leaves no worker", async () => {
   const threads = threadCount();
