@@ -73,10 +73,10 @@ const TIMED_MS = 400;
 const FEWEST = 5;
 
 /** Validate, warm up, time. */
-export function measure(machine: Machine, { group, name, shape, prepare }: Case, threads: number, peak: Peak): Row {
+export function measure(machine: Machine, one: Case, peak: Peak): Row {
   return machine.heap.scope(() => {
     machine.heap.resetPeak();
-    const { flop, run, check } = prepare(machine);
+    const { flop, run, check } = one.prepare(machine);
     run();
     check();
     const warm = performance.now();
@@ -89,35 +89,47 @@ export function measure(machine: Machine, { group, name, shape, prepare }: Case,
       times.push(performance.now() - start);
     }
     check();
-    times.sort((a, b) => a - b);
-    const [minMs, medianMs] = [times[0], times[times.length >> 1]];
-    const gflops = flop / medianMs / 1e6;
-    const best = machine.kernels.name.startsWith("fma") ? peak.fma : peak.mulAdd;
-    const ofPeak = gflops / (best * threads);
-    const peakBytes = machine.heap.peakBytes;
-    return { group, name, shape, threads, kernels: machine.kernels.name, minMs, medianMs, gflops, ofPeak, peakBytes };
+    return toRow(machine, one, flop, times, peak);
   });
 }
 
-/** Peak of both builds, by the register loops of kernels/peak.ts. The flags for relaxed SIMD must be set before. */
-export async function measurePeak(): Promise<() => Peak> {
+/** What the times of a case, in ms, amount to. */
+export function toRow(
+  { heap, kernels, threads }: Machine,
+  { group, name, shape }: Pick<Case, "group" | "name" | "shape">,
+  flop: number,
+  times: number[],
+  peak: Peak,
+): Row {
+  times.sort((a, b) => a - b);
+  const [minMs, medianMs] = [times[0], times[times.length >> 1]];
+  const gflops = flop / medianMs / 1e6;
+  const row = { group, name, shape, threads, kernels: kernels.name, minMs, medianMs, gflops };
+  return { ...row, ofPeak: ofPeak(row, peak), peakBytes: heap.peakBytes };
+}
+
+/** Speed as a fraction of the register-tile peak of as many threads. */
+export function ofPeak({ kernels, threads, gflops }: Pick<Row, "kernels" | "threads" | "gflops">, peak: Peak): number {
+  return gflops / (threads * (kernels.startsWith("fma") ? peak.fma : peak.mulAdd));
+}
+
+/** A function that measures the peak and returns the best so far. Flags for relaxed SIMD must be set before. */
+export async function peakMeter(): Promise<() => Peak> {
   const best: Peak = { fma: 0, mulAdd: 0, fma128: 0, mulAdd128: 0 };
   const loops: (() => void)[] = [];
-  for (const build of ["kernels", "kernels_fma"] as const) {
+  for (const [build, key] of [
+    ["kernels", "mulAdd"],
+    ["kernels_fma", "fma"],
+  ] as const) {
     const bytes = new Uint8Array(await readFile(new URL(`../build/${build}.wasm`, import.meta.url)));
     if (!WebAssembly.validate(bytes)) continue;
     const memory = new WebAssembly.Memory({ initial: 2, maximum: 2, shared: true });
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
-    const key = build === "kernels" ? "mulAdd" : "fma";
     const address = (exports.heap_base as () => number)();
     new Float32Array(memory.buffer, address, 128).fill(0.5);
-    const loop = (name: string, vectors: number) => {
-      const gflops = timeLoop(exports[name] as (p: number, n: number) => void, address, vectors);
-      return gflops;
-    };
     loops.push(() => {
-      best[`${key}128`] = Math.max(best[`${key}128`], loop("peak_f32_128", 12));
-      best[key] = Math.max(best[key], best[`${key}128`], loop("peak_f32_256", 24));
+      best[`${key}128`] = Math.max(best[`${key}128`], timeLoop(exports.peak_f32_128, address, 12));
+      best[key] = Math.max(best[key], best[`${key}128`], timeLoop(exports.peak_f32_256, address, 24));
     });
   }
   return () => {
@@ -126,17 +138,17 @@ export async function measurePeak(): Promise<() => Peak> {
   };
 }
 
-/** GFLOP/s of the best of several short runs. */
-function timeLoop(loop: (p: number, n: number) => void, address: number, vectors: number): number {
-  const n = 10000;
+/** GFLOP/s of the best of several short runs of a register loop, with `vectors` multiply-adds of four floats a round. */
+function timeLoop(loop: WebAssembly.ExportValue, address: number, vectors: number): number {
+  const rounds = 10000;
   let best = Infinity;
   const begin = performance.now();
   while (performance.now() - begin < 30) {
     const start = performance.now();
-    loop(address, n);
+    (loop as (address: number, rounds: number) => void)(address, rounds);
     best = Math.min(best, performance.now() - start);
   }
-  return (n * vectors * 8) / best / 1e6;
+  return (rounds * vectors * 8) / best / 1e6;
 }
 
 export function describeMachine(): { cpu: string; cores: number; os: string } {

@@ -1,4 +1,5 @@
-// The linear layers of SAM 2 tiny at 1024² as the graph calls them, and those of memory attention: [M, N, K].
+// The twelve most expensive linear layers of SAM 2 tiny at 1024², as the graph calls them, then those of memory attention:
+// [M, N, K].
 import type { Epilogue } from "../src/runtime/kernels.ts";
 import type { Machine } from "../src/runtime/machine.ts";
 import { reference } from "../src/runtime/reference.ts";
@@ -8,18 +9,20 @@ import { type Case, expectClose, random, randomTensor } from "./bench.ts";
 type With = "" | "gelu" | "relu" | "residual";
 
 const SHAPES: readonly (readonly [name: string, M: number, N: number, K: number, also: With])[] = [
-  ["stage 1 qkv", 65536, 288, 96, ""],
   ["stage 1 mlp.0", 65536, 384, 96, "gelu"],
   ["stage 1 mlp.1", 65536, 96, 384, "residual"],
+  ["stage 2 first qkv", 65536, 576, 96, ""],
   ["stage 2 mlp.0", 16384, 768, 192, "gelu"],
   ["stage 2 mlp.1", 16384, 192, 768, "residual"],
+  ["stage 3 first qkv", 16384, 1152, 192, ""],
   ["stage 3 window qkv", 4900, 1152, 384, ""],
-  ["stage 3 proj", 4096, 384, 384, "residual"],
   ["stage 3 mlp.0", 4096, 1536, 384, "gelu"],
   ["stage 3 mlp.1", 4096, 384, 1536, "residual"],
+  ["stage 4 first qkv", 4900, 2304, 384, ""],
   ["stage 4 mlp.0", 1024, 3072, 768, "gelu"],
   ["stage 4 mlp.1", 1024, 768, 3072, "residual"],
   ["memory linear1", 4096, 2048, 256, "relu"],
+  ["memory linear2", 4096, 256, 2048, "residual"],
 ];
 
 function prepare(machine: Machine, M: number, N: number, K: number, also: With) {

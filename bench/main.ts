@@ -8,7 +8,7 @@ import { setPlatform } from "../src/platform/platform.ts";
 import { createMachine } from "../src/runtime/create.ts";
 import { formatShape } from "../src/tensor/shape.ts";
 import { attentionCases } from "./attention.ts";
-import { describeMachine, measure, measurePeak, type Row } from "./bench.ts";
+import { describeMachine, measure, ofPeak, peakMeter, type Row } from "./bench.ts";
 import { conv2dCases } from "./conv2d.ts";
 import { gemmCases } from "./gemm.ts";
 import { measureStages, STAGES } from "./stages.ts";
@@ -27,12 +27,12 @@ setPlatform(nodePlatform);
 const auto = await createMachine({ kernels: "auto" });
 const other = await createMachine({ kernels: "auto", tile: auto.kernels.name.endsWith("6x8") ? "6x16" : "6x8" });
 const portable = await createMachine({ kernels: "portable" });
-const measurePeaks = await measurePeak();
+const measurePeak = await peakMeter();
 
 const head = describeMachine();
 console.log(`${head.cpu}, ${head.cores} cores, ${head.os}, Node ${process.version}`);
 for (const line of auto.chosen) console.log(line);
-measurePeaks();
+measurePeak();
 
 console.log(`${"".padEnd(34)}${"".padEnd(34)}${"kernels".padEnd(15)}   min ms  median ms  GFLOP/s  of peak`);
 const rows: Row[] = [];
@@ -44,15 +44,15 @@ const print = (row: Row) => {
   console.log(row.name.padEnd(34) + formatShape(row.shape).padEnd(34) + kernels.padEnd(15) + numbers.join(""));
 };
 for (const one of cases) {
-  for (const machine of [auto, other, portable]) print(measure(machine, one, 1, measurePeaks()));
+  for (const machine of [auto, other, portable]) print(measure(machine, one, measurePeak()));
 }
 for (const variant of VARIANT_NAMES) {
   if (!STAGES.some(([name, of]) => of === variant && stages.includes(name))) continue;
   for (const threads of new Set([1, availableParallelism()])) {
-    for (const row of await measureStages(variant, stages, threads, measurePeaks())) print(row);
+    for (const row of await measureStages(variant, stages, threads, measurePeak())) print(row);
   }
 }
-const peakGflops = measurePeaks();
+const peakGflops = measurePeak();
 console.log(
   `register-tile peak, GFLOP/s: ${Object.entries(peakGflops)
     .map(([key, value]) => `${key} ${value.toFixed(1)}`)
@@ -60,6 +60,7 @@ console.log(
 );
 
 if (values.json) {
+  for (const row of rows) row.ofPeak = ofPeak(row, peakGflops); // the peak of the whole run
   const report = { machine: { ...head, chosen: auto.chosen }, node: process.version, peakGflops, rows };
   await writeFile(`${values.json}.part`, `${JSON.stringify(report, null, 2)}\n`);
   await rename(`${values.json}.part`, values.json);

@@ -12,7 +12,7 @@ import { createMachine } from "../src/runtime/create.ts";
 import { machine } from "../src/runtime/machine.ts";
 import { toBfloat16 } from "../src/tensor/bfloat16.ts";
 import type { Tensor } from "../src/tensor/view.ts";
-import { type Peak, type Row, random } from "./bench.ts";
+import { type Peak, type Row, random, toRow } from "./bench.ts";
 
 const SIZE = 1024;
 const FRAME = 40; // far enough into a video that the memory bank is full
@@ -85,13 +85,12 @@ export async function measureStages(
   const config = variantConfig(variant, "2.1");
   const created = await createMachine({ kernels: "auto", threads });
   const model = new Sam2(created, new Weights(hashWeights(parameters(config)), created.heap), config);
-  const { heap, kernels } = created;
   const photo = { width: SIZE, height: SIZE, data: goldenImage(11, SIZE, SIZE) };
   const image = model.run(() => preprocess(photo, SIZE));
   const features = model.run(({ forwardImage }) => forwardImage(image));
-  const rows = STAGES.filter(([name, of]) => of === variant && names.includes(name)).map(([name, , stage]): Row => {
+  const rows = STAGES.filter(([name, of]) => of === variant && names.includes(name)).map(([name, , stage]) => {
     const run = () => model.run((graph) => stage(graph, image, features));
-    heap.resetPeak(0);
+    created.heap.resetPeak(0);
     run(); // warm up
     const times: number[] = [];
     const before = created.macs;
@@ -102,24 +101,7 @@ export async function measureStages(
       times.push(performance.now() - start);
     }
     const flop = (2 * (created.macs - before)) / times.length;
-    times.sort((a, b) => a - b);
-    const [minMs, medianMs] = [times[0], times[times.length >> 1]];
-    const gflops = flop / medianMs / 1e6;
-    const best = kernels.name.startsWith("fma") ? peak.fma : peak.mulAdd;
-    const ofPeak = gflops / (best * threads);
-    const shape = [1, SIZE, SIZE, 3];
-    return {
-      group: "stage",
-      name,
-      shape,
-      threads,
-      kernels: kernels.name,
-      minMs,
-      medianMs,
-      gflops,
-      ofPeak,
-      peakBytes: heap.peakBytes,
-    };
+    return toRow(created, { group: "stage", name, shape: [1, SIZE, SIZE, 3] }, flop, times, peak);
   });
   model.dispose();
   return rows;

@@ -1,5 +1,5 @@
 /**
- * All checks: format and lint, types, then every `*.test.ts` as a program of its own.
+ * All checks: format, types, then every `*.test.ts` as a program of its own.
  *
  *     npx tsx golden/run_tests.ts [part of a path]
  *
@@ -12,7 +12,7 @@ import { join } from "node:path";
 
 const ROOTS = ["src", "golden", "bench"];
 const CHECKS: [name: string, ...command: string[]][] = [
-  ["format and lint", "biome", "check", "."],
+  ["format", "prettier", "--check", "."],
   ["types", "tsc", "--noEmit"],
   ["types of the kernels", "tsc", "--noEmit", "-p", "kernels/tsconfig.json"],
 ];

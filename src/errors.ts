@@ -35,7 +35,6 @@ export class QueueError extends Sam2Error {}
 
 /** Names out of foreign files may hold line breaks and escape sequences. */
 function oneLine(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, "\ufffd");
 }
 

@@ -195,7 +195,7 @@ def place(item, hero, t):
         return x + c["velocity"][0] * (t - c["peak"]), y + c["velocity"][1] * (t - c["peak"])
     position = [
         item["centre"][a]
-        + item["amplitude"][a] * (float(wave(item["frequency"][a] * t + item["phase"][a])) - float(wave(item["phase"][a])))
+        + item["amplitude"][a] * float(wave(item["frequency"][a] * t + item["phase"][a]) - wave(item["phase"][a]))
         for a in (0, 1)
     ]
     if "leave" in item:
@@ -226,7 +226,7 @@ def level(item, u, v):
     if shape == "crescent":
         d = u - 0.55
         return np.maximum(r - 1.0, 0.75 - np.sqrt(d * d + v * v))
-    # blob and star: r = 1 − depth + depth · cos(lobes · θ), by the recurrence cos(kθ) = 2 cos θ cos((k−1)θ) − cos((k−2)θ)
+    # blob and star: r = 1 − depth + depth · cos(lobes · θ), by cos(kθ) = 2 cos θ cos((k−1)θ) − cos((k−2)θ)
     c = u / (r + 1e-9)
     before, cosine = 1.0, c
     for _ in range((2 if shape == "blob" else item["lobes"]) - 1):

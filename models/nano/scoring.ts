@@ -153,7 +153,7 @@ export function iou(a: Mask, b: Mask): number {
   return either ? both / either : 1;
 }
 
-/** Largest difference of a colour that the flood fill takes for the same: the best of 0.05, 0.1, … 0.4 on other seeds. */
+/** Of 0…1 a channel: the largest difference that the flood fill takes for the same colour. */
 const TOLERANCE = 0.2;
 
 /** What a flood fill from (x, y) covers: neighbours whose colour, smoothed over 5×5 pixels, is near the click's. */

@@ -7,11 +7,15 @@ Needs torch, sam2 1.1.0 and safetensors. The schedule is STAGES; the curve is DI
 """
 
 import argparse
+import bisect
 import csv
+import itertools
 import math
 import os
+import shutil
 import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +25,31 @@ import torch.nn.functional as F
 import model as nano
 import scenes
 
+
+
+@dataclass
+class Stage:
+    steps: int
+    image: int  # size of the still images, eight scenes a step
+    lr: tuple  # first and last learning rate
+    warmup: int = 1
+    sharp: bool = False  # whether masks must fit at full size too, and not only at stride 4
+    clip: int = 0  # size of the clips, 0 for none
+    every: int = 1  # every so many steps a clip step comes on top
+    taught: float = 0.0  # share of clip steps that remember the true masks instead of the found ones
+    pointers: float = 1.0  # share of clip steps with object pointers
+
+
 # Still images first and small, because features and prompts are learned there at a quarter of the cost.
-STAGES = [  # clip steps come on top of every clip_every-th image step
-    {"steps": 2500, "image": 128, "clip": None, "lr": (6e-4, 6e-4), "warmup": 400},
-    {"steps": 1950, "image": 256, "clip": 128, "clip_every": 4, "taught": 0.6, "pointers": 1.0, "lr": (5e-4, 3e-4), "warmup": 200},
-    {"steps": 739, "image": 256, "clip": 256, "clip_every": 2, "taught": 0.3, "pointers": 1.0, "lr": (3.5e-4, 1.3e-4), "warmup": 1},
-    {"steps": 480, "image": 256, "clip": None, "lr": (1.3e-4, 5e-6), "warmup": 1},
-    {"steps": 3000, "image": 256, "clip": 128, "clip_every": 1, "taught": 0.7, "pointers": 0.3, "lr": (3e-4, 2e-4), "warmup": 100},
+STAGES = [
+    Stage(2500, 128, (6e-4, 6e-4), warmup=400),
+    Stage(1950, 256, (5e-4, 3e-4), warmup=200, clip=128, every=4, taught=0.6),
+    Stage(739, 256, (3.5e-4, 1.3e-4), clip=256, every=2, taught=0.3),
+    Stage(480, 256, (1.3e-4, 5e-6)),
+    Stage(500, 256, (2e-4, 5e-6), warmup=30, sharp=True),
+    # Goes on from here: places are learned without pointers first, then all at the working size.
+    Stage(3000, 256, (3e-4, 2e-4), warmup=100, sharp=True, clip=128, taught=0.7, pointers=0.3),
+    Stage(3000, 256, (2e-4, 5e-6), sharp=True, clip=256, taught=0.2, pointers=0.8),
 ]
 SCENES = 8  # scenes of a step
 PROMPTS = 4  # targets of a scene
@@ -40,6 +62,7 @@ CLIP_SEEDS = 500_000_000
 VALID_SEEDS = range(100_000, 100_064)  # picks the weights; evaluate.py reports on other seeds
 EVERY = 250  # steps between validations
 EMA = 0.996
+COLUMNS = "step cpu_s size lr loss click box corrected object side track sign valid_click valid_box".split()
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
 
@@ -128,7 +151,7 @@ def pick(allowed, eager):
 
 
 def clicks_on(owners, codes, masks):
-    """First clicks [N, 1, 2] in pixels: on the target; mostly off its part where the target is the whole; or on the ground."""
+    """First clicks [N, 1, 2] in pixels: on the target, mostly off its part if it is a whole; or on the ground."""
     body = torch.where(torch.rand(len(codes)).view(-1, 1, 1) < 0.85, owners == codes.view(-1, 1, 1), masks)
     allowed = torch.where((body & masks).flatten(1).any(1).view(-1, 1, 1), body & masks, masks)
     allowed = torch.where(codes.view(-1, 1, 1) == 0, owners == 0, allowed)
@@ -170,11 +193,10 @@ def corrections(logits, goal):
 class Images:
     """Loss of one step on still images."""
 
-    def __init__(self, model, size, seed):
-        self.model = model
-        self.pool = Pool(size, seed)
-        self.size = size
-        nano.set_size(model, size)
+    def __init__(self, model, stage, seed):
+        self.model, self.size, self.sharp = model, stage.image, stage.sharp
+        self.pool = Pool(self.size, seed)
+        nano.set_size(model, self.size)
         with torch.no_grad():
             self.place = model.sam_prompt_encoder.get_dense_pe()
 
@@ -217,16 +239,18 @@ class Images:
         # One click.
         points, labels = clicks_on(owners, codes, masks), torch.ones(len(rows), 1, dtype=torch.int32)
         logits, ious, scores = self.decode(features, rows, points, labels)
-        total, report = prompt_loss(logits, ious, scores, goal, codes > 0, multimask=True)
+        full = masks if self.sharp else None
+        total, report = prompt_loss(logits, ious, scores, goal, full, codes > 0, multimask=True)
         # Then a box, or corrections of what came out, for half of the targets.
         some = torch.nonzero(codes > 0)[:, 0]
         some = some[torch.randperm(len(some))[: SCENES * PROMPTS // 2]]
-        rows, goal = rows[some], goal[some]
+        rows, goal, masks = rows[some], goal[some], masks[some]
+        full = masks if self.sharp else None
         present = torch.ones(len(some), dtype=torch.bool)
         if float(torch.rand(())) < 0.4:
             labels = torch.tensor([2, 3], dtype=torch.int32).expand(len(some), 2)
-            logits, ious, scores = self.decode(features, rows, boxes_of(masks[some]), labels)
-            more, box = prompt_loss(logits, ious, scores, goal, present, multimask=False)
+            logits, ious, scores = self.decode(features, rows, boxes_of(masks), labels)
+            more, box = prompt_loss(logits, ious, scores, goal, full, present, multimask=False)
             total = total + 0.6 * more
             report["box"] = box["iou"]
         else:
@@ -238,7 +262,7 @@ class Images:
                 point, label = corrections(logits, goal)
                 points, labels = torch.cat([points, point], 1), torch.cat([labels, label], 1)
                 logits, ious, scores = self.decode(features, rows, points, labels, logits[:, None])
-                more, corrected = prompt_loss(logits, ious, scores, goal, present, multimask=False)
+                more, corrected = prompt_loss(logits, ious, scores, goal, full, present, multimask=False)
                 total = total + 0.5 * more
                 logits = logits[:, 0]
             report["corrected"] = corrected["iou"]
@@ -249,9 +273,8 @@ class Images:
 class Clips:
     """Loss of one step on clips, by the reference's own tracking step. The image encoder is not trained here."""
 
-    def __init__(self, model, size, seed, taught, pointers):
-        self.model, self.size, self.seed = model, size, seed
-        self.taught, self.pointers = taught, pointers  # shares of the steps
+    def __init__(self, model, stage, seed):
+        self.model, self.stage, self.size, self.seed = model, stage, stage.clip, seed
         self.sine = nano.sine(nano.D_MODEL)
         self.waiting = []
         while len(self.waiting) < CLIP_POOL:
@@ -299,9 +322,9 @@ class Clips:
         rows = torch.arange(CLIPS).repeat_interleave(TRACKS)
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
             levels = model.image_encoder(images.flatten(0, 1))["backbone_fpn"]
-        taught = float(torch.rand(())) < self.taught  # remember the true masks instead of the found ones
+        taught = float(torch.rand(())) < self.stage.taught  # remember the true masks instead of the found ones
         # Without pointers the place must be read from the memory maps; with them alone the colour would do.
-        model.use_obj_ptrs_in_encoder = float(torch.rand(())) < self.pointers
+        model.use_obj_ptrs_in_encoder = float(torch.rand(())) < self.stage.pointers
         gap = int(torch.randint(1, 30, ())) if float(torch.rand(())) < 0.5 else 0
         kind = ("click", "click", "box", "mask")[int(torch.randint(4, ()))]
         bank = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
@@ -353,9 +376,10 @@ class Clips:
         return total / (FRAMES - 1), report
 
 
-def mask_losses(logits, goal):
+def mask_losses(logits, goal, reach=1):
     """BCE, heavier along outlines, plus dice: [N, M] for logits [N, M, h, w] against goal [N, h, w] in 0 … 1."""
-    edge = F.max_pool2d(goal[:, None], 3, 1, 1) + F.max_pool2d(-goal[:, None], 3, 1, 1)
+    window = 2 * reach + 1, 1, reach
+    edge = F.max_pool2d(goal[:, None], *window) + F.max_pool2d(-goal[:, None], *window)
     weight = 1.0 + 3.0 * edge
     goal = goal[:, None].expand_as(logits)
     bce = F.binary_cross_entropy_with_logits(logits, goal, reduction="none")
@@ -370,22 +394,30 @@ def true_ious(logits, goal):
     return (found & wanted).sum((2, 3)) / (found | wanted).sum((2, 3)).clamp(min=1)
 
 
-def prompt_loss(logits, ious, scores, goal, present, multimask):
-    """Loss of one decoder call. The best of masks 1–3 learns, the other two only a little, which keeps them bounded."""
+def prompt_loss(logits, ious, scores, goal, masks, present, multimask):
+    """Loss of one decoder call. The best of masks 1–3 learns, the other two only a little, which keeps them bounded.
+
+    `goal` is at the stride of the logits; where `masks` are given, at full size, the enlarged logits must fit them too.
+    """
     object_loss = F.binary_cross_entropy_with_logits(scores[:, 0], present.float())
     logits, ious, goal = logits[present], ious[present], goal[present]
     losses = mask_losses(logits, goal)
     single, several = losses[:, 0], losses[:, 1:]
     mask_loss = several.min(1).values.mean() + 0.1 * several.mean() + (0.5 if multimask else 1.0) * single.mean()
+    if masks is not None:
+        some = torch.randperm(len(goal))[: len(goal) // 2]
+        best = torch.stack([torch.zeros_like(some), several[some].argmin(1) + 1], 1)
+        large = F.interpolate(logits[some[:, None], best], scale_factor=4.0, mode="bilinear", align_corners=False)
+        mask_loss = mask_loss + mask_losses(large, masks[present][some].float(), reach=4).mean()
     truth = true_ious(logits.detach(), goal)
     iou_loss = (ious - truth).abs().mean()
     total = mask_loss + iou_loss + 0.5 * object_loss
     chosen = truth[:, 1:].gather(1, ious[:, 1:].argmax(1, keepdim=True)) if multimask else truth[:, :1]
-    return total, {"mask": float(mask_loss.detach()), "object": float(object_loss.detach()), "iou": float(chosen.mean())}
+    return total, {"object": float(object_loss.detach()), "iou": float(chosen.mean())}
 
 
 def track_loss(logits, ious, scores, goal, present):
-    """The same for one tracked frame; masks of objects taken for absent are −1024 everywhere and teach nothing."""
+    """`prompt_loss` for one tracked frame; masks of objects taken for absent are −1024 everywhere and teach nothing."""
     total = F.binary_cross_entropy_with_logits(scores[:, 0], present.float())
     shown = present & (scores[:, 0].detach() > 0)
     if shown.any():
@@ -420,9 +452,9 @@ def side_loss(scale, levels, owners, count=160):
 
 def learning_rate(stage, at):
     """Warm-up, then a half cosine from the first to the second rate of the stage."""
-    high, low = stage["lr"]
-    rate = low + (high - low) * 0.5 * (1 + math.cos(math.pi * at / stage["steps"]))
-    return rate * min(1.0, (at + 1) / stage["warmup"])
+    high, low = stage.lr
+    rate = low + (high - low) * 0.5 * (1 + math.cos(math.pi * at / stage.steps))
+    return rate * min(1.0, (at + 1) / stage.warmup)
 
 
 @torch.no_grad()
@@ -445,10 +477,10 @@ def main():
     torch.set_num_threads(1)
     torch.manual_seed(1)
     F.scaled_dot_product_attention = attention
-    model = nano.build(STAGES[0]["image"])
+    model = nano.build(STAGES[0].image)
     model.image_encoder.neck.position_encoding = Blank()
     model.side = torch.nn.Parameter(torch.tensor([[5.0, -2.0]] * 3))
-    average = nano.build(STAGES[0]["image"]).requires_grad_(False).eval()
+    average = nano.build(STAGES[0].image).requires_grad_(False).eval()
     decay = [p for p in model.parameters() if p.ndim > 1]
     other = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": decay, "weight_decay": 0.05}, {"params": other, "weight_decay": 0.0}]
@@ -464,13 +496,13 @@ def main():
     else:
         average.load_state_dict(model.state_dict(), strict=False)
     if options.export:
-        nano.export(average, Path(__file__).parent / "nano.safetensors", STAGES[-1]["image"])
+        nano.export(average, Path(__file__).parent / "nano.safetensors", STAGES[-1].image)
         return
     (options.run / "train.pid").write_text(str(os.getpid()))
     log = open(options.run / "log.csv", "a", newline="")
     writer = csv.writer(log)
     if log.tell() == 0:
-        writer.writerow(["step", "cpu_s", "size", "lr", "loss", "click", "box", "corrected", "object", "side", "track", "sign", "valid_click", "valid_box"])
+        writer.writerow(COLUMNS)
 
     def save():
         saved = {
@@ -485,23 +517,26 @@ def main():
 
     cpu_before = state["cpu"] - time.process_time()
     images, clips, current, sums, count = None, None, None, {}, {}
-    ends = np.cumsum([s["steps"] for s in STAGES])
+    ends = list(itertools.accumulate(stage.steps for stage in STAGES))
     stopped = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
     while state["step"] < ends[-1] and not stopped:
-        number = int(np.searchsorted(ends, state["step"], side="right"))
+        number = bisect.bisect_right(ends, state["step"])
+        if state["step"] in ends:
+            save()
+            shutil.copy(state_file, options.run / f"stage{number}.pt")
         stage = STAGES[number]
         if current != number:
             current = number
-            images = Images(model, stage["image"], state["seed"])
-            clips = Clips(model, stage["clip"], state["clip_seed"], stage["taught"], stage["pointers"]) if stage["clip"] else None
-        rate = learning_rate(stage, state["step"] - (ends[number] - stage["steps"]))
+            images = Images(model, stage, state["seed"])
+            clips = Clips(model, stage, state["clip_seed"]) if stage.clip else None
+        rate = learning_rate(stage, state["step"] - (ends[number] - stage.steps))
         for group in optimiser.param_groups:
             group["lr"] = rate
         optimiser.zero_grad(set_to_none=True)
         loss, report = images.loss()
         loss.backward()
-        if clips and state["step"] % stage["clip_every"] == 0:
+        if clips and state["step"] % stage.every == 0:
             more, tracked = clips.loss()
             more.backward()
             report.update(tracked)
@@ -525,10 +560,10 @@ def main():
             sums, count = {}, {}
             valid = ("", "")
             if state["step"] % EVERY == 0:
-                nano.set_size(average, stage["image"])
-                valid = tuple(round(v, 4) for v in validate(average, stage["image"]))
+                nano.set_size(average, stage.image)
+                valid = tuple(round(v, 4) for v in validate(average, stage.image))
                 save()
-            row = [state["step"], round(state["cpu"]), stage["image"], f"{rate:.2e}", mean["loss"], mean["iou"]]
+            row = [state["step"], round(state["cpu"]), stage.image, f"{rate:.2e}", mean["loss"], mean["iou"]]
             row += [mean.get("box", ""), mean.get("corrected", ""), mean["object"], mean["side"]]
             row += [mean.get("track", ""), mean.get("sign", ""), *valid]
             writer.writerow(row)

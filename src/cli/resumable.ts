@@ -126,7 +126,7 @@ async function receive(part: Part, { body, start, total }: Answer, options: Resu
 }
 
 async function append(file: FileHandle, bytes: Uint8Array, path: string): Promise<void> {
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const { bytesWritten } = await file.write(bytes, at).catch((cause) => failToWrite(path, cause));
     at += bytesWritten;
   }

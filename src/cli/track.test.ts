@@ -146,8 +146,17 @@ Track("a correction changes its frame and what follows, and nothing before it", 
   const entries = [
     { object: 1, points: [[20, 15]] },
     { object: 7, frame: 2, box: [30, 10, 60, 44] },
-    { object: 1, frame: 5, points: [[40, 30], [5, 5]], labels: [1, 0], correct: true },
-  ]; // biome-ignore format: one prompt a line
+    {
+      object: 1,
+      frame: 5,
+      points: [
+        [40, 30],
+        [5, 5],
+      ],
+      labels: [1, 0],
+      correct: true,
+    },
+  ];
   writeFileSync("corrected.json", JSON.stringify(entries));
   assert.is((await track("--prompts", "corrected.json", "--out", "corrected")).code, 0);
   const [plain, corrected] = [log("plain"), log("corrected")].map((text) => text.trimEnd().split("\n"));

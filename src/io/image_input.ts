@@ -4,10 +4,7 @@ import { decodeImage, type RgbImage, toRgb } from "./image.ts";
 
 /** A path or URL, the bytes of a JPEG, PNG or WebP file, or pixels (grey, RGB or RGBA; a canvas's ImageData too). */
 export type ImageInput =
-  | string
-  | Uint8Array
-  | Blob
-  | { width: number; height: number; data: Uint8Array | Uint8ClampedArray };
+  string | Uint8Array | Blob | { width: number; height: number; data: Uint8Array | Uint8ClampedArray };
 
 /** @throws ImageError */
 export async function readImage(input: ImageInput, signal?: AbortSignal): Promise<RgbImage> {

@@ -43,7 +43,7 @@ interface Chunk {
 /** Ends after IEND or with the file. */
 function* chunks(bytes: Uint8Array, where: string): Generator<Chunk> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = SIGNATURE.length; at < bytes.length; ) {
+  for (let at = SIGNATURE.length; at < bytes.length;) {
     const end = at + 12 <= bytes.length ? at + 12 + view.getUint32(at) : Number.POSITIVE_INFINITY;
     if (end > bytes.length) throw damaged(where, "a whole chunk", "the end of the file");
     const covered = bytes.subarray(at + 4, end - 4);
@@ -124,7 +124,7 @@ export function decodePng(bytes: Uint8Array, where: string): Pixels {
       unfilter(raw[at], row, above, pixelBytes, where);
       above = row;
       let to = ((y + r * dy) * width + x) * samples;
-      for (let i = 0; i < columns * samples; ) {
+      for (let i = 0; i < columns * samples;) {
         for (let s = 0; s < samples; s++, i++) data[to + s] = sampleAt(row, i, depth) * scale;
         to += dx * samples;
       }

@@ -88,7 +88,7 @@ function compress(runs: number[]): string {
   const codes: number[] = [];
   runs.forEach((run, i) => {
     let rest = i > 2 ? run - runs[i - 2] : run;
-    for (let more = true; more; ) {
+    for (let more = true; more;) {
       const group = rest & 0x1f;
       rest >>= 5;
       more = group & 0x10 ? rest !== -1 : rest !== 0;
@@ -100,7 +100,7 @@ function compress(runs: number[]): string {
 
 function decompress(counts: string): number[] {
   const runs: number[] = [];
-  for (let at = 0; at < counts.length; ) {
+  for (let at = 0; at < counts.length;) {
     let value = 0;
     let group = 0x20;
     for (let shift = 0; group & 0x20; shift += 5) {

@@ -29,7 +29,7 @@ export function webpHeader(bytes: Uint8Array, where: string): ImageHeader {
 }
 
 function exifChunk(bytes: Uint8Array, view: DataView): Uint8Array | undefined {
-  for (let at = 12; at + 8 <= bytes.length; ) {
+  for (let at = 12; at + 8 <= bytes.length;) {
     const end = at + 8 + view.getUint32(at + 4, true);
     if (fourCC(bytes, at) === "EXIF") {
       const prefixed = fourCC(bytes, at + 8) === "Exif"; // some writers keep JPEG's "Exif", 0, 0

@@ -139,6 +139,17 @@ Video("a saved state goes on with the same bits", async () => {
   assertSame(await collect(predictor.propagateInVideo(loaded, { startFrame: 12 })), want.slice(at));
 });
 
+Video("the saved state of a stream goes on with the frame after, when the stream is played again", async () => {
+  const frames = clip(12);
+  const state = await predictor.initState(arriving(frames));
+  await twoObjects(state);
+  const want = await collect(predictor.propagateInVideo(state, { maxFrames: 5 }));
+  const saved = await predictor.encodeState(state);
+  await collect(predictor.propagateInVideo(state, { startFrame: 6 }), want);
+  const { state: loaded } = await predictor.loadState(saved, arriving(frames));
+  assertSame(await collect(predictor.propagateInVideo(loaded, { startFrame: 6 })), want.slice(12));
+});
+
 Video("a damaged state, and one of another checkpoint or video, are refused", async () => {
   const frames = clip(4);
   const state = await predictor.initState(frames);

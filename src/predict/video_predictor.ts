@@ -183,7 +183,7 @@ export class VideoPredictor {
     await this.#encodeNewPrompts(state, signal);
     const objects = [...state.objects.values()];
     const { startFrame = this.#defaultStart(state), maxFrames = Number.POSITIVE_INFINITY } = options;
-    expectFrame(state, startFrame, "startFrame", Math.min(state.frames.last + 1, state.numFrames - 1));
+    expectFrame(state, startFrame, "startFrame", Math.min(state.lastFrame + 1, state.numFrames - 1));
     const step = reverse ? -1 : 1;
     const end = reverse ? Math.max(startFrame - maxFrames, 0) : Math.min(startFrame + maxFrames, state.numFrames - 1);
     if (reverse && startFrame === 0 && !resume) return; // as upstream: there is nothing before it
@@ -356,7 +356,7 @@ export class VideoPredictor {
   }
 
   #defaultStart(state: VideoState): number {
-    if (state.numFrames === Number.POSITIVE_INFINITY) return state.frames.last;
+    if (state.numFrames === Number.POSITIVE_INFINITY) return state.lastFrame;
     return Math.min(...[...state.objects.values()].flatMap(({ cond }) => [...cond.keys()]));
   }
 
@@ -554,7 +554,7 @@ interface ObjectMask {
 
 const NONE: ReadonlyMap<number, FrameOutput> = new Map();
 
-function expectFrame({ frames }: VideoState, frame: number, where: string, last = frames.last): void {
+function expectFrame(state: VideoState, frame: number, where: string, last = state.lastFrame): void {
   if (Number.isInteger(frame) && frame >= 0 && frame <= last) return;
   const got = `${frame}`;
   throw new PromptError(where, `a frame of the video, 0…${last}`, got, "count frames from 0; of a stream, wait for it");

@@ -79,6 +79,11 @@ export class VideoState {
     return this.frames.count;
   }
 
+  /** The latest frame that can be asked for: the last, or of a stream the last that has arrived. */
+  get lastFrame(): number {
+    return Math.max(this.frames.last, this.position); // after loadState, a stream is behind its state
+  }
+
   get objectIds(): number[] {
     return [...this.objects.keys()];
   }

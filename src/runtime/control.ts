@@ -112,7 +112,7 @@ export class Control {
   /** A helper's life: sleep until there is a call, enter if it is still open, work, leave. */
   serve(kernels: readonly TileKernel[], scratch: number): never {
     const words = this.#words;
-    for (let seen = 0; ; ) {
+    for (let seen = 0; ;) {
       for (let spin = 0; spin < SPINS && Atomics.load(words, CALL) === seen; spin++);
       Atomics.wait(words, CALL, seen);
       seen = Atomics.load(words, CALL);

@@ -61,9 +61,9 @@ const CASES: [name: string, kernel: Kernel, exact: (x: number) => number, low: n
   ["sin x", "sin_f32", Math.sin, -10, 10, 0.51],
   ["cos x", "cos_f32", Math.cos, -1e4, 1e4, 0.51],
   ["cos x", "cos_f32", Math.cos, -10, 10, 0.51],
-  ["gelu x", "gelu_f32", gelu, 0, 1, 1.7],
-  ["gelu x", "gelu_f32", gelu, 0, 7, 1.7],
-  ["gelu x", "gelu_f32", gelu, -1, 0, 3.6],
+  ["gelu x", "gelu_f32", gelu, 0, 1, 1.8],
+  ["gelu x", "gelu_f32", gelu, 0, 7, 1.8],
+  ["gelu x", "gelu_f32", gelu, -1, 0, 4],
 ];
 
 const Maths = suite("math");

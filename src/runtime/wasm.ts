@@ -5,7 +5,7 @@ import { type ParallelFor, SCRATCH_BYTES } from "./threads.ts";
 import { elementwiseKernels } from "./wasm_elementwise.ts";
 
 const ROWS = 96; // of a gemm's output tile: 16 register tiles, whose rows of A stay in the second-level cache
-const COLUMNS = 256; // of a gemm's output tile
+const COLUMNS = 384; // of a gemm's output tile, at most
 const QUERIES = 192; // of an attention tile: packed keys serve this many
 const LINE = 64; // bytes of a row of a packed panel: 16 output channels
 
@@ -33,7 +33,9 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
 
     gemm(c, a, { data, N, K }, epilogue, rows) {
       const M = c.shape[0];
-      const tiles = Math.ceil(M / ROWS) * Math.ceil(N / COLUMNS);
+      const strips = Math.ceil(N / COLUMNS);
+      const nc = Math.ceil(N / strips / 16) * 16;
+      const tiles = Math.ceil(M / ROWS) * Math.ceil(N / nc);
       const { bias, activation, residual, ldr } = epilogueArgs(epilogue);
       const A = [address(a), 4 * a.stride[0], rows ? rows.byteOffset : 0];
       const args = [
@@ -49,7 +51,7 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
         N,
         K,
         ROWS,
-        COLUMNS,
+        nc,
         wide,
       ];
       parallelFor("gemm_f32", tiles, args);
