@@ -72,7 +72,7 @@ function drift(results: readonly FrameComparison[]): string {
   const parts = steps.map((step) => {
     const inStep = results.filter((result) => result.step === step);
     const third = Math.ceil(inStep.length / 3);
-    const max = (part: typeof inStep) => Math.max(...part.map(({ stored }) => stored!.predMasks)).toExponential(1);
+    const max = (part: typeof inStep) => Math.max(0, ...part.map(({ stored }) => stored!.predMasks)).toExponential(1);
     return [inStep.slice(0, third), inStep.slice(third, 2 * third), inStep.slice(2 * third)].map(max).join(" → ");
   });
   return `logits |Δ| ${parts.join(", ")}`;
