@@ -9,12 +9,14 @@ import { samHeads } from "../src/model/sam_heads.ts";
 import type { BackboneFeatures } from "../src/model/sam2.ts";
 import { tracker } from "../src/model/tracker.ts";
 import { watch } from "../src/nn/layer.ts";
+import { full } from "../src/nn/layout.ts";
+import { resize } from "../src/nn/resize.ts";
 import { ImagePredictor } from "../src/predict/image_predictor.ts";
 import { preprocess } from "../src/predict/preprocess.ts";
 import { Sam2 } from "../src/predict/sam2.ts";
 import { createMachine, type KernelChoice } from "../src/runtime/create.ts";
 import { toBfloat16 } from "../src/tensor/bfloat16.ts";
-import { type Tensor, tensor } from "../src/tensor/view.ts";
+import { reshape, type Tensor, tensor } from "../src/tensor/view.ts";
 import { type Comparison, comparer, Golden } from "./golden.ts";
 import { goldenImage } from "./hash_image.ts";
 import { hashWeights, hashWord } from "./hash_weights.ts";
@@ -125,6 +127,27 @@ async function predictor(golden: Golden, model: Sam2): Promise<Comparison[]> {
     const best = golden.entry.best;
     results.push(bitsOf(golden, "output.masks.best", [logits![best]], prediction.width));
   }
+  if (golden.has("output.obj_ptr")) results.push(...pointer(golden, model, predictor));
+  return results;
+}
+
+/** Object pointer and score of the case's prompt. They do not depend on the fine features, which are left at 0. */
+function pointer(golden: Golden, model: Sam2, predictor: ImagePredictor): Comparison[] {
+  const { shape, data } = predictor.getImageEmbedding();
+  const [, E, , D] = shape;
+  const results: Comparison[] = [];
+  model.run((graph) => {
+    const { heap } = model.machine;
+    const image: ImageFeatures = {
+      imageEmbed: heap.from(data, shape),
+      highResFeats: [full([1, 4 * E, 4 * E, D / 8], 0), full([1, 2 * E, 2 * E, D / 4], 0)],
+    };
+    const coords = golden.input("point_coords");
+    const points = pointsOf(golden, heap.from(coords.data, coords.shape));
+    const heads = samHeads(hashWeightsOf(model), graph)(image, points, undefined, golden.entry.prompt!.multimask);
+    results.push(golden.compareTensor("output.obj_ptr", heads.objPtr));
+    results.push(golden.compareTensor("output.object_score_logits", heads.objectScoreLogits));
+  });
   return results;
 }
 
@@ -206,7 +229,12 @@ async function decoder(golden: Golden, model: Sam2): Promise<Comparison[]> {
   await watch(see, () => {
     model.run(({ predictMasks }) => {
       const { image, points, mask } = headInputs(golden, model);
-      predictMasks(image, points, mask, golden.entry.multimask!);
+      const { masks, ious } = predictMasks(image, points, mask, golden.entry.multimask!);
+      const [, M, h, w] = masks.shape;
+      const [, , height, width] = golden.layer("output.masks").shape;
+      const atImageSize = resize(reshape(masks, [M, h, w, 1]), height, width, "bilinear");
+      results.push(golden.compareTensor("output.masks", atImageSize));
+      results.push(golden.compareTensor("output.iou_predictions", ious));
     });
   });
   return results;

@@ -47,7 +47,7 @@ export interface DecodedMasks {
 /** @source sam2/modeling/sam/mask_decoder.py, MaskDecoder */
 export function maskDecoder(w: Weights, config: Sam2Config) {
   const D = config.dModel;
-  const { transform, firstImageSide: imageSide } = twoWayTransformer(w.at("transformer"), D, config.decoderMlpDim);
+  const { transform, imageSide, project } = twoWayTransformer(w.at("transformer"), D, config.decoderMlpDim);
   const objScoreToken = w.at("obj_score_token").get("weight", [1, D]);
   const iouToken = w.at("iou_token").get("weight", [1, D]);
   const maskTokens = w.at("mask_tokens").get("weight", [MASK_TOKENS, D]);
@@ -145,7 +145,7 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
   /** Do once for an image what its prompts share. @shape imagePe [1, E, E, D]; noMask [D] */
   const prepare = (image: ImageFeatures, imagePe: Tensor, noMask: Tensor): ImageFeatures => {
     const [, E] = image.imageEmbed.shape;
-    return { ...image, prepared: firstImageSide(image, noMask, 1, reshape(imagePe, [E * E, D])) };
+    return { ...image, prepared: project(firstImageSide(image, noMask, 1, reshape(imagePe, [E * E, D]))) };
   };
 
   return { convS0, convS1, decode, prepare };

@@ -16,7 +16,7 @@ const HEADS = 8;
 const DEPTH = 2;
 const EPS = 1e-5; // of every LayerNorm in the decoder
 
-/** Operands of an attention that are projected already: `imageSide` makes them. */
+/** Operands of an attention that are projected already. */
 interface Projected {
   q?: Tensor; // [B, N, inner]
   k?: Tensor; // [B, S, inner]
@@ -58,7 +58,7 @@ export interface ImageSide {
  * Four steps: self-attention of the tokens, tokens attend to the image, an MLP on the tokens, the image attends to
  * the tokens. The positions are added again to queries and keys of every step, but never to values.
  *
- * NB `imageSide` is a step of its own, because the first block's is the same for all prompts on an image.
+ * NB the first block's image side is the same for all prompts on an image: `project` does its share once an image.
  *
  * @shape  queries, queryPe [B, N, D]; image side of keys [B, S, D] and keyPe [S, D] → queries, keys
  * @source sam2/modeling/sam/transformer.py, TwoWayAttentionBlock
@@ -74,15 +74,15 @@ function twoWayAttentionBlock(w: Weights, D: number, mlpDim: number, skipFirstLa
   const crossAttnImageToToken = attention(w.at("cross_attn_image_to_token"), D, HEADS, D / 2);
 
   const imageSide = (keys: Tensor, keyPe: Tensor): ImageSide => {
-    const placed = add(keys, keyPe);
-    const { kProj, vProj } = crossAttnTokenToImage;
-    return {
-      keys,
-      placed,
-      tokenToImage: { k: kProj(placed), v: vProj(keys) },
-      imageToToken: { q: crossAttnImageToToken.qProj(placed) },
-    };
+    return { keys, placed: add(keys, keyPe), tokenToImage: {}, imageToToken: {} };
   };
+
+  const project = ({ keys, placed }: ImageSide): ImageSide => ({
+    keys,
+    placed,
+    tokenToImage: { k: crossAttnTokenToImage.kProj(placed), v: crossAttnTokenToImage.vProj(keys) },
+    imageToToken: { q: crossAttnImageToToken.qProj(placed) },
+  });
 
   const block = layer(w, "TwoWayAttentionBlock", (queries: Tensor, queryPe: Tensor, image: ImageSide) => {
     const { keys, placed, tokenToImage, imageToToken } = image;
@@ -104,7 +104,7 @@ function twoWayAttentionBlock(w: Weights, D: number, mlpDim: number, skipFirstLa
     return [queries, norm4(attended)] as const;
   });
 
-  return { block, imageSide };
+  return { block, imageSide, project };
 }
 
 /**
@@ -131,5 +131,5 @@ export function twoWayTransformer(w: Weights, D: number, mlpDim: number) {
     return [queries, keys] as const;
   });
 
-  return { transform, firstImageSide: layers[0].imageSide };
+  return { transform, imageSide: layers[0].imageSide, project: layers[0].project };
 }
