@@ -6,7 +6,8 @@ import { elementwiseKernels } from "./wasm_elementwise.ts";
 
 const ROWS = 96; // of a gemm's output tile: 16 register tiles, whose rows of A stay in the second-level cache
 const COLUMNS = 384; // of a gemm's output tile, at most
-const QUERIES = 192; // of an attention tile: packed keys serve this many
+const QUERIES = 192; // of an attention tile, at most: packed keys serve this many
+const CHANNELS = 512; // of an attention head, at most: accumulators of a tile's queries fit in the scratch
 const LINE = 64; // bytes of a row of a packed panel: 16 output channels
 
 /** Register tile of a product: 6 rows × 8 columns, or × 16 where V8 makes 256-bit code of it. The bits are the same. */
@@ -71,6 +72,9 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
     attention(o, q, k, v, scale) {
       const [B, h, N, d] = q.shape;
       const [S, dv] = v.shape.slice(2);
+      if (Math.max(d, dv) > CHANNELS) {
+        throw new ShapeError("attention", `heads of at most ${CHANNELS} channels`, `${d} and ${dv}`, "use more heads");
+      }
       const blocks = Math.ceil(N / QUERIES);
       const nq = Math.ceil(N / blocks / 6) * 6;
       const args = [...walk(o), ...walk(q), ...walk(k), ...walk(v), h, N, S, d, dv, scale, nq, wide];
