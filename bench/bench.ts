@@ -1,8 +1,7 @@
 // What every benchmark shares: a case is validated, warmed up, then timed; its speed stands beside the peak of the
 // register tile measured in the same run.
-import { readFile } from "node:fs/promises";
-import { cpus } from "node:os";
 import type { Machine } from "../src/runtime/machine.ts";
+import type { Peak } from "../src/runtime/peak.ts";
 import { numel, type Shape } from "../src/tensor/shape.ts";
 import { type Tensor, values } from "../src/tensor/view.ts";
 
@@ -20,14 +19,6 @@ export interface Case {
   name: string;
   shape: readonly number[];
   prepare(machine: Machine): Prepared;
-}
-
-/** GFLOP/s, one thread: twelve independent registers, nothing else. */
-export interface Peak {
-  fma: number;
-  mulAdd: number;
-  fma128: number;
-  mulAdd128: number;
 }
 
 export interface Row {
@@ -113,45 +104,8 @@ export function ofPeak({ kernels, threads, gflops }: Pick<Row, "kernels" | "thre
   return gflops / (threads * (kernels.startsWith("fma") ? peak.fma : peak.mulAdd));
 }
 
-/** A function that measures the peak and returns the best so far. Flags for relaxed SIMD must be set before. */
-export async function peakMeter(): Promise<() => Peak> {
-  const best: Peak = { fma: 0, mulAdd: 0, fma128: 0, mulAdd128: 0 };
-  const loops: (() => void)[] = [];
-  for (const [build, key] of [
-    ["kernels", "mulAdd"],
-    ["kernels_fma", "fma"],
-  ] as const) {
-    const bytes = new Uint8Array(await readFile(new URL(`../build/${build}.wasm`, import.meta.url)));
-    if (!WebAssembly.validate(bytes)) continue;
-    const memory = new WebAssembly.Memory({ initial: 2, maximum: 2, shared: true });
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
-    const address = (exports.heap_base as () => number)();
-    new Float32Array(memory.buffer, address, 128).fill(0.5);
-    loops.push(() => {
-      best[`${key}128`] = Math.max(best[`${key}128`], timeLoop(exports.peak_f32_128, address, 12));
-      best[key] = Math.max(best[key], best[`${key}128`], timeLoop(exports.peak_f32_256, address, 24));
-    });
-  }
-  return () => {
-    for (const loop of loops) loop();
-    return best;
-  };
-}
-
-/** GFLOP/s of the best of several short runs of a register loop, with `vectors` multiply-adds of four floats a round. */
-function timeLoop(loop: WebAssembly.ExportValue, address: number, vectors: number): number {
-  const rounds = 10000;
-  let best = Infinity;
-  const begin = performance.now();
-  while (performance.now() - begin < 30) {
-    const start = performance.now();
-    (loop as (address: number, rounds: number) => void)(address, rounds);
-    best = Math.min(best, performance.now() - start);
-  }
-  return (rounds * vectors * 8) / best / 1e6;
-}
-
-export function describeMachine(): { cpu: string; cores: number; os: string } {
-  const all = cpus();
-  return { cpu: all[0]?.model.trim() ?? "unknown", cores: all.length, os: `${process.platform} ${process.arch}` };
+/** Speed of several rows as one fraction of the peak: the time that their work would take at the peak, of all their time. */
+export function weightedOfPeak(rows: readonly Row[]): number {
+  const atPeak = rows.reduce((ms, { medianMs, ofPeak }) => ms + medianMs * ofPeak, 0);
+  return atPeak / rows.reduce((ms, { medianMs }) => ms + medianMs, 0);
 }

@@ -2,13 +2,15 @@
 import { rename, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { machineHead, machineReport } from "../src/cli/machine.ts";
 import { VARIANT_NAMES } from "../src/model/config.ts";
 import { nodePlatform } from "../src/platform/node.ts";
 import { setPlatform } from "../src/platform/platform.ts";
 import { createMachine } from "../src/runtime/create.ts";
+import { peakMeter } from "../src/runtime/peak.ts";
 import { formatShape } from "../src/tensor/shape.ts";
 import { attentionCases } from "./attention.ts";
-import { describeMachine, measure, ofPeak, peakMeter, type Row } from "./bench.ts";
+import { measure, ofPeak, type Row, weightedOfPeak } from "./bench.ts";
 import { conv2dCases } from "./conv2d.ts";
 import { gemmCases } from "./gemm.ts";
 import { measureStages, STAGES } from "./stages.ts";
@@ -29,10 +31,8 @@ const other = await createMachine({ kernels: "auto", tile: auto.kernels.name.end
 const portable = await createMachine({ kernels: "portable" });
 const measurePeak = await peakMeter();
 
-const head = describeMachine();
-console.log(`${head.cpu}, ${head.cores} cores, ${head.os}, Node ${process.version}`);
-for (const line of auto.chosen) console.log(line);
-measurePeak();
+const report = await machineReport(auto);
+console.log(machineHead(report));
 
 console.log(`${"".padEnd(34)}${"".padEnd(34)}${"kernels".padEnd(15)}   min ms  median ms  GFLOP/s  of peak`);
 const rows: Row[] = [];
@@ -45,6 +45,11 @@ const print = (row: Row) => {
 };
 for (const one of cases) {
   for (const machine of [auto, other, portable]) print(measure(machine, one, measurePeak()));
+}
+for (const name of new Set(rows.filter(({ group }) => group === "gemm").map(({ kernels }) => kernels))) {
+  const encoder = rows.filter((row) => row.group === "gemm" && row.kernels === name && !row.name.startsWith("memory"));
+  if (encoder.length)
+    console.log(`products of the encoder, ${name}: ${(100 * weightedOfPeak(encoder)).toFixed(1)} % of the peak`);
 }
 for (const variant of VARIANT_NAMES) {
   if (!STAGES.some(([name, of]) => of === variant && stages.includes(name))) continue;
@@ -61,7 +66,7 @@ console.log(
 
 if (values.json) {
   for (const row of rows) row.ofPeak = ofPeak(row, peakGflops); // the peak of the whole run
-  const report = { machine: { ...head, chosen: auto.chosen }, node: process.version, peakGflops, rows };
-  await writeFile(`${values.json}.part`, `${JSON.stringify(report, null, 2)}\n`);
+  const all = { machine: report, node: process.version, peakGflops, rows };
+  await writeFile(`${values.json}.part`, `${JSON.stringify(all, null, 2)}\n`);
   await rename(`${values.json}.part`, values.json);
 }

@@ -10,9 +10,10 @@ import { preprocess } from "../src/predict/preprocess.ts";
 import { type Graph, Sam2 } from "../src/predict/sam2.ts";
 import { createMachine } from "../src/runtime/create.ts";
 import { machine } from "../src/runtime/machine.ts";
+import type { Peak } from "../src/runtime/peak.ts";
 import { toBfloat16 } from "../src/tensor/bfloat16.ts";
 import type { Tensor } from "../src/tensor/view.ts";
-import { type Peak, type Row, random, toRow } from "./bench.ts";
+import { type Row, random, toRow } from "./bench.ts";
 
 const SIZE = 1024;
 const FRAME = 40; // far enough into a video that the memory bank is full

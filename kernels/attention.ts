@@ -6,7 +6,7 @@
 //   scores   s = q·kᵀ                     the gemm tile on a packed panel of 16 keys; a chain over d from 0
 //   maximum  m' = max(m, max s)           where it rises, sum and accumulators are multiplied by e^(scale·(m − m'))
 //   weights  p = e^(scale·s − scale·m')   in place of s; sum += p
-//   values   o += p·v                     the gemm tile on rows of v as they lie; a chain over keys that goes on from o
+//   values   o += p·v                     the gemm tile on 16 packed columns of v; a chain over keys that goes on from o
 // and at the end o is divided by the sum.
 //
 // Versions, GFLOP/s in Node 20 / Node 26 with 256-bit code, fma build, one thread of an AMD Zen 5 whose registers reach
@@ -16,9 +16,16 @@
 // 3. sums and maxima as 8 lanes that are stored in pairs: no change, but no shuffles in the loop
 // 4. scores of 24 queries at a time, so that they stay in the first-level cache; v packed: no change
 // 5. constants of exp in local variables: up to 4 % where all is in the cache, else nothing; not worth eleven names
-// What is left: weights cost 1.8 cycles a score of 16; the first touch of k and v in each tile 1.4, more in small
+// On an Intel Xeon, Node 24, % of 128 with 256-bit code, on a machine busy with other work; windows of 8 / of 14 / global:
+// 6. versions 1 to 3 with gemm's tile of four steps a round                                         37 / 50 / 50
+// 7. v packed: rows of v 1536 bytes apart fall into 8 of the 64 sets of the first-level cache       37 / 50 / 54
+// 8. 384 instead of 192 queries a tile, as k and v come from memory for each                        37 / 50 / 60 … 65
+// 9. q, k and v of a block read ahead, a word a line                                                45 / 58 / 68
+// 10. 128 instead of 256 keys a block: no change
+// With q, k, v and o in the cache windows of 8 are 1.7 times as fast (of version 8): memory is what is left of them.
+// On the AMD: weights cost 1.8 cycles a score of 16; the first touch of k and v in each tile 1.4, more in small
 // windows, which reach 100 of 126 when their q, k and v are in the cache.
-import { FREE, LINE, MR, ROWS, fillTile, pack_panel, tile_6x16 } from "./gemm";
+import { FREE, LINE, MR, ROWS, fillTile, pack_panel, tile_6x16, touch } from "./gemm";
 import { exp_f32x4 } from "./math";
 import { hmax, hsum, madd } from "./simd";
 
@@ -28,7 +35,7 @@ const KEYS: i32 = 256;
 
 /**
  * Tiles [from, to): nq queries of one head each, the tiles of a head adjacent. Strides are in bytes; nq is a multiple of 6
- * and at most 198.
+ * and at most 384.
  */
 export function attention_f32(
   o: usize, oB: usize, oH: usize, oN: usize, q: usize, qB: usize, qH: usize, qN: usize,
@@ -42,7 +49,7 @@ export function attention_f32(
   const zeros = scratch + FREE;
   const running = zeros + LINE; // of each query 8 lanes of sums and 8 of maxima
   const scores = running + LINE * <usize>nq;
-  const panel = scores + lds * <usize>nq; // of 16 keys, or of the last columns of v
+  const panel = scores + lds * <usize>nq; // of 16 keys, or of 16 columns of v
   const out = panel + LINE * <usize>max(d, keys);
   memory.fill(zeros, 0, LINE);
   for (let n = 0; n < nq; n++) store<u32>(weights + (<usize>n << 2), scores + <usize>n * lds);
@@ -60,9 +67,12 @@ export function attention_f32(
       start(running + <usize>n * LINE);
     }
     fillTile(queries + (<usize>count << 2), count);
+    touch(qt, qN, count, d, scratch);
 
     for (let s0 = 0; s0 < S; s0 += keys) {
       const block = min(keys, S - s0);
+      touch(kt + <usize>s0 * kS, kS, block, d, scratch);
+      touch(vt + <usize>s0 * vS, vS, block, dv, scratch);
       for (let s = 0; s < block; s += 16) {
         pack_panel(panel, kt + <usize>(s0 + s) * kS, kS, min(16, block - s), d);
         for (let n = 0; n < count; n += MR) {
@@ -71,15 +81,10 @@ export function attention_f32(
       }
       softmax(scores, lds, count, block, running, scale, s0 ? out : 0, ldo);
       for (let c = 0; c < dv; c += 16) {
-        let b = vt + <usize>s0 * vS + (<usize>c << 2), ldb = vS;
-        if (c + 16 > dv) {
-          copyColumns(panel, b, vS, block, dv - c);
-          b = panel;
-          ldb = LINE;
-        }
+        copyColumns(panel, vt + <usize>s0 * vS + (<usize>c << 2), vS, block, min(16, dv - c));
         for (let n = 0; n < count; n += MR) {
           const to = out + <usize>n * ldo + (<usize>c << 2);
-          tile_6x16(wide, to, ldo, s0 ? to : zeros, s0 ? ldo : 0, weights + (<usize>n << 2), b, ldb, block);
+          tile_6x16(wide, to, ldo, s0 ? to : zeros, s0 ? ldo : 0, weights + (<usize>n << 2), panel, LINE, block);
         }
       }
     }
@@ -157,16 +162,24 @@ function multiply(x: usize, factor: v128, bytes: usize): void {
   }
 }
 
-/** The last `width` < 16 columns of v as rows of a panel; what follows them is not used. */
+/** 16 columns of v as rows of a panel; where v has fewer, what follows them is not used. */
 function copyColumns(to: usize, from: usize, stride: usize, count: i32, width: i32): void {
   for (; count > 0; count--, to += LINE, from += stride) {
-    for (let at: usize = 0; at < <usize>width << 2; at += 4) store<f32>(to + at, load<f32>(from + at));
+    if (width == 16) {
+      const x0 = v128.load(from), x1 = v128.load(from, 16), x2 = v128.load(from, 32), x3 = v128.load(from, 48);
+      v128.store(to, x0); v128.store(to, x1, 16); v128.store(to, x2, 32); v128.store(to, x3, 48);
+    } else {
+      for (let at: usize = 0; at < <usize>width << 2; at += 4) store<f32>(to + at, load<f32>(from + at));
+    }
   }
 }
 
 /** o = factor·x */
 function scaleTo(o: usize, x: usize, factor: f32, count: i32): void {
   const f = f32x4.splat(factor);
-  for (; count >= 4; count -= 4, o += 16, x += 16) v128.store(o, f32x4.mul(v128.load(x), f));
+  for (; count >= 8; count -= 8, o += 32, x += 32) {
+    const x0 = f32x4.mul(v128.load(x), f), x1 = f32x4.mul(v128.load(x, 16), f);
+    v128.store(o, x0); v128.store(o, x1, 16);
+  }
   for (; count > 0; count--, o += 4, x += 4) store<f32>(o, load<f32>(x) * factor);
 }

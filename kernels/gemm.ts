@@ -8,16 +8,25 @@
 // 62 / 126. The tile alone, its operands in the first-level cache:
 // 1. A packed by 6 rows: 6×8 tile 61 / 91, 6×16 tile                                                 47 / 120
 // 2. A read in place by six row pointers, so that nothing is packed: 6×8 59 / 81, 6×16               45 / 120
-// 3. two or four steps of k a round: V8 gathers the loads and spills sums                            50 / 84
+// 3. two or four steps of k a round: asc -O3 nests their sums, so all loads come first and V8 spills      50 / 84
+// 4. the same with a way out of the loop after each step, which keeps them apart; 6×16 only, as Node 20 falls to 10
 // Whole products:
-// 4. blocks of 96 rows × all columns, a panel of B in the first-level cache, A in the second: K = 384 58 / 116
-// 5. K in blocks of 256 or 384, sums kept in C meanwhile: no faster for any K up to 3072, so one block
-// 6. the loop over k ends by an address instead of a counter, one instruction less: K = 96           58 / 120 → 124
-// 7. f32x4.pmax for relu: f32x4.max is eight instructions
-// 8. gelu of both halves before both stores, or V8 does not join them: K = 96                        41 / 68 → 81
-// 9. activation and residual on a strip of 96 rows at once instead of a tile: K = 96, relu           53 → 48 / 109 → 94,
+// 5. blocks of 96 rows × all columns, a panel of B in the first-level cache, A in the second: K = 384 58 / 116
+// 6. K in blocks of 256 or 384, sums kept in C meanwhile: no faster for any K up to 3072, so one block
+// 7. the loop over k ends by an address instead of a counter, one instruction less: K = 96           58 / 120 → 124
+// 8. f32x4.pmax for relu: f32x4.max is eight instructions
+// 9. gelu of both halves before both stores, or V8 does not join them: K = 96                        41 / 68 → 81
+// 10. activation and residual on a strip of 96 rows at once instead of a tile: K = 96, relu           53 → 48 / 109 → 94,
 //    as nothing is left to do while C's lines come from memory
-// 10. the residual's rows asked for before the tile: slower (93 → 68); copied before the tile: no gain
+// 11. the residual's rows asked for before the tile: slower (93 → 68); copied before the tile: no gain
+// Intel Xeon (Sapphire Rapids class: vector and integer operations share ports), Node 24, of 131 with 256-bit code, data in the
+// first- and second-level cache, K = 96 / 384 / 1536:
+// 2. 106 / 112 / 102: ten integer operations a step compete with twelve multiply-adds for ports
+// 4. 112 / 117 / 113; two steps a round 110 / 113 / 108, eight 112 / 117 / 111
+// Whole products there, weighted over bench/gemm.ts, on a machine busy with other work:
+// 12. version 4: 61 → 65 % of the peak; columns of a block 384 → 768 where K < 1024, else rows 96 → 192: 69 → 70
+// 13. the rows of A and of the residual read ahead, a word a line, when a block begins: 65.6 → 67.3; K = 384 with residual 58 → 67
+// With A and C in the cache the first qkv of stage 2 is 20 % faster: what is left there is memory, 12 GB/s.
 import { gelu_f32x4 } from "./math";
 import { madd } from "./simd";
 
@@ -40,7 +49,7 @@ const SUM: usize = 64;
 export const ROWS: usize = 448;
 // @ts-ignore: decorator
 @inline
-export const FREE: usize = 2048;
+export const FREE: usize = 4096;
 
 // @ts-ignore: decorator
 @inline
@@ -51,7 +60,7 @@ const GELU: i32 = 2;
 
 /**
  * 6 rows × 8 or 16 columns: c = s + Σ_k a[row, k]·b[k, :], the accumulators kept in registers. `rows` points at the six
- * row addresses of A. `s` is the bias (lds = 0) or C itself.
+ * row addresses of A. `s` is the bias (lds = 0) or C itself. K ≥ 1.
  */
 // @ts-ignore: decorator
 @inline
@@ -75,30 +84,61 @@ function tile(wide: bool, c: usize, ldc: usize, s: usize, lds: usize, rows: usiz
   s += lds;
   let c50 = v128.load(s), c51 = v128.load(s, 16), c52 = c50, c53 = c50;
   if (wide) { c52 = v128.load(s, 32); c53 = v128.load(s, 48); }
-  for (const end = a0 + (<usize>K << 2); a0 < end; ) {
-    const b0 = v128.load(b), b1 = v128.load(b, 16);
-    let b2 = b0, b3 = b0;
-    if (wide) { b2 = v128.load(b, 32); b3 = v128.load(b, 48); }
-    let x = v128.load32_splat(a0);
-    c00 = madd(x, b0, c00); c01 = madd(x, b1, c01);
-    if (wide) { c02 = madd(x, b2, c02); c03 = madd(x, b3, c03); }
-    x = v128.load32_splat(a1);
-    c10 = madd(x, b0, c10); c11 = madd(x, b1, c11);
-    if (wide) { c12 = madd(x, b2, c12); c13 = madd(x, b3, c13); }
-    x = v128.load32_splat(a2);
-    c20 = madd(x, b0, c20); c21 = madd(x, b1, c21);
-    if (wide) { c22 = madd(x, b2, c22); c23 = madd(x, b3, c23); }
-    x = v128.load32_splat(a3);
-    c30 = madd(x, b0, c30); c31 = madd(x, b1, c31);
-    if (wide) { c32 = madd(x, b2, c32); c33 = madd(x, b3, c33); }
-    x = v128.load32_splat(a4);
-    c40 = madd(x, b0, c40); c41 = madd(x, b1, c41);
-    if (wide) { c42 = madd(x, b2, c42); c43 = madd(x, b3, c43); }
-    x = v128.load32_splat(a5);
-    c50 = madd(x, b0, c50); c51 = madd(x, b1, c51);
-    if (wide) { c52 = madd(x, b2, c52); c53 = madd(x, b3, c53); }
-    a0 += 4; a1 += 4; a2 += 4; a3 += 4; a4 += 4; a5 += 4;
-    b += ldb;
+  const end = a0 + (<usize>K << 2);
+  if (wide) {
+    // Four steps a round. Without a branch between them asc -O3 would gather the loads of all four, and V8 spill sums.
+    const end1 = end - 4, end2 = end - 8, end3 = end - 12;
+    let b0: v128, b1: v128, b2: v128, b3: v128, x: v128;
+    for (;;) {
+      b0 = v128.load(b); b1 = v128.load(b, 16); b2 = v128.load(b, 32); b3 = v128.load(b, 48);
+      b += ldb;
+      x = v128.load32_splat(a0); c00 = madd(x, b0, c00); c01 = madd(x, b1, c01); c02 = madd(x, b2, c02); c03 = madd(x, b3, c03);
+      x = v128.load32_splat(a1); c10 = madd(x, b0, c10); c11 = madd(x, b1, c11); c12 = madd(x, b2, c12); c13 = madd(x, b3, c13);
+      x = v128.load32_splat(a2); c20 = madd(x, b0, c20); c21 = madd(x, b1, c21); c22 = madd(x, b2, c22); c23 = madd(x, b3, c23);
+      x = v128.load32_splat(a3); c30 = madd(x, b0, c30); c31 = madd(x, b1, c31); c32 = madd(x, b2, c32); c33 = madd(x, b3, c33);
+      x = v128.load32_splat(a4); c40 = madd(x, b0, c40); c41 = madd(x, b1, c41); c42 = madd(x, b2, c42); c43 = madd(x, b3, c43);
+      x = v128.load32_splat(a5); c50 = madd(x, b0, c50); c51 = madd(x, b1, c51); c52 = madd(x, b2, c52); c53 = madd(x, b3, c53);
+      if (a0 == end1) break;
+      b0 = v128.load(b); b1 = v128.load(b, 16); b2 = v128.load(b, 32); b3 = v128.load(b, 48);
+      b += ldb;
+      x = v128.load32_splat(a0, 4); c00 = madd(x, b0, c00); c01 = madd(x, b1, c01); c02 = madd(x, b2, c02); c03 = madd(x, b3, c03);
+      x = v128.load32_splat(a1, 4); c10 = madd(x, b0, c10); c11 = madd(x, b1, c11); c12 = madd(x, b2, c12); c13 = madd(x, b3, c13);
+      x = v128.load32_splat(a2, 4); c20 = madd(x, b0, c20); c21 = madd(x, b1, c21); c22 = madd(x, b2, c22); c23 = madd(x, b3, c23);
+      x = v128.load32_splat(a3, 4); c30 = madd(x, b0, c30); c31 = madd(x, b1, c31); c32 = madd(x, b2, c32); c33 = madd(x, b3, c33);
+      x = v128.load32_splat(a4, 4); c40 = madd(x, b0, c40); c41 = madd(x, b1, c41); c42 = madd(x, b2, c42); c43 = madd(x, b3, c43);
+      x = v128.load32_splat(a5, 4); c50 = madd(x, b0, c50); c51 = madd(x, b1, c51); c52 = madd(x, b2, c52); c53 = madd(x, b3, c53);
+      if (a0 == end2) break;
+      b0 = v128.load(b); b1 = v128.load(b, 16); b2 = v128.load(b, 32); b3 = v128.load(b, 48);
+      b += ldb;
+      x = v128.load32_splat(a0, 8); c00 = madd(x, b0, c00); c01 = madd(x, b1, c01); c02 = madd(x, b2, c02); c03 = madd(x, b3, c03);
+      x = v128.load32_splat(a1, 8); c10 = madd(x, b0, c10); c11 = madd(x, b1, c11); c12 = madd(x, b2, c12); c13 = madd(x, b3, c13);
+      x = v128.load32_splat(a2, 8); c20 = madd(x, b0, c20); c21 = madd(x, b1, c21); c22 = madd(x, b2, c22); c23 = madd(x, b3, c23);
+      x = v128.load32_splat(a3, 8); c30 = madd(x, b0, c30); c31 = madd(x, b1, c31); c32 = madd(x, b2, c32); c33 = madd(x, b3, c33);
+      x = v128.load32_splat(a4, 8); c40 = madd(x, b0, c40); c41 = madd(x, b1, c41); c42 = madd(x, b2, c42); c43 = madd(x, b3, c43);
+      x = v128.load32_splat(a5, 8); c50 = madd(x, b0, c50); c51 = madd(x, b1, c51); c52 = madd(x, b2, c52); c53 = madd(x, b3, c53);
+      if (a0 == end3) break;
+      b0 = v128.load(b); b1 = v128.load(b, 16); b2 = v128.load(b, 32); b3 = v128.load(b, 48);
+      b += ldb;
+      x = v128.load32_splat(a0, 12); c00 = madd(x, b0, c00); c01 = madd(x, b1, c01); c02 = madd(x, b2, c02); c03 = madd(x, b3, c03);
+      x = v128.load32_splat(a1, 12); c10 = madd(x, b0, c10); c11 = madd(x, b1, c11); c12 = madd(x, b2, c12); c13 = madd(x, b3, c13);
+      x = v128.load32_splat(a2, 12); c20 = madd(x, b0, c20); c21 = madd(x, b1, c21); c22 = madd(x, b2, c22); c23 = madd(x, b3, c23);
+      x = v128.load32_splat(a3, 12); c30 = madd(x, b0, c30); c31 = madd(x, b1, c31); c32 = madd(x, b2, c32); c33 = madd(x, b3, c33);
+      x = v128.load32_splat(a4, 12); c40 = madd(x, b0, c40); c41 = madd(x, b1, c41); c42 = madd(x, b2, c42); c43 = madd(x, b3, c43);
+      x = v128.load32_splat(a5, 12); c50 = madd(x, b0, c50); c51 = madd(x, b1, c51); c52 = madd(x, b2, c52); c53 = madd(x, b3, c53);
+      a0 += 16; a1 += 16; a2 += 16; a3 += 16; a4 += 16; a5 += 16;
+      if (a0 == end) break;
+    }
+  } else {
+    for (; a0 < end; b += ldb) {
+      const b0 = v128.load(b), b1 = v128.load(b, 16);
+      let x = v128.load32_splat(a0); c00 = madd(x, b0, c00); c01 = madd(x, b1, c01);
+      x = v128.load32_splat(a1);     c10 = madd(x, b0, c10); c11 = madd(x, b1, c11);
+      x = v128.load32_splat(a2);     c20 = madd(x, b0, c20); c21 = madd(x, b1, c21);
+      x = v128.load32_splat(a3);     c30 = madd(x, b0, c30); c31 = madd(x, b1, c31);
+      x = v128.load32_splat(a4);     c40 = madd(x, b0, c40); c41 = madd(x, b1, c41);
+      x = v128.load32_splat(a5);     c50 = madd(x, b0, c50); c51 = madd(x, b1, c51);
+      a0 += 4; a1 += 4; a2 += 4; a3 += 4; a4 += 4; a5 += 4;
+    }
   }
   v128.store(c, c00); v128.store(c, c01, 16);
   if (wide) { v128.store(c, c02, 32); v128.store(c, c03, 48); }
@@ -157,11 +197,25 @@ export function gemm_f32(
     let at = scratch + ROWS;
     for (let m = m0; m < m1; m++, at += 4) {
       const row = rows ? load<i32>(rows + (<usize>m << 2)) : m;
-      store<u32>(at, row < 0 ? zeros : a + <usize>row * lda);
+      const address = row < 0 ? zeros : a + <usize>row * lda;
+      store<u32>(at, address);
+      touch(address, lda, 1, K, scratch);
     }
+    if (r) touch(r + <usize>m0 * ldr + (<usize>n0 << 2), ldr, m1 - m0, n1 - n0, scratch);
     fillTile(at, m1 - m0);
     block(c + <usize>m0 * ldc, ldc, m1 - m0, n0, n1, b, bias, activation, r ? r + <usize>m0 * ldr : 0, ldr, N, K, wide, scratch);
   }
+}
+
+/** Read a word of each line of `count` rows, so that many are on their way to the cache at once. */
+// @ts-ignore: decorator
+@inline
+export function touch(row: usize, stride: usize, count: i32, channels: i32, scratch: usize): void {
+  let sum = 0;
+  for (; count > 0; count--, row += stride) {
+    for (let at = row, end = row + (<usize>channels << 2); at < end; at += LINE) sum += load<i32>(at);
+  }
+  store<i32>(scratch, sum); // or the reads would be removed
 }
 
 /** Rows that only fill the last register tile: the first one again. */

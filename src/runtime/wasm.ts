@@ -4,10 +4,11 @@ import type { Epilogue, Kernels } from "./kernels.ts";
 import { type ParallelFor, SCRATCH_BYTES } from "./threads.ts";
 import { elementwiseKernels } from "./wasm_elementwise.ts";
 
-const ROWS = 96; // of a gemm's output tile: 16 register tiles, whose rows of A stay in the second-level cache
-const COLUMNS = 384; // of a gemm's output tile, at most
-const QUERIES = 192; // of an attention tile, at most: packed keys serve this many
-const CHANNELS = 512; // of an attention head, at most: accumulators of a tile's queries fit in the scratch
+const ROWS = 96; // of an output tile: 16 register tiles, whose rows of A stay in the second-level cache
+const COLUMNS = 768; // of a gemm's output tile, at most: A is read from memory once for this many
+const DEEP = 1024; // from this many summed channels on B is what comes from memory, and the tile is higher instead
+const QUERIES = 384; // of an attention tile, at most: keys and values are read from memory once for this many
+const CHANNELS = 512; // of an attention head, at most
 const LINE = 64; // bytes of a row of a packed panel: 16 output channels
 
 /** Register tile of a product: 6 rows × 8 columns, or × 16 where V8 makes 256-bit code of it. The bits are the same. */
@@ -34,9 +35,10 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
 
     gemm(c, a, { data, N, K }, epilogue, rows) {
       const M = c.shape[0];
-      const strips = Math.ceil(N / COLUMNS);
+      const mc = K < DEEP ? ROWS : 2 * ROWS;
+      const strips = Math.ceil(N / (K < DEEP && M > ROWS ? COLUMNS : COLUMNS / 2));
       const nc = Math.ceil(N / strips / 16) * 16;
-      const tiles = Math.ceil(M / ROWS) * Math.ceil(N / nc);
+      const tiles = Math.ceil(M / mc) * Math.ceil(N / nc);
       const { bias, activation, residual, ldr } = epilogueArgs(epilogue);
       const A = [address(a), 4 * a.stride[0], rows ? rows.byteOffset : 0];
       const args = [
@@ -51,7 +53,7 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
         M,
         N,
         K,
-        ROWS,
+        mc,
         nc,
         wide,
       ];
@@ -75,7 +77,8 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
       if (Math.max(d, dv) > CHANNELS) {
         throw new ShapeError("attention", `heads of at most ${CHANNELS} channels`, `${d} and ${dv}`, "use more heads");
       }
-      const blocks = Math.ceil(N / QUERIES);
+      const most = dv > CHANNELS / 2 ? QUERIES / 2 : QUERIES; // whose accumulators fit in the scratch
+      const blocks = N <= most ? 1 : Math.ceil(N / most / 4) * 4; // even shares of a head for up to four threads
       const nq = Math.ceil(N / blocks / 6) * 6;
       const args = [...walk(o), ...walk(q), ...walk(k), ...walk(v), h, N, S, d, dv, scale, nq, wide];
       parallelFor("attention_f32", B * h * blocks, args);
