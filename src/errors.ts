@@ -3,6 +3,7 @@
  * An aborted call rejects with the signal's own reason instead.
  */
 export class Sam2Error extends Error {
+  /** The four parts of the message, and the error that caused this one. */
   constructor(where: string, expected: string, got: string, todo: string, options?: ErrorOptions) {
     super(oneLine(`${where}: expected ${expected}, got ${got}; ${todo}`), options);
     this.name = new.target.name;

@@ -1,5 +1,10 @@
 /**
- * Segment Anything 2 in TypeScript and WebAssembly.
+ * Segment Anything 2 in TypeScript and WebAssembly: load a model with {@link Sam2.fromPretrained}, then ask an
+ * {@link ImagePredictor} or a {@link VideoPredictor}.
+ *
+ * Coordinates are (x, y) in pixels of the original image, the origin is its top left corner. Masks and pixels are stored
+ * row by row, tensors channels last. What is thrown on purpose is a {@link Sam2Error}, which says what was expected, what
+ * came, and what to do; an aborted call rejects with the reason of its signal.
  *
  * @packageDocumentation
  */
@@ -16,10 +21,12 @@ export * from "./errors.ts";
 export type { CheckpointSource } from "./io/checkpoint.ts";
 export { type DecodeOptions, decodeImage, type RgbImage, toRgb } from "./io/image.ts";
 export type { ImageInput } from "./io/image_input.ts";
+export type { Mask } from "./io/masks.ts";
 export type { Sam2Config, VariantName, Version } from "./model/config.ts";
 export type { FrameInput } from "./predict/frames.ts";
 export type { ImagePredictorOptions, Prediction, PredictOptions } from "./predict/image_predictor.ts";
 export type { Prompt } from "./predict/prompt.ts";
+export type { KernelChoice } from "./runtime/create.ts";
 export type {
   FrameResult,
   InitOptions,

@@ -1,4 +1,5 @@
 import { writeFileSync } from "node:fs";
+import { availableParallelism, cpus } from "node:os";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { enterFolder, SMALL, sam2, smallWeights, writeCheckpoint, writePhoto } from "../../golden/cli_fixture.ts";
@@ -79,6 +80,37 @@ Info("what is no checkpoint is an error without a report", async () => {
     assert.equal([code, stdout], [1, ""], file);
     assert.match(stderr, message);
   }
+});
+
+Info("--machine tells what would compute here and why, and that bits do not hang on the tile", async () => {
+  const { code, stdout, stderr } = await sam2(["info", "--machine", "--json"]);
+  assert.equal([code, stderr], [0, ""]);
+  const about = JSON.parse(stdout);
+  assert.equal([about.cores, about.node, about.sharedMemory], [cpus().length, process.version, true]);
+  assert.match(about.kernels, /^(fma|portable) 6x(8|16)$/);
+  assert.is(about.threads, Math.min(availableParallelism(), 16));
+  assert.ok(about.chosen.some((line: string) => /^kernels: .*because/.test(line)));
+  assert.equal(about.sameBits, { ofBothTiles: true, ofPortableAndReference: true });
+  const { fma, mulAdd, mulAdd128 } = about.peakGflops;
+  assert.ok(mulAdd >= mulAdd128 && mulAdd128 > 0, `${mulAdd} and ${mulAdd128} GFLOP/s`);
+  assert.is(fma > 0, about.kernels.startsWith("fma"));
+});
+
+Info("--machine for people: one line for each of them", async () => {
+  const { code, stdout } = await sam2(["info", "--machine"]);
+  assert.is(code, 0);
+  assert.match(stdout, /^.*, \d+ cores, .*, Node v\d+.*\nshared memory: yes\n/);
+  assert.match(stdout, /\nkernels: .*\ntile: 6x\d+, because .*\nthreads: \d+\n/);
+  assert.match(stdout, /\nbits: the same with tiles 6x8 and 6x16; the same by portable kernels and scalar loops\n/);
+  assert.match(stdout, /\nregister-tile peak of a thread, GFLOP\/s: .* portable\n$/);
+});
+
+Info("without a file it is a wrong use, and so is a file beside --machine", async () => {
+  const none = await sam2(["info"]);
+  assert.equal([none.code, none.stderr], [2, "sam2: missing required argument 'file'; see sam2 info --help\n"]);
+  const both = await sam2(["info", "nano", "--machine"]);
+  assert.is(both.code, 2);
+  assert.match(both.stderr, /^sam2: info: expected a file or --machine, got both/);
 });
 
 Info.run();

@@ -26,13 +26,16 @@ import type { EngineService, Handle, ModelInfo, Progress, SentFrames, VideoInfo 
 
 /** Options of calls that take long. */
 export interface CallOptions {
+  /** ends the call within one layer, while loading or downloading at once: it rejects with the reason of the signal */
   signal?: AbortSignal;
+  /** called now and then while the call goes on */
   onProgress?: (progress: Progress) => void;
   /** Give the bytes that are passed in away instead of copying them: their buffers are empty afterwards. */
   transfer?: boolean;
 }
 
-export type LoadOptions = Omit<ThreadLoadOptions, "onProgress"> & CallOptions;
+/** Options of `Sam2.fromPretrained`. */
+export interface LoadOptions extends Omit<ThreadLoadOptions, "onProgress" | "signal">, CallOptions {}
 
 type Engine = Client<EngineService>;
 
@@ -42,17 +45,20 @@ const stateIds = new WeakMap<VideoState, number>();
 let ids = 0;
 
 /**
- * A model in a worker of its own. Calls run in the order in which they were made; up to 64 may wait.
+ * A model in a worker of its own. Calls run in the order in which they were made; up to 64 may wait, and more are rejected
+ * with QueueError.
  *
  * @example
  * await using sam2 = await Sam2.fromPretrained("sam2.1_hiera_tiny.pt");
  */
 export class Sam2 {
+  /** sizes, image size, version and name of the model */
   readonly config: Sam2Config;
   /** tells checkpoints apart, whatever the file's format */
   readonly digest: string;
-  /** Has the checkpoint what video needs? */
+  /** Has the model what video needs? */
   readonly canTrack: boolean;
+  /** threads that compute, the worker's own included */
   readonly threads: number;
   /** Which kernels, register tile and threads were chosen, and why, line by line. */
   readonly chosen: readonly string[];
@@ -90,6 +96,7 @@ export class Sam2 {
     await engines.get(this)!.stop();
   }
 
+  /** `dispose`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }
@@ -109,6 +116,7 @@ export class ImagePredictor {
   readonly #engine: Engine;
   readonly #handle: Handle<ImagePredictorOptions>;
 
+  /** Several may share a model. */
   constructor(sam2: Sam2, options: ImagePredictorOptions = {}) {
     this.#engine = engines.get(sam2)!;
     this.#handle = { id: ids++, options };
@@ -152,8 +160,18 @@ export class ImagePredictor {
     return this.#engine.call("predictBatch", [this.#handle, batch, options], { signal });
   }
 
-  /** The stride-16 features of the image, channels last. */
-  getImageEmbedding(): Promise<{ shape: number[]; data: Float32Array }> {
+  /**
+   * The stride-16 features of the image, or of each image of a batch, channels last.
+   *
+   * @shape [B, H/16, W/16, D], with H = W = `config.imageSize`
+   * @throws UsageError if no image was set
+   */
+  getImageEmbedding(): Promise<{
+    /** B, H/16, W/16, D */
+    shape: number[];
+    /** row by row */
+    data: Float32Array;
+  }> {
     return this.#engine.call("getImageEmbedding", [this.#handle]);
   }
 
@@ -165,7 +183,9 @@ export class ImagePredictor {
 
 /** What is known of one video. Made by `VideoPredictor.initState`. */
 export class VideoState {
+  /** pixels of a frame */
   readonly width: number;
+  /** pixels of a frame */
   readonly height: number;
   /** Frames of the video; Infinity while it streams. */
   readonly numFrames: number;
@@ -185,6 +205,7 @@ export class VideoState {
     return this.#engine.call("closeState", [stateIds.get(this)!]);
   }
 
+  /** `dispose`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }
@@ -309,7 +330,12 @@ export class VideoPredictor {
     saved: string | Uint8Array,
     video: FrameInput,
     { signal }: { signal?: AbortSignal } = {},
-  ): Promise<{ state: VideoState; note: string }> {
+  ): Promise<{
+    /** what was known when it was saved */
+    state: VideoState;
+    /** what `saveState` or `encodeState` was given */
+    note: string;
+  }> {
     const id = ids++;
     const info = await this.#engine.call("loadState", [this.#handle, id, saved, this.#send(video)], { signal });
     return { state: new VideoState(this.#engine, id, info), note: info.note };
@@ -328,7 +354,12 @@ function isList(prompts: Prompt | readonly Prompt[]): prompts is readonly Prompt
 function expectTracking({ canTrack, config }: Sam2): void {
   if (canTrack) return;
   const got = `${config.name} without maskmem_tpos_enc and the like`;
-  throw new CheckpointError("VideoPredictor", "the weights of the memory", got, "load a checkpoint for video");
+  throw new CheckpointError(
+    "VideoPredictor",
+    "the weights of the memory",
+    got,
+    "load a checkpoint for video, without video: false",
+  );
 }
 
 /** Of a canvas's ImageData, or anything that holds pixels, what crosses to the worker. */

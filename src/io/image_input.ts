@@ -4,7 +4,17 @@ import { decodeImage, type RgbImage, toRgb } from "./image.ts";
 
 /** A path or URL, the bytes of a JPEG, PNG or WebP file, or pixels (grey, RGB or RGBA; a canvas's ImageData too). */
 export type ImageInput =
-  string | Uint8Array | Blob | { width: number; height: number; data: Uint8Array | Uint8ClampedArray };
+  | string
+  | Uint8Array
+  | Blob
+  | {
+      /** pixels */
+      width: number;
+      /** pixels */
+      height: number;
+      /** 1 (grey), 3 (RGB) or 4 (RGBA) bytes a pixel, row by row from the top left; alpha is dropped */
+      data: Uint8Array | Uint8ClampedArray;
+    };
 
 /** @throws ImageError */
 export async function readImage(input: ImageInput, signal?: AbortSignal): Promise<RgbImage> {

@@ -22,6 +22,7 @@ export type Version = "2.0" | "2.1";
 
 /** All that is needed to build the graph: the hyperparameters, and the sizes that a checkpoint's shapes give. */
 export interface Sam2Config extends Hyperparameters {
+  /** of the architecture */
   version: Version;
   /** channels of the first stage; every stage doubles them */
   embedDim: number;
@@ -37,6 +38,7 @@ export interface Sam2Config extends Hyperparameters {
   maskInChans: number;
   /** channels of a memory map */
   memDim: number;
+  /** layers of the memory attention */
   memoryAttentionLayers: number;
   /** hidden channels of the memory attention's MLPs */
   dimFeedforward: number;
@@ -49,6 +51,7 @@ export interface Sam2Config extends Hyperparameters {
 type Trunk = Hyperparameters & Pick<Sam2Config, "embedDim" | "stages" | "windowPosEmbedBkgSpatialSize">;
 
 export const VARIANT_NAMES = ["tiny", "small", "base_plus", "large"] as const;
+/** The four published sizes. */
 export type VariantName = (typeof VARIANT_NAMES)[number];
 
 /** The image encoders of the four published models; all else is equal in them. */
