@@ -83,9 +83,9 @@ export class Golden {
   readonly #tensors: ReadonlyMap<string, StoredTensor>;
   readonly #layers: Map<string, GoldenLayer>;
 
-  constructor(name: string) {
+  constructor(name: string, entry = entries[name]) {
     this.name = name;
-    this.entry = entries[name];
+    this.entry = entry;
     const file = new URL(`./cases/${name}.safetensors`, import.meta.url);
     this.#tensors = readSafetensors(bytesSource(new Uint8Array(readFileSync(file)), name)).tensors;
     this.#layers = new Map(this.entry.layers.map((layer) => [layer.path, layer]));

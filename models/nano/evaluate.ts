@@ -56,7 +56,7 @@ function median(values: readonly number[]): number {
 }
 
 /** Mean J, mean J where the hero shows after it was wholly gone, share of frames with the right sign of the score. */
-function summary(clips: readonly ClipScores[]) {
+export function summary(clips: readonly ClipScores[]) {
   const after = clips.flatMap(({ j, present }) =>
     j.filter((_, t) => present[t] && present.slice(0, t).includes(false)),
   );

@@ -66,29 +66,62 @@ export async function byCorrection(predictor: ImagePredictor, task: Task, before
   return ask(predictor, task, { points, labels, maskInput: prediction.lowResMasks[best] }, false);
 }
 
-/** The frames 1 … of a clip: J, whether the hero shows, and its object score. */
+/** The frames of a clip: J, whether the object shows, and its object score. */
 export interface ClipScores {
   j: number[];
   present: boolean[];
   score: number[];
 }
 
+/** One object through all frames of a clip, the clicked one included. */
+export interface Track extends ClipScores {
+  /** in the owner map */
+  code: number;
+  click: Point;
+  truth: Mask[];
+  found: Mask[];
+}
+
 /** Track the hero of a clip from one click on frame 0. */
 export async function scoreClip(predictor: VideoPredictor, seed: number, size: number): Promise<ClipScores> {
+  const [track] = await trackObjects(predictor, clip(seed, LENGTH, size), [1]);
+  return withoutClick(track);
+}
+
+/** The first frames of a seed's clip; it goes on beyond LENGTH. */
+export function clip(seed: number, length: number, size: number): Frame[] {
   const scene = describe(seed);
-  const frames = Array.from({ length: LENGTH }, (_, t) => frame(scene, t, size));
-  const heroes = frames.map(({ owner }) => owner.map((code) => Number((code & (PART - 1)) === 1)));
+  return Array.from({ length }, (_, t) => frame(scene, t, size));
+}
+
+/** Track the objects with these codes, each from one click on frame 0. */
+export async function trackObjects(
+  predictor: VideoPredictor,
+  frames: readonly Frame[],
+  codes: readonly number[],
+): Promise<Track[]> {
+  const tracks = codes.map((code): Track => {
+    const truth = frames.map(({ owner }) => owner.map((pixel) => Number((pixel & (PART - 1)) === code)));
+    const click = firstClick(frames[0], { code, mask: truth[0] });
+    return { code, click, truth, found: [], j: [], present: truth.map((mask) => mask.includes(1)), score: [] };
+  });
   await using state = await predictor.initState(frames);
-  const click = firstClick(frames[0], { code: 1, mask: heroes[0] });
-  await predictor.addNewPointsOrBox(state, { frame: 0, object: 1, points: [click], labels: [1] });
-  const scores: ClipScores = { j: [], present: [], score: [] };
-  for await (const { frame: t, objects } of predictor.propagateInVideo(state)) {
-    if (t === 0) continue; // what was clicked is not scored
-    scores.j.push(iou(objects[0].mask, heroes[t]));
-    scores.present.push(heroes[t].includes(1));
-    scores.score.push(objects[0].score!);
+  for (const { code, click } of tracks) {
+    await predictor.addNewPointsOrBox(state, { frame: 0, object: code, points: [click], labels: [1] });
   }
-  return scores;
+  for await (const { frame: t, objects } of predictor.propagateInVideo(state)) {
+    for (const [k, { truth, found, j, score }] of tracks.entries()) {
+      found.push(objects[k].mask);
+      j.push(iou(objects[k].mask, truth[t]));
+      score.push(objects[k].score!);
+    }
+  }
+  return tracks;
+}
+
+/** The frame that was clicked is not scored. */
+export function withoutClick({ j, present, score }: ClipScores): ClipScores {
+  return { j: j.slice(1), present: present.slice(1), score: score.slice(1) };
 }
 
 /** Innermost pixel of the target; of what is not its part, where the target is a whole. */

@@ -74,7 +74,7 @@ async function trace(file: string, imagePath: string | undefined, options: Trace
 }
 
 /** Run the model twice: to compare its layers, which also warms it up, and to measure them. */
-async function layers(
+export async function layers(
   sam2: Sam2,
   image: RgbImage,
   parity: Parity | undefined,

@@ -24,7 +24,7 @@ export interface TableOptions {
   paint: Paint;
 }
 
-interface Node {
+export interface Node {
   row: TraceRow;
   /** path below the node above */
   name: string;
@@ -74,7 +74,7 @@ export function traceTable(rows: readonly TraceRow[], { depth, columns: room, pa
 }
 
 /** Which layer runs inside of which follows from paths and order: a layer's path begins with its caller's. */
-function treeOf(rows: readonly TraceRow[]): Node[] {
+export function treeOf(rows: readonly TraceRow[]): Node[] {
   const roots: Node[] = [];
   const open: Node[] = [];
   for (const row of rows) {
@@ -162,29 +162,29 @@ function columnsFor(rows: readonly TraceRow[], totalMs: number): Column[] {
   ];
 }
 
-function isParity({ maxAbs = 0, sigma = 0 }: TraceRow): boolean {
+export function isParity({ maxAbs = 0, sigma = 0 }: TraceRow): boolean {
   return maxAbs <= PARITY * sigma;
 }
 
 /** 1×64×64×256; the first of several. */
-function shapeText(output: TraceRow["output"]): string {
+export function shapeText(output: TraceRow["output"]): string {
   const [first] = output;
   if (!Array.isArray(first)) return output.join("×");
   return output.length > 1 ? `${first.join("×")} +${output.length - 1}` : first.join("×");
 }
 
 /** 96, 1.15 K, 28.8 M */
-function countText(n: number): string {
+export function countText(n: number): string {
   if (n < 1000) return n === 0 ? "" : `${n}`;
   return n < 1e6 ? `${threeDigits(n / 1e3)} K` : `${threeDigits(n / 1e6)} M`;
 }
 
-function threeDigits(x: number): string {
+export function threeDigits(x: number): string {
   return x >= 1 ? x.toFixed(x < 10 ? 2 : x < 100 ? 1 : 0) : x.toFixed(3);
 }
 
 /** Sums over the roots; a root that lies in another one's directory has its parameters counted there. */
-function totals(roots: readonly Node[]): TraceRow {
+export function totals(roots: readonly Node[]): TraceRow {
   const sum = (of: (row: TraceRow) => number) => roots.reduce((total, { row }) => total + of(row), 0);
   const inside = ({ path }: TraceRow) => roots.some(({ row }) => path.startsWith(`${row.path}.`));
   const gmac = sum((row) => row.gmac);

@@ -10,20 +10,27 @@ const IS_ANIMATED = 0x02;
 const DO_NOT_BLEND = 0x02;
 const FOREVER = 0;
 
+/** A function that makes pictures into WebP files. */
+export async function webpEncoder(quality = 70): Promise<(image: RgbImage) => Uint8Array> {
+  const { encode } = await encoder();
+  return ({ width, height, data }) => encode(opaque(data), width, height, { ...defaultOptions, quality })!;
+}
+
 /**
  * Frames of one size → an animated WebP file that repeats for ever.
  *
  * @source WebP container specification, "Extended File Format"
  */
 export async function encodeAnimation(frames: AsyncIterable<RgbImage>, msPerFrame: number, quality = 70) {
-  const { encode } = await encoder();
+  const encode = await webpEncoder(quality);
   const chunks: Uint8Array[] = [];
-  for await (const { width, height, data } of frames) {
+  for await (const frame of frames) {
+    const { width, height } = frame;
     if (chunks.length === 0) {
       chunks.push(chunk("VP8X", bytes(IS_ANIMATED, 0, 0, 0, ...uint24(width - 1), ...uint24(height - 1))));
       chunks.push(chunk("ANIM", bytes(0, 0, 0, 0, FOREVER, 0)));
     }
-    const still = encode(opaque(data), width, height, { ...defaultOptions, quality })!;
+    const still = encode(frame);
     const place = [...uint24(0), ...uint24(0), ...uint24(width - 1), ...uint24(height - 1)];
     const head = bytes(...place, ...uint24(msPerFrame), DO_NOT_BLEND);
     chunks.push(chunk("ANMF", concatenate([head, still.subarray(RIFF_HEADER)])));

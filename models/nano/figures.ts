@@ -1,0 +1,36 @@
+/** What the demo finds out: its report shows nothing else. */
+import type { TraceRow } from "../../src/cli/trace_table.ts";
+import type { Prompt } from "../../src/index.ts";
+import type { summary } from "./evaluate.ts";
+import type { Frame } from "./scenes.ts";
+import type { Track } from "./scoring.ts";
+
+/** A question to the model, and the answer. */
+export interface Asked {
+  /** also the name of its files, with _ for blanks */
+  name: string;
+  prompt: Prompt;
+  mask: Uint8Array;
+  truth: Uint8Array;
+  iou: number;
+  /** the IoU that the model expects */
+  guess: number;
+  ms: number;
+}
+
+/** An object that was tracked. */
+export interface Tracked extends Track {
+  name: string;
+  summary: ReturnType<typeof summary>;
+}
+
+/** All that the demo finds out, and its report shows. */
+export interface Figures {
+  scene: Frame & { seed: number };
+  asked: Asked[];
+  clip: { seed: number; frames: Frame[]; msPerFrame: number; objects: Tracked[] };
+  layers: TraceRow[];
+  ms: { load: number; encode: number; track: number; total: number };
+  machine: { cpu: string; node: string; threads: number; chosen: readonly string[] };
+  model: { name: string; imageSize: number; parameters: number; bytes: number; digest: string };
+}
