@@ -6,7 +6,7 @@ import { nodePlatform } from "../platform/node.ts";
 import { setPlatform } from "../platform/platform.ts";
 import { addDownload } from "./download.ts";
 import { addInfo } from "./info.ts";
-import { hasColours, type Io, Status } from "./io.ts";
+import { hasColours, INTERRUPTED, type Io, Status } from "./io.ts";
 import { addSegment } from "./segment.ts";
 import { addTrace } from "./trace.ts";
 import { addTrack } from "./track.ts";
@@ -16,7 +16,6 @@ const { version } = createRequire(import.meta.url)("../../package.json") as { ve
 const DONE = 0;
 const FAILED = 1;
 const WRONG_USAGE = 2;
-export const INTERRUPTED = 130;
 
 const EXAMPLES = `
 Start here:

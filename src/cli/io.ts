@@ -1,5 +1,8 @@
 import { styleText } from "node:util";
 
+/** Exit code after Ctrl-C. */
+export const INTERRUPTED = 130;
+
 /** A stream that text is written to. */
 export interface Output {
   write(text: string): unknown;

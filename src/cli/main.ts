@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 import { writeSync } from "node:fs";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import { INTERRUPTED, main } from "./cli.ts";
-import type { Output } from "./io.ts";
+import { INTERRUPTED, type Output } from "./io.ts";
 
 // The model computes without pause, and a thread that computes does not hear Ctrl-C. So the command runs in a worker, and
-// this thread listens. From source, where a worker would first have to learn TypeScript, one thread does both.
+// this thread listens and loads nothing else. From source, where a worker would first have to learn TypeScript, one thread
+// does both.
 
 /** What a worker cannot find out about the terminal. */
 type Terminal = Pick<Output, "isTTY" | "columns">;
@@ -45,11 +45,12 @@ function listen(): void {
   });
 }
 
-function run({ stdout, stderr }: Terminals): Promise<number> {
+async function run({ stdout, stderr }: Terminals): Promise<number> {
   const interrupt = new AbortController();
   const onInterrupt = () => interrupt.abort();
   parentPort?.once("message", onInterrupt).unref();
   if (isMainThread) process.once("SIGINT", onInterrupt);
+  const { main } = await import("./cli.ts");
   return main(process.argv.slice(2), {
     stdout: { ...stdout, write: (text) => process.stdout.write(text) },
     stderr: { ...stderr, write: (text) => writeSync(2, text) }, // at once: a worker's stdout and stderr have no order

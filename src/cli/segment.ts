@@ -78,7 +78,7 @@ async function segment(path: string, options: SegmentOptions, io: Io): Promise<v
   const model = chosenModel(options, io);
   status.show(`loading ${model} …`);
   const { signal } = io;
-  const sam2 = await Sam2.fromPretrained(model, { ...options, signal });
+  const sam2 = await Sam2.fromPretrained(model, { ...options, video: false, signal });
   ms.load = watch.lap();
 
   const { config } = sam2;

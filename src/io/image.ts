@@ -7,11 +7,15 @@ import { decodeWebp, webpHeader } from "./webp.ts";
 
 /** 8-bit RGB, 3 bytes per pixel, row by row. */
 export interface RgbImage {
+  /** pixels */
   width: number;
+  /** pixels */
   height: number;
+  /** height · width · 3 bytes */
   data: Uint8Array;
 }
 
+/** Options of `decodeImage`. */
 export interface DecodeOptions {
   /** Turn the image as its EXIF orientation says (default); false leaves the pixels as they are stored, as PIL does. */
   orient?: boolean;
@@ -88,7 +92,8 @@ function formatOf(bytes: Uint8Array, where: string): Format {
 }
 
 /**
- * Pixels of the caller's (grey, grey + alpha, RGB or RGBA, as the length of `data` tells) as an RgbImage. Alpha is dropped.
+ * Pixels of the caller's (grey, grey + alpha, RGB or RGBA, as the length of `data` tells) as an RgbImage. Alpha is dropped;
+ * RGB is not copied.
  * @throws ImageError
  */
 export function toRgb(image: { width: number; height: number; data: Uint8Array | Uint8ClampedArray }): RgbImage {
@@ -110,6 +115,9 @@ export function toRgb(image: { width: number; height: number; data: Uint8Array |
 
 /** Drops alpha, repeats grey, and turns the image upright. */
 function pack({ width: W, height: H, channels, data }: Pixels, orientation: Orientation): RgbImage {
+  if (channels === 3 && orientation === 1) {
+    return { width: W, height: H, data: new Uint8Array(data.buffer, data.byteOffset, data.length) };
+  }
   const turned = orientation >= 5; // rows become columns
   const mirrorX = [2, 3, 7, 8].includes(orientation);
   const mirrorY = [3, 4, 6, 7].includes(orientation);

@@ -62,7 +62,7 @@ function fuser(w: Weights, D: number, layers: number) {
  *
  * NB the caller has applied sigmoid, scale and bias to the mask (upstream's `skip_mask_sigmoid`).
  *
- * @shape  pixFeat [1, E, E, D]; masks [B, S, S, 1] → [B, E, E, memDim]
+ * @shape  pixFeat [1, E, E, D], projected once for all objects of a frame; masks [B, S, S, 1] → [B, E, E, memDim]
  * @source sam2/modeling/memory_encoder.py, MemoryEncoder
  */
 export function memoryEncoder(w: Weights, config: Sam2Config) {
@@ -72,8 +72,9 @@ export function memoryEncoder(w: Weights, config: Sam2Config) {
   const fuse = fuser(w.at("fuser"), D, fuserLayers);
   const outProj = conv1x1(w.at("out_proj"), D, memDim);
 
-  return layer(w, "MemoryEncoder", (pixFeat: Tensor, masks: Tensor) => {
-    const features = select(pixFeatProj(pixFeat), 0, 0); // [E, E, D], the same for all objects of a frame
-    return outProj(fuse(add(downsample(masks), features)));
-  });
+  const encode = layer(w, "MemoryEncoder", (projected: Tensor, masks: Tensor) =>
+    outProj(fuse(add(downsample(masks), select(projected, 0, 0)))),
+  );
+
+  return { pixFeatProj, encode };
 }

@@ -9,7 +9,7 @@ import { layer } from "../nn/layer.ts";
 import { concat, contiguous, table } from "../nn/layout.ts";
 import { matmul } from "../nn/linear.ts";
 import { machine } from "../runtime/machine.ts";
-import { permute, reshape, type Tensor } from "../tensor/view.ts";
+import { expand, permute, reshape, type Tensor, unsqueeze } from "../tensor/view.ts";
 
 const { fround } = Math;
 
@@ -28,7 +28,21 @@ export function sinePositionEncoding(H: number, W: number, D: number): Tensor {
     return fround(position / period);
   };
   const wave = (a: number, c: number) => (c % 2 === 0 ? Math.sin(a) : Math.cos(a));
-  return table([1, H, W, D], (_, y, x, c) => (c < half ? wave(angle(y, H, c), c) : wave(angle(x, W, c - half), c)));
+  const axis = (n: number) => table([n, half], (i, c) => wave(angle(i, n, c), c));
+  return machine.heap.scope(() => {
+    const grid = concat([alongColumns(axis(H), W), alongRows(axis(W), H)], 2); // [H, W, D]
+    return reshape(grid, [1, H, W, D]);
+  });
+}
+
+/** What depends on y alone, at every place. @shape [H, C] → [H, W, C], a view */
+function alongColumns(t: Tensor, W: number): Tensor {
+  return expand(unsqueeze(t, 1), 1, W);
+}
+
+/** What depends on x alone, at every place. @shape [W, C] → [H, W, C], a view */
+function alongRows(t: Tensor, H: number): Tensor {
+  return expand(unsqueeze(t, 0), 0, H);
 }
 
 /**
@@ -74,12 +88,13 @@ export interface Rotation {
  */
 export function axialRotation(H: number, W: number, d: number, theta = 10000): Rotation {
   const quarter = d / 4;
-  const angle = (i: number, pair: number) => {
-    const speed = fround(1 / fround(theta ** fround((4 * (pair % quarter)) / d)));
-    return fround((pair < quarter ? i % W : Math.floor(i / W)) * speed);
+  const angle = (i: number, pair: number) => fround(i * fround(1 / fround(theta ** fround((4 * pair) / d))));
+  const places = (wave: (angle: number) => number) => {
+    const axis = (n: number) => table([n, quarter], (i, pair) => wave(angle(i, pair)));
+    return machine.heap.scope(() => {
+      const grid = concat([alongRows(axis(W), H), alongColumns(axis(H), W)], 2); // [H, W, d/2]
+      return reshape(grid, [H * W, d / 2]);
+    });
   };
-  return {
-    cos: table([H * W, d / 2], (i, pair) => Math.cos(angle(i, pair))),
-    sin: table([H * W, d / 2], (i, pair) => Math.sin(angle(i, pair))),
-  };
+  return { cos: places(Math.cos), sin: places(Math.sin) };
 }

@@ -19,11 +19,9 @@ const NO_OBJ_SCORE = -1024;
 export interface SamHeads {
   /** logits [B, M, 4E, 4E]; −1024 throughout where the object is absent */
   lowResMultimasks: Tensor;
-  /** the same at the image size [B, M, 16E, 16E] */
-  highResMultimasks: Tensor;
   /** predicted IoU [B, M], 0…1 */
   ious: Tensor;
-  /** the mask of highest predicted IoU [B, 1, 4E, 4E] and [B, 1, 16E, 16E] */
+  /** the mask of highest predicted IoU [B, 1, 4E, 4E], and at the image size [B, 1, 16E, 16E] */
   lowResMasks: Tensor;
   highResMasks: Tensor;
   /** what later frames remember of the object [B, D] */
@@ -34,6 +32,8 @@ export interface SamHeads {
 
 /**
  * Masks, the best one of each prompt, and the object pointer, as the tracker asks for them.
+ *
+ * NB upstream brings all masks to the image size before it chooses one.
  *
  * @shape  points [B, P, 2]; masks [B, S', S', 1] of any size → SamHeads
  * @units  points: pixels of the resized image, (x, y); masks: logits
@@ -56,14 +56,11 @@ export function samHeads(w: Weights, image: Sam2Graph) {
     const decoded = image.predictMasks(features, clicks, mask, multimaskOutput);
 
     const { ious, samTokens, objectScoreLogits } = decoded;
-    const M = ious.shape[1];
     const present = values(objectScoreLogits).map((score) => (score > 0 ? 1 : 0));
     const lowResMultimasks = decoded.masks;
     const best = Array.from({ length: B }, (_, b) => (multimaskOutput ? argmax(select(ious, 0, b)) : 0));
     for (let b = 0; b < B; b++) if (!present[b]) values(select(lowResMultimasks, 0, b)).fill(NO_OBJ_SCORE);
 
-    const planes = reshape(lowResMultimasks, [B * M, size / 4, size / 4, 1]);
-    const highResMultimasks = reshape(resize(planes, size, size, "bilinear"), [B, M, size, size]);
     const choose = (t: Tensor, indices: number[]) =>
       concat(
         indices.map((k, b) => narrow(narrow(t, 0, b, 1), 1, k, 1)),
@@ -71,12 +68,13 @@ export function samHeads(w: Weights, image: Sam2Graph) {
       );
     const tokens = choose(samTokens, samTokens.shape[1] > 1 ? best : best.map(() => 0)); // [B, 1, D]
     const pointers = objPtrProj(reshape(tokens, [B, D]));
+    const lowResMasks = choose(lowResMultimasks, best);
+    const planes = reshape(lowResMasks, [B, size / 4, size / 4, 1]);
     return {
       lowResMultimasks,
-      highResMultimasks,
       ious,
-      lowResMasks: choose(lowResMultimasks, best),
-      highResMasks: choose(highResMultimasks, best),
+      lowResMasks,
+      highResMasks: reshape(resize(planes, size, size, "bilinear"), [B, 1, size, size]),
       objPtr: concat(
         Array.from({ length: B }, (_, b) => (present[b] ? narrow(pointers, 0, b, 1) : noObjPtr)),
         0,

@@ -40,6 +40,12 @@ export interface Past {
   attended: Tensor;
 }
 
+/** A frame's features, with what the memories of its objects share. */
+export interface FrameFeatures extends BackboneFeatures {
+  /** as the memory encoder takes them [1, E, E, D] */
+  pixFeat?: Tensor;
+}
+
 /** What is found of the object on this frame. */
 export type TrackedMask = Pick<SamHeads, "lowResMasks" | "highResMasks" | "objPtr" | "objectScoreLogits">;
 
@@ -51,7 +57,7 @@ export function tracker(w: Weights, image: Sam2Graph) {
   const forwardSamHeads = samHeads(w, image);
   const remember = memoryBank(w, config);
   const attention = memoryAttention(w.at("memory_attention"), config);
-  const encode = memoryEncoder(w.at("memory_encoder"), config);
+  const { pixFeatProj, encode } = memoryEncoder(w.at("memory_encoder"), config);
   const maskDownsample = conv2d(w.at("mask_downsample"), 1, 1, 4, 4, 0);
   const noObjPtr = w.get("no_obj_ptr", [1, D]);
   const noObjEmbedSpatial = config.version === "2.1" ? reshape(w.get("no_obj_embed_spatial", [1, M]), [M]) : undefined;
@@ -111,18 +117,23 @@ export function tracker(w: Weights, image: Sam2Graph) {
    * @source SAM2Base._encode_new_memory
    */
   const encodeMemory = (
-    { visionFeatures }: BackboneFeatures,
+    { visionFeatures, pixFeat = pixFeatProj(visionFeatures) }: FrameFeatures,
     { highResMasks, objectScoreLogits }: Pick<TrackedMask, "highResMasks" | "objectScoreLogits">,
     binarize: boolean,
   ): Tensor => {
     const logits = reshape(highResMasks, [1, S, S, 1]);
     const mask = affine(binarize ? step(logits) : sigmoid(logits), MASK_SCALE, MASK_BIAS);
-    const memory = encode(visionFeatures, mask);
+    const memory = encode(pixFeat, mask);
     const absent = values(objectScoreLogits)[0] <= 0;
     return absent && noObjEmbedSpatial ? add(memory, noObjEmbedSpatial) : memory;
   };
 
-  return { lookAround, withMemory, trackStep, encodeMemory };
+  /** Do once for a frame what the memories of several objects share. */
+  const prepare = (features: BackboneFeatures): FrameFeatures => {
+    return { ...features, pixFeat: pixFeatProj(features.visionFeatures) };
+  };
+
+  return { lookAround, withMemory, trackStep, prepare, encodeMemory };
 }
 
 /** The built graph. */

@@ -89,12 +89,10 @@ export function depthwiseConv2d(w: Weights, C: number, k: number) {
 
 /** Read a convolution's weight with its axes in another order. */
 function readPermuted(w: Weights, shape: readonly number[], axes: readonly number[], into: Tensor): void {
-  const raw = new Float32Array(numel(shape));
-  w.read("weight", shape, raw);
-  const source = permute(tensor(raw, shape), axes);
-  const [n0, n1, n2, n3] = source.shape;
-  let i = 0;
-  for (let a = 0; a < n0; a++)
-    for (let b = 0; b < n1; b++)
-      for (let c = 0; c < n2; c++) for (let d = 0; d < n3; d++) into.data[i++] = source.get(a, b, c, d);
+  machine.heap.scope(() => {
+    const raw = machine.heap.alloc(shape);
+    w.read("weight", shape, raw.data);
+    const source = permute(raw, axes);
+    machine.kernels.copy(tensor(into.data, source.shape), source);
+  });
 }

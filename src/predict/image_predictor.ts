@@ -3,7 +3,7 @@ import { type ImageInput, readImage } from "../io/image_input.ts";
 import type { ImageFeatures } from "../model/mask_decoder.ts";
 import { resize } from "../nn/resize.ts";
 import { machine } from "../runtime/machine.ts";
-import { reshape, select, type Tensor, values } from "../tensor/view.ts";
+import { select, type Tensor, values } from "../tensor/view.ts";
 import { cleanMask } from "./postprocess.ts";
 import { preprocess } from "./preprocess.ts";
 import { checkPrompt, type Prompt, type PromptFrame, promptPoints } from "./prompt.ts";
@@ -19,6 +19,7 @@ export interface ImagePredictorOptions {
   maxSprinkleArea?: number;
 }
 
+/** Options of `predict` and `predictBatch`. */
 export interface PredictOptions {
   /** three masks, for a prompt that may mean part or whole (default), or one */
   multimaskOutput?: boolean;
@@ -26,12 +27,15 @@ export interface PredictOptions {
   returnLogits?: boolean;
   /** coordinates are pixels of the original image (default); false: 0…1 of it */
   normalizeCoords?: boolean;
+  /** ends the call early: it rejects with the reason of the signal */
   signal?: AbortSignal;
 }
 
 /** M masks of one prompt, in the model's order. */
 export interface Prediction {
+  /** pixels of the original image */
   width: number;
+  /** pixels of the original image */
   height: number;
   /** M masks, width·height bytes each, 1 inside and 0 outside */
   masks: Uint8Array[];
@@ -39,6 +43,7 @@ export interface Prediction {
   iouPredictions: Float32Array;
   /** M masks as logits, lowResSize² each, clamped to ±32: the `maskInput` of a later prompt */
   lowResMasks: Float32Array[];
+  /** side of `lowResMasks`: a quarter of `config.imageSize` */
   lowResSize: number;
   /** M masks as logits at the size of the image, not clamped; with `returnLogits` */
   logits?: Float32Array[];
@@ -162,16 +167,22 @@ export class ImagePredictor {
       const mask = prompt.maskInput && machine.heap.from(prompt.maskInput, [1, side, side, 1]);
       const { masks, ious } = predictMasks(features, promptPoints(prompt, frame, machine.heap), mask, multimaskOutput);
       const lowRes = Array.from({ length: ious.shape[1] }, (_, m) => select(select(masks, 0, 0), 0, m)); // [4E, 4E]
-      const logits = lowRes.map((mask) => this.#upscale(mask, image));
       prediction = {
         width,
         height,
-        masks: logits.map((full) => threshold(full, this.#options.maskThreshold)),
+        masks: [],
         iouPredictions: values(ious).slice(),
         lowResMasks: lowRes.map((mask) => values(mask).map((v) => Math.max(-32, Math.min(32, v)))),
         lowResSize: side,
-        logits: returnLogits ? logits : undefined,
+        logits: returnLogits ? [] : undefined,
       };
+      for (const mask of lowRes) {
+        machine.heap.scope(() => {
+          const logits = values(this.#upscale(mask, image));
+          prediction!.masks.push(threshold(logits, this.#options.maskThreshold));
+          prediction!.logits?.push(logits.slice());
+        });
+      }
     }, signal);
     return prediction!;
   }
@@ -179,15 +190,13 @@ export class ImagePredictor {
   /**
    * Low-resolution logits, holes and specks mended, at the size of the image.
    *
+   * @shape  [h, w] → [1, height, width, 1]
    * @source sam2/utils/transforms.py, SAM2Transforms.postprocess_masks
    */
-  #upscale(mask: Tensor, { width, height }: EncodedImage): Float32Array {
+  #upscale(mask: Tensor, { width, height }: EncodedImage): Tensor {
     const [h, w] = mask.shape;
     const cleaned = cleanMask(values(mask), w, h, this.#options);
-    return machine.heap.scope(() => {
-      const plane = machine.heap.from(cleaned, [1, h, w, 1]);
-      return values(reshape(resize(plane, height, width, "bilinear"), [height * width])).slice();
-    });
+    return resize(machine.heap.from(cleaned, [1, h, w, 1]), height, width, "bilinear");
   }
 }
 

@@ -14,6 +14,8 @@ export interface LoadOptions extends ConfigOptions {
   kernels?: KernelChoice;
   /** all cores by default, but at most 16 */
   threads?: number;
+  /** false leaves out what video alone needs, which saves memory; the digest leaves it out too. True by default */
+  video?: boolean;
   signal?: AbortSignal;
   /** bytes downloaded so far */
   onProgress?: (loaded: number, total: number | undefined) => void;
@@ -21,6 +23,10 @@ export interface LoadOptions extends ConfigOptions {
 
 /** More are of little use unless asked for: memory is the limit. */
 const MOST_THREADS = 16;
+
+export function defaultThreads(): number {
+  return Math.min(platform.cores(), MOST_THREADS);
+}
 
 /** The graph for images; with `tracker`, which an image-only checkpoint lacks, for video too. */
 export type Graph = Sam2Graph & { readonly tracker?: Tracker };
@@ -33,12 +39,13 @@ export class Sam2 {
   readonly digest: string;
   readonly #graph: Graph;
 
-  constructor(machine: Machine, weights: Weights, config: Sam2Config) {
+  constructor(machine: Machine, weights: Weights, config: Sam2Config, video = true) {
     this.config = config;
     this.machine = machine;
     this.#graph = withMachine(machine, () => {
       const image = sam2(weights, config);
-      return { ...image, tracker: weights.has("maskmem_tpos_enc") ? tracker(weights, image) : undefined };
+      const tracks = video && weights.has("maskmem_tpos_enc");
+      return { ...image, tracker: tracks ? tracker(weights, image) : undefined };
     });
     this.digest = weights.digest();
   }
@@ -61,17 +68,17 @@ export class Sam2 {
   /** Build the graph of an open checkpoint, which may be closed afterwards. */
   static async fromCheckpoint(checkpoint: Checkpoint, options: LoadOptions = {}): Promise<Sam2> {
     const config = checkpointConfig(checkpoint, options);
-    const { kernels = "auto", threads = Math.min(platform.cores(), MOST_THREADS) } = options;
+    const { kernels = "auto", threads = defaultThreads(), video } = options;
     const machine = await createMachine({ kernels, threads });
     try {
-      return new Sam2(machine, new Weights(checkpoint.tensors, machine.heap), config);
+      return new Sam2(machine, new Weights(checkpoint.tensors, machine.heap), config, video);
     } catch (error) {
       machine.dispose();
       throw error;
     }
   }
 
-  /** Has the checkpoint what video needs? */
+  /** Has the model what video needs? */
   get canTrack(): boolean {
     return this.#graph.tracker !== undefined;
   }

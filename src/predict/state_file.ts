@@ -1,11 +1,12 @@
 import { StateError } from "../errors.ts";
 import type { Sam2Config } from "../model/config.ts";
+import { FrameSet } from "./frame_set.ts";
 import type { Frames } from "./frames.ts";
 import { type FrameOutput, type StoredPoints, TrackedObject, VideoState } from "./video_state.ts";
 
 // "SAM2VID\n" · u32 version · u32 length of the header · header: JSON · arrays, each padded to 4 bytes · SHA-256 of all that
 const MAGIC = "SAM2VID\n";
-const VERSION = 1;
+const VERSION = 2;
 const HEAD = 16;
 const DIGEST = 32;
 
@@ -32,11 +33,13 @@ interface Header {
 interface StoredObject {
   id: number;
   prompts: [frame: number, prompt: "mask" | { coords: number[]; labels: number[] }][];
-  tracked: [frame: number, reverse: boolean][];
-  forgotten: number[];
+  forward: Runs;
+  backward: Runs;
+  forgotten: Runs;
   outputs: Record<Shelf, StoredOutput[]>;
 }
 
+type Runs = FrameSet["runs"];
 type Shelf = (typeof SHELVES)[number];
 const SHELVES = ["cond", "nonCond", "newCond", "newNonCond"] as const;
 
@@ -72,8 +75,9 @@ export async function encodeState(state: VideoState, owner: StateOwner, note: st
         frame,
         prompt === "mask" ? prompt : { coords: [...prompt.coords], labels: prompt.labels },
       ]),
-      tracked: [...object.tracked],
-      forgotten: [...object.forgotten],
+      forward: object.forward.runs,
+      backward: object.backward.runs,
+      forgotten: object.forgotten.runs,
       outputs: Object.fromEntries(SHELVES.map((shelf) => [shelf, shelve(object[shelf])])) as StoredObject["outputs"],
     })),
   };
@@ -128,11 +132,9 @@ export async function decodeState(
   const state = new VideoState(frames, header.keepAll);
   state.start = header.start;
   state.position = header.position;
-  for (const { id, prompts, tracked, forgotten, outputs } of header.objects) {
-    const object = new TrackedObject();
+  for (const { id, prompts, forward, backward, forgotten, outputs } of header.objects) {
+    const object = new TrackedObject(new FrameSet(forward), new FrameSet(backward), new FrameSet(forgotten));
     for (const [frame, prompt] of prompts) object.prompts.set(frame, prompt === "mask" ? prompt : storedPoints(prompt));
-    for (const [frame, reverse] of tracked) object.tracked.set(frame, reverse);
-    for (const frame of forgotten) object.forgotten.add(frame);
     for (const shelf of SHELVES) {
       for (const { frame, score, hasMasks, hasMap } of outputs[shelf]) {
         const objPtr = new Float32Array(take(4 * D));

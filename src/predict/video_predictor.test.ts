@@ -2,9 +2,16 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Golden } from "../../golden/golden.ts";
 import { goldenFrame } from "../../golden/hash_image.ts";
+import { hashWeights } from "../../golden/hash_weights.ts";
 import { hashModel } from "../../golden/run_case.ts";
 import { CheckpointError, ImageError, PromptError, StateError, UsageError } from "../errors.ts";
+import { readCheckpoint } from "../io/checkpoint.ts";
+import { DEMO_MODEL } from "../io/demo_model.ts";
 import type { RgbImage } from "../io/image.ts";
+import { Weights } from "../io/weights.ts";
+import { parameters } from "../model/parameters.ts";
+import { createMachine } from "../runtime/create.ts";
+import { Sam2 } from "./sam2.ts";
 import { type FrameResult, VideoPredictor } from "./video_predictor.ts";
 import type { VideoState } from "./video_state.ts";
 
@@ -81,6 +88,25 @@ Video(
   },
 );
 
+Video("bounded = unbounded bit for bit over 300 frames: nano, three objects", async () => {
+  const checkpoint = await readCheckpoint(DEMO_MODEL.url);
+  const nano = new VideoPredictor(await Sam2.fromCheckpoint(checkpoint, { imageSize: 64, threads: 1 }));
+  checkpoint.close();
+  const run = async (keepAll: boolean) => {
+    const state = await nano.initState(clip(300), { keepAll });
+    await nano.addNewPointsOrBox(state, { frame: 0, object: 1, points: [[20, 15]] });
+    await nano.addNewPointsOrBox(state, { frame: 0, object: 2, box: [30, 10, 60, 44] });
+    await nano.addNewPointsOrBox(state, { frame: 0, object: 3, points: [[50, 30]] });
+    return { lines: await collect(nano.propagateInVideo(state)), state };
+  };
+  const [all, bounded] = [await run(true), await run(false)];
+  assert.is(all.lines.length, 900);
+  assertSame(bounded.lines, all.lines);
+  const kept = ({ objects }: VideoState) => [...objects.values()].map(({ nonCond }) => nonCond.size);
+  assert.equal(kept(all.state), [299, 299, 299]);
+  assert.equal(kept(bounded.state), [31, 31, 31]); // 15 after frame 0, and 16 where tracking stands
+});
+
 Video("what is kept does not grow with the video", async () => {
   const state = await predictor.initState(clip(80));
   await twoObjects(state);
@@ -118,6 +144,23 @@ Video("an object that is added or removed in mid-run does not change the others 
   };
   const withVisitor = (await run(true)).filter((line) => line.split(" ")[1] === "1");
   assertSame(withVisitor, await run(false));
+});
+
+Video("1, 2, 4 and 8 threads give the same bits", async () => {
+  const run = async (threads: number) => {
+    const machine = await createMachine({ kernels: "auto", threads });
+    const predictor = new VideoPredictor(
+      new Sam2(machine, new Weights(hashWeights(parameters(model)), machine.heap), model),
+    );
+    const state = await predictor.initState(clip(8));
+    await predictor.addNewPointsOrBox(state, { frame: 0, object: 1, points: [[20, 15]] });
+    await predictor.addNewPointsOrBox(state, { frame: 2, object: 2, box: [30, 10, 60, 44] });
+    const lines = await collect(predictor.propagateInVideo(state));
+    machine.dispose();
+    return [...lines, Buffer.from(await predictor.encodeState(state)).toString("base64")];
+  };
+  const want = await run(1);
+  for (const threads of [2, 4, 8]) assertSame(await run(threads), want);
 });
 
 Video("a saved state goes on with the same bits", async () => {
@@ -191,6 +234,55 @@ Video("an aborted call stops, and everything is as after the frame before", asyn
   await collect(predictor.propagateInVideo(again, { startFrame: 6 }), got);
   assertSame(got, want);
 });
+
+Video(
+  "an abort within a frame stops at the next layer, wherever it comes, and everything is as before the frame",
+  async () => {
+    const { machine } = sam2;
+    const frames = clip(4);
+    const begin = async () => {
+      const state = await predictor.initState(frames);
+      await twoObjects(state);
+      return { state, lines: await collect(predictor.propagateInVideo(state, { maxFrames: 1 })) };
+    };
+    let finished = 0;
+    const count = (onLayer = () => {}) => {
+      finished = 0;
+      machine.onLayer = () => {
+        finished++;
+        onLayer();
+      };
+    };
+    try {
+      const undisturbed = await begin();
+      count();
+      await collect(predictor.propagateInVideo(undisturbed.state, { startFrame: 2, maxFrames: 0 }), undisturbed.lines);
+      const layers = finished;
+      assert.ok(layers > 100, `${layers} layers`);
+      await collect(predictor.propagateInVideo(undisturbed.state, { startFrame: 3 }), undisturbed.lines);
+
+      const { state, lines } = await begin();
+      const [before, inUse] = [await predictor.encodeState(state), machine.heap.bytesInUse];
+      for (let k = 1; k < layers; k += 17) {
+        const abort = new AbortController();
+        count(() => {
+          if (finished === k) abort.abort(new Error("enough"));
+        });
+        state.features = undefined; // else the second attempt would not encode the frame
+        const pass = predictor.propagateInVideo(state, { startFrame: 2, signal: abort.signal });
+        await rejects(() => pass.next(), Error, /enough/);
+        assert.ok(finished - k <= 4, `${finished - k} layers finished after layer ${k}`); // those that end with it
+        assert.is(machine.heap.bytesInUse, inUse);
+      }
+      machine.onLayer = undefined;
+      assert.ok(Buffer.from(before).equals(Buffer.from(await predictor.encodeState(state))));
+      await collect(predictor.propagateInVideo(state, { startFrame: 2 }), lines);
+      assertSame(lines, undisturbed.lines);
+    } finally {
+      machine.onLayer = undefined;
+    }
+  },
+);
 
 Video("a frame that cannot be read is named, and what was tracked before it stays", async () => {
   const frames: (RgbImage | Uint8Array)[] = clip(8);

@@ -1,19 +1,33 @@
-import { CheckpointError, PromptError, UsageError } from "../errors.ts";
-import { expectMask, type Mask } from "../io/masks.ts";
-import { MAX_OBJ_PTRS } from "../model/memory_bank.ts";
-import type { BackboneFeatures } from "../model/sam2.ts";
-import type { FramePrompt, Past, TrackedMask, Tracker } from "../model/tracker.ts";
+import { CheckpointError, UsageError } from "../errors.ts";
+import { expectMask } from "../io/masks.ts";
+import type { FrameFeatures, Past, TrackedMask, Tracker } from "../model/tracker.ts";
 import { resize } from "../nn/resize.ts";
 import { platform } from "../platform/platform.ts";
 import { machine } from "../runtime/machine.ts";
 import { toBfloat16 } from "../tensor/bfloat16.ts";
 import { reshape, type Tensor, values } from "../tensor/view.ts";
-import { type FrameInput, openFrames, preprocessFrame } from "./frames.ts";
+import { type FrameImage, frameImage, runOnFrame } from "./frame_features.ts";
+import { type FrameInput, openFrames } from "./frames.ts";
 import { fillHoles } from "./postprocess.ts";
-import { checkPrompt, type Prompt, promptPoints } from "./prompt.ts";
-import type { Graph, Sam2 } from "./sam2.ts";
+import { checkPrompt, promptPoints } from "./prompt.ts";
+import type { Sam2 } from "./sam2.ts";
 import { decodeState, encodeState, type StateOwner } from "./state_file.ts";
+import { type FrameResult, videoMasks } from "./video_masks.ts";
+import {
+  expectFrame,
+  expectPlace,
+  framePrompt,
+  joinPoints,
+  knownObject,
+  type NewMask,
+  type NewPoints,
+  type ObjectMask,
+  type Place,
+} from "./video_prompt.ts";
 import { type FrameOutput, type StoredPoints, TrackedObject, VideoState } from "./video_state.ts";
+
+export type { FrameResult, ObjectResult } from "./video_masks.ts";
+export type { NewMask, NewPoints, Place } from "./video_prompt.ts";
 
 /** Upstream's options of the same names; all off by default, as upstream is on a CPU. */
 export interface VideoPredictorOptions {
@@ -27,39 +41,18 @@ export interface VideoPredictorOptions {
   clearNonCondMemAroundInput?: boolean;
 }
 
+/** Options of `initState`. */
 export interface InitOptions {
   /**
    * Keep every frame's memory, as upstream does, so that any frame can be corrected at any time. By default only what
    * later frames can see is kept, and a correction elsewhere is refused.
    */
   keepAll?: boolean;
+  /** ends the call early: it rejects with the reason of the signal */
   signal?: AbortSignal;
 }
 
-/** Which object on which frame. */
-export interface Place {
-  frame: number;
-  /** any whole number; an unknown one starts a new object */
-  object: number;
-}
-
-export interface NewPoints extends Place, Omit<Prompt, "maskInput"> {
-  /** forget earlier points on this frame (default); false adds to them */
-  clearOldPoints?: boolean;
-  /** coordinates are pixels of the video (default); false: 0…1 of it */
-  normalizeCoords?: boolean;
-  signal?: AbortSignal;
-}
-
-export interface NewMask extends Place {
-  /** one byte a pixel, anything but 0 is the object */
-  mask: Mask;
-  /** size of the mask, the video's by default */
-  width?: number;
-  height?: number;
-  signal?: AbortSignal;
-}
-
+/** Options of `propagateInVideo`. */
 export interface PropagateOptions {
   /** default: the earliest frame with a prompt; of a stream, the frame that arrived last */
   startFrame?: number;
@@ -71,31 +64,9 @@ export interface PropagateOptions {
   resume?: boolean;
   /** also return the logits at the size of the video */
   returnLogits?: boolean;
+  /** ends the call early: it rejects with the reason of the signal */
   signal?: AbortSignal;
 }
-
-/** The masks of all objects on one frame. */
-export interface FrameResult {
-  frame: number;
-  objects: ObjectResult[];
-}
-
-export interface ObjectResult {
-  id: number;
-  /** logit: positive if the object is in the frame; undefined while nothing is known of it there */
-  score: number | undefined;
-  /** width·height bytes of the video's size, 1 inside and 0 outside */
-  mask: Uint8Array;
-  /** the mask as logits; with `returnLogits` */
-  logits?: Float32Array;
-}
-
-/** Mask logit of an object of which nothing is known. */
-const NO_OBJ_SCORE = -1024;
-/** Logits of an earlier answer are limited before they are corrected. */
-const PREVIOUS_LIMIT = 32;
-/** Pixels that lose against another object get at most this logit. */
-const OVERLAP_LIMIT = -10;
 
 /**
  * Say on some frames what the objects are, then follow them through the video.
@@ -119,7 +90,12 @@ export class VideoPredictor {
   constructor(sam2: Sam2, options: VideoPredictorOptions = {}) {
     if (!sam2.canTrack) {
       const got = `${sam2.config.name} without maskmem_tpos_enc and the like`;
-      throw new CheckpointError("VideoPredictor", "the weights of the memory", got, "load a checkpoint for video");
+      throw new CheckpointError(
+        "VideoPredictor",
+        "the weights of the memory",
+        got,
+        "load a checkpoint for video, without video: false",
+      );
     }
     const { fillHoleArea = 0, nonOverlapMasks = false } = options;
     const { addAllFramesToCorrectAsCond = false, clearNonCondMemAroundInput = false } = options;
@@ -188,14 +164,17 @@ export class VideoPredictor {
     const end = reverse ? Math.max(startFrame - maxFrames, 0) : Math.min(startFrame + maxFrames, state.numFrames - 1);
     if (reverse && startFrame === 0 && !resume) return; // as upstream: there is nothing before it
 
-    if (!resume) state.start = startFrame;
+    const start = resume ? state.start : startFrame;
     for (let frame = startFrame; reverse ? frame >= end : frame <= end; frame += step) {
       const known = new Set(state.objects.values()); // one may have been removed meanwhile
       const present = objects.filter((object) => known.has(object));
       const needed = present.some(({ cond }) => !cond.has(frame));
-      const image = needed || frame > state.frames.last ? await this.#image(state, frame, step, signal) : undefined;
+      const image = needed || frame > state.frames.last ? await frameImage(state, frame, step, signal) : undefined;
       if (frame > state.frames.last) return; // the stream has ended
       this.#trackFrame(state, present, frame, reverse, image, signal);
+      state.start = start;
+      state.position = frame;
+      state.evict(this.sam2.config.numMaskmem - 1);
       yield this.#result(state, frame, (object) => object.outputOn(frame, NONE), returnLogits);
     }
   }
@@ -207,7 +186,7 @@ export class VideoPredictor {
    */
   async clearAllPromptsInFrame(state: VideoState, place: Place): Promise<FrameResult> {
     expectFrame(state, place.frame, "frame");
-    clearPrompts(knownObject(state, place.object), place.frame);
+    knownObject(state, place.object).clearPrompts(place.frame);
     return this.#resultWithPrompts(state, place.frame);
   }
 
@@ -265,33 +244,23 @@ export class VideoPredictor {
   async #interact(state: VideoState, place: Place & { signal?: AbortSignal }, prompt: StoredPoints | ObjectMask) {
     const { frame, object: id, signal } = place;
     const object = state.objects.get(id) ?? new TrackedObject();
-    const isInitial = !object.tracked.has(frame);
+    const backward = object.trackedBackward(frame);
+    const isInitial = backward === undefined;
     const isCond = isInitial || this.options.addAllFramesToCorrectAsCond;
     const fresh = isCond ? object.newCond : object.newNonCond;
-    const reverse = object.tracked.get(frame) ?? false;
+    const reverse = backward ?? false;
     if (!isInitial) this.#expectRemembered(state, id, object, frame, reverse, true);
 
-    const image = await this.#image(state, frame, 1, signal);
-    const output = this.#run(state, frame, image, signal, (features, tracker, attended) => {
+    const image = await frameImage(state, frame, 1, signal);
+    const output = runOnFrame(this.sam2, state, frame, image, signal, (features, tracker, attended) => {
       const past = isInitial ? undefined : this.#past(state, object, frame, reverse, attended());
-      const found = tracker.trackStep(features, this.#framePrompt(prompt, object.outputOn(frame, fresh)), past);
-      return this.#store(found);
+      const previous = object.outputOn(frame, fresh)?.predMasks;
+      return this.#store(tracker.trackStep(features, framePrompt(prompt, previous, this.sam2.config.imageSize), past));
     });
     state.objects.set(id, object);
     object.prompts.set(frame, "mask" in prompt ? "mask" : prompt);
     fresh.set(frame, output);
     return this.#result(state, frame, (other) => other.outputOn(frame, isCond ? other.newCond : other.newNonCond));
-  }
-
-  #framePrompt(prompt: StoredPoints | ObjectMask, previous: FrameOutput | undefined): FramePrompt {
-    const S = this.sam2.config.imageSize;
-    if ("mask" in prompt) return { mask: modelMask(prompt, S) };
-    const { coords, labels } = prompt;
-    const logits = previous?.predMasks?.map((v) => Math.max(-PREVIOUS_LIMIT, Math.min(PREVIOUS_LIMIT, v)));
-    return {
-      points: { coords: machine.heap.from(coords, [1, labels.length, 2]), labels: [labels] },
-      previousLogits: logits && machine.heap.from(logits, [1, S / 4, S / 4, 1]),
-    };
   }
 
   /**
@@ -316,10 +285,11 @@ export class VideoPredictor {
     for (const frame of new Set(all.map(([frame]) => frame))) {
       const waiting = all.filter(([t, output]) => t === frame && !output.maskmemFeatures).map(([, output]) => output);
       if (waiting.length === 0) continue;
-      const image = await this.#image(state, frame, 1, signal);
-      const memories = this.#run(state, frame, image, signal, (features, tracker) =>
-        waiting.map((output) => this.#encodeStored(features, tracker, output)),
-      );
+      const image = await frameImage(state, frame, 1, signal);
+      const memories = runOnFrame(this.sam2, state, frame, image, signal, (features, tracker) => {
+        const prepared = tracker.prepare(features);
+        return waiting.map((output) => machine.heap.scope(() => this.#encodeStored(prepared, tracker, output)));
+      });
       for (const [i, output] of waiting.entries()) output.maskmemFeatures = memories[i];
     }
     for (const object of state.objects.values()) {
@@ -329,7 +299,7 @@ export class VideoPredictor {
       ]) {
         for (const [frame, output] of fresh) {
           kept.set(frame, output);
-          if (this.options.clearNonCondMemAroundInput) this.#clearAround(object, frame);
+          if (this.options.clearNonCondMemAroundInput) object.clearAround(frame, this.sam2.config.numMaskmem);
         }
         fresh.clear();
       }
@@ -338,21 +308,12 @@ export class VideoPredictor {
   }
 
   /** The memory of what a user has confirmed: its mask is encoded as it is seen. */
-  #encodeStored(features: BackboneFeatures, tracker: Tracker, { predMasks, score }: FrameOutput): Uint16Array {
+  #encodeStored(features: FrameFeatures, tracker: Tracker, { predMasks, score }: FrameOutput): Uint16Array {
     const S = this.sam2.config.imageSize;
     const lowRes = machine.heap.from(predMasks!, [1, S / 4, S / 4, 1]);
     const highResMasks = reshape(resize(lowRes, S, S, "bilinear"), [1, 1, S, S]);
     const objectScoreLogits = machine.heap.from(Float32Array.of(score), [1, 1]);
     return toBfloat16(values(tracker.encodeMemory(features, { highResMasks, objectScoreLogits }, true)));
-  }
-
-  /** NB upstream calls a method that does not exist and fails; this is what its comments and the existing method say. */
-  #clearAround({ nonCond, forgotten }: TrackedObject, frame: number): void {
-    const reach = this.sam2.config.numMaskmem;
-    for (let t = frame - reach; t <= frame + reach; t++) {
-      nonCond.delete(t);
-      forgotten.delete(t);
-    }
   }
 
   #defaultStart(state: VideoState): number {
@@ -372,26 +333,26 @@ export class VideoPredictor {
     for (const [id, object] of state.objects) {
       if (searched.includes(object)) this.#expectRemembered(state, id, object, frame, reverse, false);
     }
+    const search = () =>
+      runOnFrame(this.sam2, state, frame, image!, signal, (features, tracker, attended) => {
+        const shared = { attended: attended(), features: tracker.prepare(features) };
+        return searched.map((object) =>
+          machine.heap.scope(() => {
+            const past = this.#past(state, object, frame, reverse, shared.attended);
+            const found = tracker.trackStep(shared.features, {}, past);
+            const memory = tracker.encodeMemory(shared.features, found, false);
+            return { ...this.#store(found), maskmemFeatures: toBfloat16(values(memory)) };
+          }),
+        );
+      });
+    const outputs = searched.length > 0 ? search() : [];
+    // From here on nothing can fail: an aborted frame leaves everything as it was.
     if (this.options.clearNonCondMemAroundInput) {
-      for (const object of objects) if (!searched.includes(object)) this.#clearAround(object, frame);
+      const reach = this.sam2.config.numMaskmem;
+      for (const object of objects) if (!searched.includes(object)) object.clearAround(frame, reach);
     }
-    const outputs =
-      searched.length === 0
-        ? []
-        : this.#run(state, frame, image!, signal, (features, tracker, attended) => {
-            const shared = attended();
-            return searched.map((object) =>
-              machine.heap.scope(() => {
-                const found = tracker.trackStep(features, {}, this.#past(state, object, frame, reverse, shared));
-                const memory = tracker.encodeMemory(features, found, false);
-                return { ...this.#store(found), maskmemFeatures: toBfloat16(values(memory)) };
-              }),
-            );
-          });
     for (const [i, object] of searched.entries()) object.addTracked(frame, outputs[i]);
-    for (const object of objects) object.tracked.set(frame, reverse);
-    state.position = frame;
-    state.evict(this.sam2.config.numMaskmem - 1);
+    for (const object of objects) object.setTracked(frame, reverse);
   }
 
   #past(state: VideoState, object: TrackedObject, frame: number, reverse: boolean, attended: Tensor): Past {
@@ -414,7 +375,7 @@ export class VideoPredictor {
     };
   }
 
-  /** @throws UsageError if something was dropped that this frame would see */
+  /** @throws UsageError if something was dropped that this frame would see; `own`: or its own output */
   #expectRemembered(
     state: VideoState,
     id: number,
@@ -423,77 +384,14 @@ export class VideoPredictor {
     reverse: boolean,
     own: boolean,
   ) {
-    const maps = this.sam2.config.numMaskmem - 1;
-    const step = reverse ? 1 : -1;
-    for (let distance = own ? 0 : 1; distance < MAX_OBJ_PTRS; distance++) {
-      const t = frame + distance * step;
-      const output = object.cond.get(t) ?? object.nonCond.get(t);
-      const incomplete = distance <= maps && output !== undefined && !output.maskmemFeatures;
-      if (!incomplete && (output || !object.forgotten.has(t))) continue;
-      throw new UsageError(
-        `object ${id} on frame ${frame}`,
-        `the memory of frame ${t}`,
-        `what is kept around frame ${state.position} and the prompts`,
-        "open the video with keepAll, or go on from a frame nearby",
-      );
-    }
-  }
-
-  /** The image of a frame, unless its features are at hand. */
-  async #image(state: VideoState, frame: number, step: number, signal?: AbortSignal): Promise<FrameImage> {
-    if (state.features?.frame === frame) return "encoded";
-    const image = await state.frames.read(frame, step, signal);
-    return image ? { image } : "encoded";
-  }
-
-  /** Run the graph on the features of a frame; they are encoded once and kept until another frame is looked at. */
-  #run<R>(
-    state: VideoState,
-    frame: number,
-    source: FrameImage,
-    signal: AbortSignal | undefined,
-    forward: (features: BackboneFeatures, tracker: Tracker, attended: () => Tensor) => R,
-  ): R {
-    return this.sam2.run((graph) => {
-      const features = this.#features(state, frame, source, graph);
-      let attended: Tensor | undefined;
-      return forward(features, graph.tracker!, () => {
-        attended ??= this.#attended(state, features, graph.tracker!);
-        return attended;
-      });
-    }, signal);
-  }
-
-  #features(state: VideoState, frame: number, source: FrameImage, graph: Graph): BackboneFeatures {
-    const { imageSize: S, dModel: D } = this.sam2.config;
-    const shapes = [
-      [1, S / 16, S / 16, D],
-      [1, S / 4, S / 4, D / 8],
-      [1, S / 8, S / 8, D / 4],
-    ];
-    if (source === "encoded") {
-      const { visionFeatures, highResFeats } = state.features!;
-      const [vision, high0, high1] = [visionFeatures, ...highResFeats].map((v, i) => machine.heap.from(v, shapes[i]));
-      return { visionFeatures: vision, highResFeats: [high0, high1] };
-    }
-    const features = graph.forwardImage(preprocessFrame(source.image, S));
-    const [high0, high1] = features.highResFeats;
-    const old = state.features; // its arrays serve again
-    state.features = undefined;
-    state.features = {
-      frame,
-      visionFeatures: keep(features.visionFeatures, old?.visionFeatures),
-      highResFeats: [keep(high0, old?.highResFeats[0]), keep(high1, old?.highResFeats[1])],
-    };
-    return features;
-  }
-
-  #attended({ features: stored }: VideoState, features: BackboneFeatures, tracker: Tracker): Tensor {
-    const { imageSize: S, dModel: D } = this.sam2.config;
-    if (stored!.attended) return machine.heap.from(stored!.attended, [1, (S / 16) ** 2, D]);
-    const attended = tracker.lookAround(features);
-    stored!.attended = values(attended).slice();
-    return attended;
+    const lost = object.lostTo(frame, reverse, own, this.sam2.config.numMaskmem - 1);
+    if (lost === undefined) return;
+    throw new UsageError(
+      `object ${id} on frame ${frame}`,
+      `the memory of frame ${lost}`,
+      `what is kept around frame ${state.position} and the prompts`,
+      "open the video with keepAll, or go on from a frame nearby",
+    );
   }
 
   /** The masks on a frame that has new prompts, or had some. */
@@ -510,110 +408,9 @@ export class VideoPredictor {
     returnLogits = false,
   ): FrameResult {
     const found = [...state.objects].map(([id, object]) => ({ id, output: find(object) }));
-    const logits = found.map(({ output }) => this.#videoLogits(state, output?.predMasks));
-    if (this.options.nonOverlapMasks) keepHighest(logits);
-    const objects = found.map(({ id, output }, i) => ({
-      id,
-      score: output?.score,
-      mask: positive(logits[i]),
-      ...(returnLogits && { logits: logits[i] }),
-    }));
+    const objects = videoMasks(this.sam2, state, found, this.options.nonOverlapMasks, returnLogits);
     return { frame, objects };
   }
-
-  #videoLogits({ width, height }: VideoState, predMasks: Float32Array | undefined): Float32Array {
-    if (!predMasks) return new Float32Array(width * height).fill(NO_OBJ_SCORE);
-    const side = this.sam2.config.imageSize / 4;
-    return this.sam2.run(() => {
-      const lowRes = machine.heap.from(predMasks, [1, side, side, 1]);
-      return values(resize(lowRes, height, width, "bilinear")).slice();
-    });
-  }
-}
-
-/** A frame that is to be encoded, unless its features are at hand. */
-type FrameImage = { image: Parameters<typeof preprocessFrame>[0] } | "encoded";
-
-function positive(logits: Float32Array): Uint8Array {
-  const mask = new Uint8Array(logits.length); // a loop: `Uint8Array.from` with a function takes ten times as long
-  for (let i = 0; i < mask.length; i++) mask[i] = logits[i] > 0 ? 1 : 0;
-  return mask;
-}
-
-/** Copy a tensor off the heap. */
-function keep(t: Tensor, into: Float32Array = new Float32Array(values(t).length)): Float32Array {
-  into.set(values(t));
-  return into;
-}
-
-interface ObjectMask {
-  mask: Mask;
-  width: number;
-  height: number;
 }
 
 const NONE: ReadonlyMap<number, FrameOutput> = new Map();
-
-function expectFrame(state: VideoState, frame: number, where: string, last = state.lastFrame): void {
-  if (Number.isInteger(frame) && frame >= 0 && frame <= last) return;
-  const got = `${frame}`;
-  throw new PromptError(where, `a frame of the video, 0…${last}`, got, "count frames from 0; of a stream, wait for it");
-}
-
-function expectPlace(state: VideoState, { frame, object }: Place): void {
-  expectFrame(state, frame, `prompt for object ${object}`);
-  if (!Number.isSafeInteger(object)) {
-    throw new PromptError("object", "a whole number", `${object}`, "name objects 1, 2, 3 …");
-  }
-}
-
-function knownObject(state: VideoState, id: number): TrackedObject {
-  const object = state.objects.get(id);
-  if (object) return object;
-  const known = state.objectIds.join(", ") || "no object yet";
-  throw new UsageError(`object ${id}`, `one of: ${known}`, `${id}`, "name an object that has a prompt");
-}
-
-/** @source SAM2VideoPredictor.clear_all_prompts_in_frame */
-function clearPrompts(object: TrackedObject, frame: number): void {
-  object.prompts.delete(frame);
-  object.newCond.delete(frame);
-  object.newNonCond.delete(frame);
-  const output = object.cond.get(frame);
-  if (!output) return;
-  object.cond.delete(frame);
-  object.addTracked(frame, output);
-  object.tracked.delete(frame);
-}
-
-function joinPoints(old: StoredPoints | undefined, coords: Float32Array, labels: readonly number[]): StoredPoints {
-  return {
-    coords: Float32Array.from([...(old?.coords ?? []), ...coords]),
-    labels: [...(old?.labels ?? []), ...labels],
-  };
-}
-
-/** A mask of any size as the model takes it. @shape → [1, S, S, 1] of 0 and 1 */
-function modelMask({ mask, width, height }: ObjectMask, S: number): Tensor {
-  const full = machine.heap.alloc([1, height, width, 1]);
-  for (let i = 0; i < mask.length; i++) full.data[i] = mask[i] ? 1 : 0;
-  if (width === S && height === S) return full;
-  const resized = resize(full, S, S, "antialias");
-  const v = values(resized);
-  for (let i = 0; i < v.length; i++) v[i] = v[i] >= 0.5 ? 1 : 0;
-  return resized;
-}
-
-/**
- * Where masks overlap, the highest logit stays, the first of equals; the others fall to −10 or below.
- *
- * @source sam2/modeling/sam2_base.py, SAM2Base._apply_non_overlapping_constraints
- */
-function keepHighest(logits: readonly Float32Array[]): void {
-  if (logits.length < 2) return;
-  for (let i = 0; i < logits[0].length; i++) {
-    let best = 0;
-    for (let k = 1; k < logits.length; k++) if (logits[k][i] > logits[best][i]) best = k;
-    for (let k = 0; k < logits.length; k++) if (k !== best) logits[k][i] = Math.min(logits[k][i], OVERLAP_LIMIT);
-  }
-}

@@ -1,5 +1,6 @@
 import type { FrameMemory, MemoryBank } from "../model/memory_bank.ts";
 import { MAX_OBJ_PTRS } from "../model/memory_bank.ts";
+import { FrameSet } from "./frame_set.ts";
 import type { Frames } from "./frames.ts";
 
 /** What was found of one object on one frame, and what later frames may remember of it. */
@@ -27,10 +28,66 @@ export class TrackedObject {
   /** answers to prompts that have not been propagated yet, and have no memory yet */
   readonly newCond = new Map<number, FrameOutput>();
   readonly newNonCond = new Map<number, FrameOutput>();
-  /** tracked frame → was it tracked backward? */
-  readonly tracked = new Map<number, boolean>();
+  /** frames that were tracked last forward, and backward in time */
+  readonly forward: FrameSet;
+  readonly backward: FrameSet;
   /** frames whose output was dropped, since no frame within reach can see it */
-  readonly forgotten = new Set<number>();
+  readonly forgotten: FrameSet;
+
+  constructor(forward = new FrameSet(), backward = new FrameSet(), forgotten = new FrameSet()) {
+    this.forward = forward;
+    this.backward = backward;
+    this.forgotten = forgotten;
+  }
+
+  /** Was the frame tracked backward in time? Undefined if it was not tracked. */
+  trackedBackward(frame: number): boolean | undefined {
+    if (this.backward.has(frame)) return true;
+    return this.forward.has(frame) ? false : undefined;
+  }
+
+  /** Note in which direction a frame was tracked. */
+  setTracked(frame: number, reverse: boolean): void {
+    this.clearTracked(frame);
+    (reverse ? this.backward : this.forward).add(frame);
+  }
+
+  clearTracked(frame: number): void {
+    this.forward.delete(frame);
+    this.backward.delete(frame);
+  }
+
+  /** @source SAM2VideoPredictor.clear_all_prompts_in_frame */
+  clearPrompts(frame: number): void {
+    this.prompts.delete(frame);
+    this.newCond.delete(frame);
+    this.newNonCond.delete(frame);
+    const output = this.cond.get(frame);
+    if (!output) return;
+    this.cond.delete(frame);
+    this.addTracked(frame, output);
+    this.clearTracked(frame);
+  }
+
+  /** NB upstream calls a method that does not exist and fails; this is what its comments and the existing method say. */
+  clearAround(frame: number, reach: number): void {
+    for (let t = frame - reach; t <= frame + reach; t++) {
+      this.nonCond.delete(t);
+      this.forgotten.delete(t);
+    }
+  }
+
+  /** A frame that `frame` would see, the map if it is within `maps` frames, but which was dropped; `own`: or itself. */
+  lostTo(frame: number, reverse: boolean, own: boolean, maps: number): number | undefined {
+    const step = reverse ? 1 : -1;
+    for (let distance = own ? 0 : 1; distance < MAX_OBJ_PTRS; distance++) {
+      const t = frame + distance * step;
+      const output = this.cond.get(t) ?? this.nonCond.get(t);
+      const incomplete = distance <= maps && output !== undefined && !output.maskmemFeatures;
+      if (incomplete || (!output && this.forgotten.has(t))) return t;
+    }
+    return undefined;
+  }
 
   /** The latest output on a frame. */
   outputOn(frame: number, fresh: ReadonlyMap<number, FrameOutput>): FrameOutput | undefined {
@@ -41,7 +98,7 @@ export class TrackedObject {
     return { cond: this.cond, nonCond: this.nonCond };
   }
 
-  /** Note what was tracked. */
+  /** Note what was found on a frame. */
   addTracked(frame: number, output: FrameOutput): void {
     this.nonCond.set(frame, output);
     this.forgotten.delete(frame);

@@ -1,0 +1,77 @@
+import { resize } from "../nn/resize.ts";
+import { machine } from "../runtime/machine.ts";
+import { values } from "../tensor/view.ts";
+import type { Sam2 } from "./sam2.ts";
+import type { FrameOutput, VideoState } from "./video_state.ts";
+
+/** The masks of all objects on one frame. */
+export interface FrameResult {
+  /** 0 is the first of the video */
+  frame: number;
+  /** in the order in which they were first prompted */
+  objects: ObjectResult[];
+}
+
+/** What was found of one object on one frame. */
+export interface ObjectResult {
+  /** `object` of its prompts */
+  id: number;
+  /** logit: positive if the object is in the frame; undefined while nothing is known of it there */
+  score: number | undefined;
+  /** width·height bytes of the video's size, 1 inside and 0 outside */
+  mask: Uint8Array;
+  /** the mask as logits; with `returnLogits` */
+  logits?: Float32Array;
+}
+
+/** Mask logit of an object of which nothing is known. */
+const NO_OBJ_SCORE = -1024;
+/** Pixels that lose against another object get at most this logit. */
+const OVERLAP_LIMIT = -10;
+
+/** Masks at the size of the video, of what was found of each object. */
+export function videoMasks(
+  sam2: Sam2,
+  { width, height }: VideoState,
+  found: readonly { id: number; output: FrameOutput | undefined }[],
+  nonOverlap: boolean,
+  returnLogits: boolean,
+): ObjectResult[] {
+  const logits = found.map(({ output }) => videoLogits(sam2, width, height, output?.predMasks));
+  if (nonOverlap) keepHighest(logits);
+  return found.map(({ id, output }, i) => ({
+    id,
+    score: output?.score,
+    mask: positive(logits[i]),
+    ...(returnLogits && { logits: logits[i] }),
+  }));
+}
+
+function videoLogits(sam2: Sam2, width: number, height: number, predMasks: Float32Array | undefined): Float32Array {
+  if (!predMasks) return new Float32Array(width * height).fill(NO_OBJ_SCORE);
+  const side = sam2.config.imageSize / 4;
+  return sam2.run(() => {
+    const lowRes = machine.heap.from(predMasks, [1, side, side, 1]);
+    return values(resize(lowRes, height, width, "bilinear")).slice();
+  });
+}
+
+function positive(logits: Float32Array): Uint8Array {
+  const mask = new Uint8Array(logits.length); // a loop: `Uint8Array.from` with a function takes ten times as long
+  for (let i = 0; i < mask.length; i++) mask[i] = logits[i] > 0 ? 1 : 0;
+  return mask;
+}
+
+/**
+ * Where masks overlap, the highest logit stays, the first of equals; the others fall to −10 or below.
+ *
+ * @source sam2/modeling/sam2_base.py, SAM2Base._apply_non_overlapping_constraints
+ */
+function keepHighest(logits: readonly Float32Array[]): void {
+  if (logits.length < 2) return;
+  for (let i = 0; i < logits[0].length; i++) {
+    let best = 0;
+    for (let k = 1; k < logits.length; k++) if (logits[k][i] > logits[best][i]) best = k;
+    for (let k = 0; k < logits.length; k++) if (k !== best) logits[k][i] = Math.min(logits[k][i], OVERLAP_LIMIT);
+  }
+}
