@@ -201,7 +201,6 @@ function preprocessing(golden: Golden, model: Sam2): Comparison[] {
 
 const HEAD_OUTPUTS = {
   lowResMultimasks: "low_res_multimasks",
-  highResMultimasks: "high_res_multimasks",
   ious: "ious",
   lowResMasks: "low_res_masks",
   highResMasks: "high_res_masks",
@@ -219,6 +218,10 @@ async function forwardHeads(golden: Golden, model: Sam2): Promise<Comparison[]> 
       for (const [name, path] of Object.entries(HEAD_OUTPUTS)) {
         results.push(golden.compareTensor(`output.${path}`, heads[name as keyof typeof heads]));
       }
+      const [B, M, h, w] = heads.lowResMultimasks.shape;
+      const planes = reshape(heads.lowResMultimasks, [B * M, h, w, 1]);
+      const highRes = resize(planes, 4 * h, 4 * w, "bilinear");
+      results.push(golden.compareTensor("output.high_res_multimasks", highRes));
     });
   });
   return results;

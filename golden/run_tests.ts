@@ -10,7 +10,7 @@ import { readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 
-const ROOTS = ["src", "golden", "bench", "models"];
+const ROOTS = ["src", "golden", "bench", "models", "docs"];
 const CHECKS: [name: string, ...command: string[]][] = [
   ["format", "prettier", "--check", "."],
   ["types", "tsc", "--noEmit"],

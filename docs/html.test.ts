@@ -1,0 +1,58 @@
+// The pages as HTML in Chromium: on a phone and on a desk, light and dark, nothing sticks out and nothing complains.
+import { readdirSync } from "node:fs";
+import { type Browser, chromium } from "playwright-core";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { buildPages } from "./build.ts";
+
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const FOLDER = new URL("html/", import.meta.url);
+const SIZES = [
+  { width: 390, height: 844, colorScheme: "dark" },
+  { width: 1280, height: 900, colorScheme: "light" },
+] as const;
+/** A browser in a closed network, perhaps as root. */
+const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"];
+
+let browser: Browser;
+const Html = suite("html");
+
+Html.before(async () => {
+  buildPages();
+  browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+});
+Html.after(async () => {
+  await browser.close();
+});
+
+for (const { width, height, colorScheme } of SIZES) {
+  Html(`at ${width} px, ${colorScheme}: no overflow, no error, every picture and link target there`, async () => {
+    const pages = readdirSync(FOLDER).filter((name) => name.endsWith(".html"));
+    assert.is(pages.length, 3);
+    for (const name of pages) {
+      const page = await browser.newPage({ viewport: { width, height }, colorScheme });
+      const complaints: string[] = [];
+      page.on("console", (message) => complaints.push(message.text()));
+      page.on("pageerror", (error) => complaints.push(`${error}`));
+      page.on("requestfailed", (request) => complaints.push(`not loaded: ${request.url()}`));
+      await page.goto(new URL(name, FOLDER).href);
+      // what sticks out of the page, but for what scrolls in a box of its own; pictures that did not load; dead anchors
+      const found = (await page.evaluate(`(() => {
+        const boxed = (element) => element.closest(".scroll, pre");
+        const out = [...document.body.querySelectorAll("*")].filter(
+          (element) => !boxed(element) && element.getBoundingClientRect().right > innerWidth + 0.5,
+        );
+        const blank = [...document.images].filter((image) => image.naturalWidth === 0);
+        const dead = [...document.querySelectorAll('a[href^="#"]')].filter(
+          (link) => !document.getElementById(link.getAttribute("href").slice(1)),
+        );
+        const scroll = document.documentElement.scrollWidth;
+        return [...[...out, ...blank, ...dead].map((element) => element.outerHTML.slice(0, 120)), ...(scroll > innerWidth ? [scroll] : [])];
+      })()`)) as string[];
+      assert.is([...complaints, ...found].join("\n"), "", name);
+      await page.close();
+    }
+  });
+}
+
+Html.run();

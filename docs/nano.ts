@@ -1,0 +1,194 @@
+/**
+ * nano on a machine that can be tampered with: what the pages' figures, exercises and checks are made from.
+ *
+ * NB this runs the model in the calling thread, without the engine's worker, so that layers and kernels can be watched.
+ */
+import "../src/index.node.ts";
+import { fileURLToPath } from "node:url";
+import { describe, frame, type Frame, PART, still, type Target, targets } from "../models/nano/scenes.ts";
+import { firstClick } from "../models/nano/scoring.ts";
+import { readCheckpoint } from "../src/io/checkpoint.ts";
+import type { StoredTensor } from "../src/io/tensor_file.ts";
+import { Weights } from "../src/io/weights.ts";
+import { type Sam2Config, variantConfig } from "../src/model/config.ts";
+import { checkpointConfig } from "../src/model/load.ts";
+import { MAX_OBJ_PTRS } from "../src/model/memory_bank.ts";
+import { parameters } from "../src/model/parameters.ts";
+import { LABEL } from "../src/model/prompt_encoder.ts";
+import { watch } from "../src/nn/layer.ts";
+import { Sam2 } from "../src/predict/sam2.ts";
+import { createMachine } from "../src/runtime/create.ts";
+import type { Kernels } from "../src/runtime/kernels.ts";
+import { machine } from "../src/runtime/machine.ts";
+import { reference } from "../src/runtime/reference.ts";
+import { formatShape, type Shape } from "../src/tensor/shape.ts";
+import type { Tensor } from "../src/tensor/view.ts";
+
+/** The picture of the tour, drawn at twice the size that nano works at, and the object that is clicked. */
+export const SCENE = { seed: 13, size: 512, code: 4 };
+/** The clip of the tour: its object 0 is followed. */
+export const CLIP = { seed: 50018, size: 256, frames: 16 };
+
+export interface Tampering {
+  /** "portable" by default: the same bits on every CPU */
+  kernels?: "auto" | "portable";
+  /** a tensor of the checkpoint that is read as zeros */
+  without?: string;
+  /** maps that the memory bank shows, 1 … 7 */
+  memories?: number;
+  /** an entry of the table of kernels that runs as scalar loops */
+  scalar?: keyof Kernels;
+  /** called before every attention */
+  onAttention?: (q: Tensor, k: Tensor, scale: number) => void;
+}
+
+/** nano, changed as wished. */
+export async function loadNano(how: Tampering = {}): Promise<Sam2> {
+  const checkpoint = await readCheckpoint(fileURLToPath(new URL("../models/nano/nano.safetensors", import.meta.url)));
+  try {
+    if (how.without && !checkpoint.tensors.has(how.without)) {
+      throw new Error(`--without: expected a tensor of the checkpoint, got ${how.without}; sam2 info lists the model`);
+    }
+    const tensors = new Map(checkpoint.tensors);
+    for (const [name, stored] of tensors) {
+      if (name === how.without) tensors.set(name, { ...stored, read: (into) => void into.fill(0) });
+      if (name === "maskmem_tpos_enc" && how.memories) tensors.set(name, latest(stored, how.memories));
+    }
+    const config = checkpointConfig({ ...checkpoint, tensors });
+    const whole = await createMachine({ kernels: how.kernels ?? "portable" });
+    const kernels = { ...whole.kernels, ...changes(whole.kernels, how) };
+    return new Sam2({ ...whole, kernels }, new Weights(tensors, whole.heap), config);
+  } finally {
+    checkpoint.close();
+  }
+}
+
+/** The places in time of n maps: of the n − 1 latest frames, then of the conditioning frame, which stands last. */
+function latest(stored: StoredTensor, n: number): StoredTensor {
+  const [all, , , M] = stored.shape;
+  if (!(n >= 1 && n <= all)) throw new Error(`--memories: expected 1 … ${all}, got ${n}`);
+  return {
+    ...stored,
+    shape: [n, 1, 1, M],
+    read(into) {
+      const rows = new Float32Array(all * M);
+      stored.read(rows);
+      into.set(rows.subarray(0, (n - 1) * M));
+      into.set(rows.subarray((all - 1) * M), (n - 1) * M);
+    },
+  };
+}
+
+/** Only the table that packed a weight can read it, so the products change together. */
+const PRODUCTS: readonly (keyof Kernels)[] = ["pack", "gemm", "conv2d"];
+
+function changes(kernels: Kernels, { scalar, onAttention }: Tampering): Partial<Kernels> {
+  if (scalar && !(scalar in reference)) {
+    throw new Error(`--scalar: expected ${Object.keys(reference).slice(1).join(", ")}, got ${scalar}`);
+  }
+  const names = scalar && PRODUCTS.includes(scalar) ? PRODUCTS : scalar ? [scalar] : [];
+  const twins = Object.fromEntries(names.map((name) => [name, reference[name]])) as Partial<Kernels>;
+  if (!onAttention) return twins;
+  return {
+    ...twins,
+    attention(o, q, k, v, scale) {
+      onAttention(q, k, scale);
+      kernels.attention(o, q, k, v, scale);
+    },
+  };
+}
+
+/** The scene of the tour, a click in the clicked object, in pixels of the scene, and what should be found. */
+export function clickedScene({ seed, size, code } = SCENE): {
+  picture: Frame;
+  target: Target;
+  click: [number, number];
+} {
+  const picture = still(seed, size);
+  const target = targets(picture).find((one) => one.code === code);
+  if (!target) throw new Error(`scene ${seed}: expected an object ${code}, got none that is large enough`);
+  return { picture, target, click: firstClick(picture, target) };
+}
+
+/** The frames of the tour's clip, the mask of its hero on each, and a click on frame 0. */
+export function clip({ seed, size, frames: count } = CLIP) {
+  const scene = describe(seed);
+  const frames = Array.from({ length: count }, (_, t) => frame(scene, t, size));
+  const truth = frames.map(({ owner }) => owner.map((code) => Number((code & (PART - 1)) === 1)));
+  return { frames, truth, click: firstClick(frames[0], { code: 1, mask: truth[0] }) };
+}
+
+/** What a layer was given and what it returned, over all its calls: shapes, printed. */
+export interface Traced {
+  class: string;
+  parameters: number;
+  macs: number;
+  /** when it first started, among all layers */
+  order: number;
+  inputs: Set<string>;
+  outputs: Set<string>;
+  /** of the first call alone */
+  returned: string[];
+}
+
+/**
+ * Every layer of the graph by its path: one photo with one click, one with a mask, and one video frame that sees a full
+ * memory bank.
+ */
+export async function traceGraph(sam2: Sam2): Promise<Map<string, Traced>> {
+  const traced = new Map<string, Traced>();
+  await watch(
+    ({ path, class: name, order, args, output, parameters, macs }) => {
+      const returned = shapesOf(output).map(formatShape);
+      const [inputs, outputs] = [new Set<string>(), new Set<string>()];
+      const one = traced.get(path) ?? { class: name, parameters, macs, order, inputs, outputs, returned };
+      traced.set(path, one);
+      for (const shape of shapesOf(args)) one.inputs.add(formatShape(shape));
+      for (const shape of returned) one.outputs.add(shape);
+    },
+    () =>
+      sam2.run(({ config, forwardImage, withoutMemory, predictMasks, tracker }) => {
+        const { imageSize: S, dModel: D, memDim: M } = config;
+        const features = forwardImage(machine.heap.alloc([1, S, S, 3]));
+        const points = {
+          coords: machine.heap.from(Float32Array.of(S / 2, S / 2), [1, 1, 2]),
+          labels: [[LABEL.positive]],
+        };
+        predictMasks(withoutMemory(features), points, undefined, true);
+        predictMasks(withoutMemory(features), points, machine.heap.alloc([1, S / 4, S / 4, 1]), false);
+
+        const remembered = () => ({
+          maskmemFeatures: new Uint16Array((S / 16) ** 2 * M),
+          objPtr: new Float32Array(D),
+        });
+        const frames = Array.from({ length: MAX_OBJ_PTRS }, (_, t) => t);
+        const bank = {
+          cond: new Map([[0, remembered()]]),
+          nonCond: new Map(frames.slice(1).map((t) => [t, remembered()])),
+        };
+        const at = { frame: MAX_OBJ_PTRS, numFrames: 2 * MAX_OBJ_PTRS, reverse: false };
+        const found = tracker!.trackStep(features, {}, { bank, at, attended: tracker!.lookAround(features) });
+        tracker!.encodeMemory(features, found, false);
+      }),
+  );
+  return traced;
+}
+
+/** The shapes of a published model, by walking its graph with kernels that compute nothing and weights that are zero. */
+export async function dryModel(config: Sam2Config = variantConfig("tiny", "2.1")): Promise<Sam2> {
+  const whole = await createMachine({ kernels: "reference" });
+  const idle = Object.fromEntries(Object.keys(reference).map((name) => [name, () => {}]));
+  const kernels = { ...(idle as unknown as Kernels), name: "idle", pack: reference.pack };
+  const stored = [...parameters(config)].map(([name, shape]): [string, StoredTensor] => [
+    name,
+    { dtype: "F32", shape, read: (into) => void into.fill(0) },
+  ]);
+  return new Sam2({ ...whole, kernels }, new Weights(new Map(stored), whole.heap), config);
+}
+
+/** Shapes of the tensors in a value, in order. */
+export function shapesOf(value: unknown): Shape[] {
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return [];
+  if ("stride" in value) return [(value as Tensor).shape];
+  return Object.values(value).flatMap(shapesOf);
+}

@@ -1,0 +1,212 @@
+/** Drawing: what the figures are put together from. Everything is rounded, so that the same data give the same file. */
+import { encodePng } from "../src/io/png.ts";
+
+export const INK = "#22262b";
+export const PALE = "#5f6872";
+export const RULE = "#d3d1c9";
+export const ACCENT = "#b4451f";
+const PAPER = "#f7f6f2"; // readable on a light page and on a dark one
+const FONT = "ui-sans-serif, system-ui, 'Segoe UI', Helvetica, Arial, sans-serif";
+const MONO = "ui-monospace, 'SF Mono', Menlo, Consolas, monospace";
+
+/** RGB bytes. */
+export interface Pixels {
+  width: number;
+  height: number;
+  data: Uint8Array;
+}
+
+export interface TextStyle {
+  size?: number;
+  fill?: string;
+  anchor?: "start" | "middle" | "end";
+  bold?: boolean;
+  mono?: boolean;
+}
+
+/** One SVG file on a ground of its own. */
+export class Figure {
+  readonly #parts: string[] = [];
+  readonly #images = new Map<string, string>();
+  readonly #width: number;
+  readonly #height: number;
+
+  constructor(width: number, height: number) {
+    this.#width = width;
+    this.#height = height;
+  }
+
+  text(x: number, y: number, text: string, { size = 14, fill = INK, anchor = "start", bold, mono }: TextStyle = {}) {
+    const style = `font-size="${size}" fill="${fill}"${anchor === "start" ? "" : ` text-anchor="${anchor}"`}`;
+    const weight = bold ? ' font-weight="600"' : "";
+    const family = mono ? ` font-family="${MONO}"` : "";
+    this.#parts.push(`<text x="${r(x)}" y="${r(y)}" ${style}${weight}${family}>${escape(text)}</text>`);
+  }
+
+  rect(x: number, y: number, width: number, height: number, style: string) {
+    this.#parts.push(`<rect x="${r(x)}" y="${r(y)}" width="${r(width)}" height="${r(height)}" ${style}/>`);
+  }
+
+  line(x0: number, y0: number, x1: number, y1: number, style = `stroke="${RULE}"`) {
+    this.#parts.push(`<line x1="${r(x0)}" y1="${r(y0)}" x2="${r(x1)}" y2="${r(y1)}" ${style}/>`);
+  }
+
+  arrow(x0: number, y0: number, x1: number, y1: number) {
+    this.line(x0, y0, x1, y1, `stroke="${PALE}" stroke-width="1.5" marker-end="url(#tip)"`);
+  }
+
+  /** Pixels as squares, or smooth for photos; the same picture is stored once. */
+  image(x: number, y: number, size: number, pixels: Pixels, look: "squares" | "smooth" = "squares") {
+    const png = Buffer.from(encodePng({ ...pixels, channels: 3 })).toString("base64");
+    const id = this.#images.get(png) ?? `i${this.#images.size}`;
+    if (!this.#images.has(png)) this.#images.set(png, id);
+    const style = look === "squares" ? ' style="image-rendering:pixelated"' : "";
+    const scale = r(size / pixels.width);
+    this.#parts.push(`<use href="#${id}"${style} transform="translate(${r(x)} ${r(y)}) scale(${scale})"/>`);
+    this.rect(x, y, size, size, `fill="none" stroke="${RULE}"`);
+    this.#sizes.set(id, pixels);
+  }
+  readonly #sizes = new Map<string, Pixels>();
+
+  /** A click: a ring in two colours, seen on any ground. */
+  click(x: number, y: number) {
+    for (const [radius, colour, width] of [
+      [5, "#ffffff", 4],
+      [5, ACCENT, 2],
+    ] as const) {
+      this.#parts.push(
+        `<circle cx="${r(x)}" cy="${r(y)}" r="${radius}" fill="none" stroke="${colour}" stroke-width="${width}"/>`,
+      );
+    }
+  }
+
+  /** @param model which weights it shows */
+  toString(title: string, model: string): string {
+    const images = [...this.#images].map(([png, id]) => {
+      const { width, height } = this.#sizes.get(id)!;
+      return `<image id="${id}" width="${width}" height="${height}" href="data:image/png;base64,${png}"/>`;
+    });
+    return `${[
+      `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${this.#width} ${this.#height}" width="${this.#width}" height="${this.#height}" font-family="${FONT}">`,
+      `<title>${escape(title)}</title>`,
+      `<metadata>${model}</metadata>`,
+      "<defs>",
+      `<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="${PALE}"/></marker>`,
+      ...images,
+      "</defs>",
+      `<rect width="${this.#width}" height="${this.#height}" rx="8" fill="${PAPER}"/>`,
+      ...this.#parts,
+      "</svg>",
+    ].join("\n")}\n`;
+  }
+}
+
+function r(value: number): string {
+  return `${Math.round(value * 100) / 100}`;
+}
+
+function escape(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
+/** Fewer levels a channel: small files, and a photo still looks like one. */
+export function posterised({ width, height, data }: Pixels, bits: number): Pixels {
+  const step = 256 / 2 ** bits;
+  return { width, height, data: data.map((value) => Math.floor(value / step) * step + step / 2) };
+}
+
+/**
+ * Channels as colours: the three directions in which the tokens differ most, as red, green and blue.
+ *
+ * @param features [height·width, C]
+ */
+export function pcaColours(features: Float32Array, width: number, height: number): Pixels {
+  const N = width * height;
+  const C = features.length / N;
+  const means = Array.from({ length: C }, (_, c) => {
+    let sum = 0;
+    for (let n = 0; n < N; n++) sum += features[n * C + c];
+    return sum / N;
+  });
+  const covariance = new Float64Array(C * C);
+  for (let n = 0; n < N; n++) {
+    for (let a = 0; a < C; a++) {
+      const x = features[n * C + a] - means[a];
+      for (let b = 0; b < C; b++) covariance[a * C + b] += x * (features[n * C + b] - means[b]);
+    }
+  }
+  const data = new Uint8Array(N * 3);
+  for (const [channel, axis] of principalAxes(covariance, C, 3).entries()) {
+    const places = Array.from({ length: N }, (_, n) => {
+      let sum = 0;
+      for (let c = 0; c < C; c++) sum += (features[n * C + c] - means[c]) * axis[c];
+      return sum;
+    });
+    const sorted = places.toSorted((a, b) => a - b);
+    const [low, high] = [sorted[Math.floor(N * 0.02)], sorted[Math.ceil(N * 0.98) - 1]];
+    for (const [n, place] of places.entries()) {
+      data[3 * n + channel] = 30 + 210 * Math.min(1, Math.max(0, (place - low) / (high - low || 1)));
+    }
+  }
+  return { width, height, data };
+}
+
+/** The directions of largest variance, by power iteration; the largest entry of each is positive. */
+function principalAxes(covariance: Float64Array, C: number, count: number): Float64Array[] {
+  const axes: Float64Array[] = [];
+  for (let k = 0; k < count; k++) {
+    let axis = Float64Array.from({ length: C }, (_, c) => 1 + ((c * 37 + k * 11) % 17));
+    for (let round = 0; round < 300; round++) {
+      const next = new Float64Array(C);
+      for (let a = 0; a < C; a++) for (let b = 0; b < C; b++) next[a] += covariance[a * C + b] * axis[b];
+      for (const found of axes) {
+        const along = next.reduce((sum, value, c) => sum + value * found[c], 0);
+        for (let c = 0; c < C; c++) next[c] -= along * found[c];
+      }
+      const length = Math.hypot(...next) || 1;
+      axis = next.map((value) => value / length);
+    }
+    const largest = axis.reduce((best, value) => (Math.abs(value) > Math.abs(best) ? value : best), 0);
+    axes.push(axis.map((value) => (largest < 0 ? -value : value)));
+  }
+  return axes;
+}
+
+type Rgb = readonly [number, number, number];
+const HEAT: readonly Rgb[] = [
+  [17, 13, 40],
+  [87, 16, 110],
+  [188, 55, 84],
+  [249, 142, 9],
+  [252, 255, 164],
+];
+const SIGNED: readonly Rgb[] = [
+  [36, 76, 146],
+  [150, 187, 222],
+  [245, 243, 238],
+  [240, 165, 120],
+  [166, 46, 24],
+];
+
+/** 0 … `most` as heat. */
+export function heat(values: ArrayLike<number>, width: number, most: number): Pixels {
+  return mapped(values, width, (value) => between(HEAT, value / most));
+}
+
+/** −`most` … `most` from blue by white to red: logits. */
+export function signed(values: ArrayLike<number>, width: number, most: number): Pixels {
+  return mapped(values, width, (value) => between(SIGNED, (value / most + 1) / 2));
+}
+
+function mapped(values: ArrayLike<number>, width: number, colour: (value: number) => Rgb): Pixels {
+  const data = new Uint8Array(values.length * 3);
+  for (let i = 0; i < values.length; i++) data.set(colour(values[i]), 3 * i);
+  return { width, height: values.length / width, data };
+}
+
+function between(ramp: readonly Rgb[], place: number): Rgb {
+  const at = Math.min(1, Math.max(0, place)) * (ramp.length - 1);
+  const i = Math.min(ramp.length - 2, Math.floor(at));
+  const mix = (c: 0 | 1 | 2) => Math.round(ramp[i][c] + (at - i) * (ramp[i + 1][c] - ramp[i][c]));
+  return [mix(0), mix(1), mix(2)];
+}
