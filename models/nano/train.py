@@ -1,6 +1,7 @@
 """Trains nano from nothing on scenes.py. Seeded; stop it at any time and the same command goes on.
 
     python train.py --run DIR            # train, or go on
+    python train.py --run DIR --weights nano.safetensors --stage 6   # begin with those weights at a later stage
     python train.py --run DIR --export   # write nano.safetensors from the best weights so far
 
 Needs torch, sam2 1.1.0 and safetensors. The schedule is STAGES; the curve is DIR/log.csv; DIR/last.pt is the state.
@@ -30,46 +31,66 @@ import scenes
 @dataclass
 class Stage:
     steps: int
-    image: int  # size of the still images, eight scenes a step
+    image: int  # size of the still images, eight scenes a step; 0 for none
     lr: tuple  # first and last learning rate
     warmup: int = 1
+    fresh: bool = False  # begins with the averaged weights and a new optimiser
+    average: float = 0.996  # what each step keeps of the averaged weights
+    still: int = 1  # every so many steps there is a step on still images
     sharp: bool = False  # whether masks must fit at full size too, and not only at stride 4
+    memory: float = 1.0  # the memory modules learn so many times as fast
     clip: int = 0  # size of the clips, 0 for none
-    every: int = 1  # every so many steps a clip step comes on top
+    every: int = 1  # every so many steps there is a clip step
+    clips: int = 4  # clips of a step
+    frames: int = 8  # frames of a clip
+    blind: int = 0  # of these, how many at first are only tracked: what follows starts from the model's own memory
+    stride: int = 3  # two frames are at most so many times apart
     taught: float = 0.0  # share of clip steps that remember the true masks instead of the found ones
     pointers: float = 1.0  # share of clip steps with object pointers
 
 
-# Still images first and small, because features and prompts are learned there at a quarter of the cost.
+# Still images first and small, because features and prompts are learned there at a quarter of the cost. Stages 1 to 4
+# left tracking to colours; so places are learned from pairs of frames: the memory map of the first one, mostly without
+# object pointers, is all that tells which of two like things is meant. Then clips join the pairs up.
 STAGES = [
     Stage(2500, 128, (6e-4, 6e-4), warmup=400),
     Stage(1950, 256, (5e-4, 3e-4), warmup=200, clip=128, every=4, taught=0.6),
     Stage(739, 256, (3.5e-4, 1.3e-4), clip=256, every=2, taught=0.3),
     Stage(480, 256, (1.3e-4, 5e-6)),
-    Stage(500, 256, (2e-4, 5e-6), warmup=30, sharp=True),
-    # Goes on from here: places are learned without pointers first, then all at the working size.
-    Stage(3000, 256, (3e-4, 2e-4), warmup=100, sharp=True, clip=128, taught=0.7, pointers=0.3),
-    Stage(3000, 256, (2e-4, 5e-6), sharp=True, clip=256, taught=0.2, pointers=0.8),
+    # Pairs, near in time, then further apart.
+    Stage(750, 0, (2e-4, 2e-4), 100, fresh=True, memory=3, clip=128, clips=16, frames=2, pointers=0),
+    Stage(750, 0, (2e-4, 2e-4), 100, fresh=True, memory=3, clip=128, clips=16, frames=2, stride=10, pointers=0.3),
+    # Clips with all memories and pointers; still images beside them, which must fit at full size.
+    Stage(284, 256, (3e-4, 3e-4), 50, True, still=2, sharp=True, memory=2, clip=128, clips=6, taught=0.3, pointers=0.8),
+    Stage(200, 256, (3e-4, 3e-4), still=2, sharp=True, memory=2, clip=256, taught=0.2, pointers=0.9),
+    # Long clips, of which only the end teaches: by then the memories are full of what the model made itself. Tracking
+    # does not bear the high rate for long, so the second of these begins with the averaged weights and ends softly.
+    Stage(97, 256, (3e-4, 3e-4), sharp=True, memory=2, clip=256, clips=3, frames=14, blind=8),
+    Stage(258, 256, (1.5e-4, 5e-6), 30, True, 0.99, sharp=True, clip=256, clips=3, frames=12, blind=5, taught=0.1),
+    # Nearly whole clips, so that objects that were gone for long are found again.
+    Stage(83, 256, (1e-4, 2e-5), 10, True, 0.98, still=3, sharp=True, clip=256, clips=3, frames=20, blind=9),
 ]
 SCENES = 8  # scenes of a step
 PROMPTS = 4  # targets of a scene
 POOL = 400  # drawn scenes that wait; each step replaces FRESH of them
 FRESH = 2
-CLIPS, TRACKS, FRAMES = 4, 2, 8  # clips of a step, objects of a clip, frames of a clip
-CLIP_POOL = 24
+TRACKS = 2  # objects of a clip
+CLIP_POOL = 10  # drawn clips that wait, for each clip of a step
 TRAIN_SEEDS = 1_000_000  # training draws seeds from here on
 CLIP_SEEDS = 500_000_000
 VALID_SEEDS = range(100_000, 100_064)  # picks the weights; evaluate.py reports on other seeds
 EVERY = 250  # steps between validations
-EMA = 0.996
-COLUMNS = "step cpu_s size lr loss click box corrected object side track sign valid_click valid_box".split()
+MEMORY = "memory_", "maskmem_", "no_obj_", "obj_ptr_", "mask_downsample"  # what serves tracking alone
+COLUMNS = "step cpu_s size lr loss track_loss iou box corrected object side track sign".split()
+VALID_COLUMNS = "valid_click valid_box valid_corrected".split()
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
 
 
 def attention(q, k, v, dropout_p=0.0):
     """softmax(q·kᵀ/√c)·v written out: on a CPU its backward pass is 3× faster than the fused kernel's."""
-    return torch.softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2), -1) @ v
+    with torch.autocast("cpu", enabled=False):
+        return torch.softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2), -1) @ v
 
 
 def normalise(images):
@@ -176,18 +197,23 @@ def boxes_of(masks):
     return (box + shake).clamp(0, size - 1).view(n, 2, 2)
 
 
-def corrections(logits, goal):
-    """A click [N, 1, 2] with its label [N, 1] in the error of `logits` against `goal` (both [N, h, w], stride 4)."""
-    wanted, found = goal > 0.5, logits > 0
-    missed, extra = wanted & ~found, ~wanted & found
-    wrong = missed | extra
-    size = torch.maximum(blur(missed, 2), blur(extra, 2)) * wrong
-    clean = ~wrong.flatten(1).any(1)
-    size = torch.where(clean.view(-1, 1, 1), blur(wanted, 2) * wanted, size)
-    best = (size + 0.2 * torch.rand_like(size) * (size > 0)).flatten(1).argmax(1)
-    labels = wanted.flatten(1).gather(1, best[:, None]).int()
-    w = goal.shape[-1]
-    return torch.stack([best % w, best // w], -1)[:, None].float() * 4 + 1.5, labels
+def corrections(logits, masks, rounds=12):
+    """A click [N, 1, 2] with its label [N, 1] where `logits` [N, h, w], enlarged, differ most thickly from `masks`."""
+    found = F.interpolate(logits[:, None], masks.shape[-2:], mode="bilinear", align_corners=False)[:, 0] > 0
+    wrong = found ^ masks
+    wrong = torch.where(wrong.flatten(1).any(1).view(-1, 1, 1), wrong, masks)
+    # Missed and extra pixels are worn off separately; what lasts longest is innermost.
+    depth = torch.rand(wrong.shape) * wrong
+    layers = torch.stack([wrong & masks, wrong & ~masks])
+    for _ in range(rounds):
+        depth += layers.any(0)
+        padded = F.pad(layers, (1, 1, 1, 1))
+        layers = layers & padded[..., :-2, 1:-1] & padded[..., 2:, 1:-1]
+        layers = layers & padded[..., 1:-1, :-2] & padded[..., 1:-1, 2:]
+    best = depth.flatten(1).argmax(1)
+    labels = masks.flatten(1).gather(1, best[:, None]).int()
+    w = masks.shape[-1]
+    return torch.stack([best % w, best // w], -1)[:, None].float(), labels
 
 
 class Images:
@@ -203,7 +229,7 @@ class Images:
     def features(self, images):
         """FPN levels of stride 4, 8, 16 before anything is added."""
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            return self.model.image_encoder(images)["backbone_fpn"]
+            return self.model.image_encoder(images.contiguous(memory_format=torch.channels_last))["backbone_fpn"]
 
     def decode(self, features, rows, points, labels, logits=None):
         """All four masks for prompts of scenes `rows`: logits [N, 4, h, w], predicted IoU [N, 4], object score [N, 1]."""
@@ -241,33 +267,33 @@ class Images:
         logits, ious, scores = self.decode(features, rows, points, labels)
         full = masks if self.sharp else None
         total, report = prompt_loss(logits, ious, scores, goal, full, codes > 0, multimask=True)
-        # Then a box, or corrections of what came out, for half of the targets.
+        # Then two corrections of what came out for half of the targets, and a box for a quarter.
         some = torch.nonzero(codes > 0)[:, 0]
-        some = some[torch.randperm(len(some))[: SCENES * PROMPTS // 2]]
+        some = some[torch.randperm(len(some))]
+        half, quarter = len(rows) // 2, len(rows) // 4
+        boxed = some[-quarter:]
+        labels_of_box = torch.tensor([2, 3], dtype=torch.int32).expand(quarter, 2)
+        decoded = self.decode(features, rows[boxed], boxes_of(masks[boxed]), labels_of_box)
+        full = masks[boxed] if self.sharp else None
+        more, box = prompt_loss(*decoded, goal[boxed], full, torch.ones(quarter, dtype=torch.bool), multimask=False)
+        total = total + 0.5 * more
+        report["box"] = box["iou"]
+        some = some[:half]
+        points, labels, logits = points[some], labels[some], logits[some, ious[some, 1:].argmax(1) + 1]
         rows, goal, masks = rows[some], goal[some], masks[some]
-        full = masks if self.sharp else None
-        present = torch.ones(len(some), dtype=torch.bool)
-        if float(torch.rand(())) < 0.4:
-            labels = torch.tensor([2, 3], dtype=torch.int32).expand(len(some), 2)
-            logits, ious, scores = self.decode(features, rows, boxes_of(masks), labels)
-            more, box = prompt_loss(logits, ious, scores, goal, full, present, multimask=False)
-            total = total + 0.6 * more
-            report["box"] = box["iou"]
-        else:
-            points, labels = points[some], labels[some]
-            best = ious[some, 1:].argmax(1) + 1
-            logits = logits[some, best]
-            for _ in range(1 + int(torch.randint(2, ()))):
-                logits = logits.detach().clamp(-32, 32)
-                point, label = corrections(logits, goal)
-                points, labels = torch.cat([points, point], 1), torch.cat([labels, label], 1)
-                logits, ious, scores = self.decode(features, rows, points, labels, logits[:, None])
-                more, corrected = prompt_loss(logits, ious, scores, goal, full, present, multimask=False)
-                total = total + 0.5 * more
-                logits = logits[:, 0]
-            report["corrected"] = corrected["iou"]
-        report["side"] = float(side.detach())
-        return total + 0.5 * side, report
+        full, present = masks if self.sharp else None, torch.ones(half, dtype=torch.bool)
+        for _ in range(2):
+            logits = logits.detach().clamp(-32, 32)
+            point, label = corrections(logits, masks)
+            points, labels = torch.cat([points, point], 1), torch.cat([labels, label], 1)
+            decoded = self.decode(features, rows, points, labels, logits[:, None])
+            more, corrected = prompt_loss(*decoded, goal, full, present, multimask=False)
+            total = total + 0.5 * more
+            logits = decoded[0][:, 0]
+        report["corrected"] = corrected["iou"]
+        total = total + 0.5 * side
+        report["side"], report["loss"] = float(side.detach()), float(total.detach())
+        return total, report
 
 
 class Clips:
@@ -277,15 +303,16 @@ class Clips:
         self.model, self.stage, self.size, self.seed = model, stage, stage.clip, seed
         self.sine = nano.sine(nano.D_MODEL)
         self.waiting = []
-        while len(self.waiting) < CLIP_POOL:
+        while len(self.waiting) < CLIP_POOL * stage.clips:
             self.draw()
 
     def draw(self):
-        """Adds a clip: a window of FRAMES times, mostly one in which the hero disappears and returns."""
+        """Adds a clip: a window of a clip's times, mostly one in which the hero disappears and returns."""
         scene = scenes.describe(self.seed)
         self.seed += 1
-        stride = 1 + int(torch.randint(3, ()))
-        span = stride * (FRAMES - 1)
+        steps = self.stage.frames - 1
+        stride = 1 + int(torch.randint(min(self.stage.stride, (scenes.LENGTH - 1) // steps), ()))
+        span = stride * steps
         start = int(torch.randint(scenes.LENGTH - span, ()))
         if scene["story"] != "roam" and float(torch.rand(())) < 0.8:
             away = next(o[scene["story"]]["peak"] for o in scene["objects"] if scene["story"] in o)
@@ -299,11 +326,12 @@ class Clips:
         self.waiting.append((torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(owners)), codes, hero))
 
     def sample(self):
-        """Images [T, CLIPS, 3, S, S], owners [T, CLIPS · TRACKS, S, S], codes [CLIPS · TRACKS]."""
-        self.draw()
-        self.waiting = self.waiting[-CLIP_POOL:]
+        """Images [T, clips, 3, S, S], owners [T, clips · TRACKS, S, S], codes [clips · TRACKS]."""
+        for _ in range(max(1, self.stage.clips // 4)):
+            self.draw()
+        self.waiting = self.waiting[-CLIP_POOL * self.stage.clips :]
         images, owners, codes = [], [], []
-        for i in torch.randperm(CLIP_POOL)[:CLIPS].tolist():
+        for i in torch.randperm(len(self.waiting))[: self.stage.clips].tolist():
             image, owner, all_codes, hero = self.waiting[i]
             for bit, axis in ((1, 1), (2, 2)):
                 if int(torch.randint(2, ())):
@@ -316,12 +344,13 @@ class Clips:
         return torch.stack(images, 1), torch.stack(owners, 1), torch.tensor(codes)
 
     def loss(self):
-        model = self.model
+        model, frames, clips = self.model, self.stage.frames, self.stage.clips
         nano.set_size(model, self.size)
         images, owners, codes = self.sample()
-        rows = torch.arange(CLIPS).repeat_interleave(TRACKS)
+        rows = torch.arange(clips).repeat_interleave(TRACKS)
+        images = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-            levels = model.image_encoder(images.flatten(0, 1))["backbone_fpn"]
+            levels = model.image_encoder(images)["backbone_fpn"]
         taught = float(torch.rand(())) < self.stage.taught  # remember the true masks instead of the found ones
         # Without pointers the place must be read from the memory maps; with them alone the colour would do.
         model.use_obj_ptrs_in_encoder = float(torch.rand(())) < self.stage.pointers
@@ -330,7 +359,7 @@ class Clips:
         bank = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
         total, report = 0.0, {}
         ious, signs = [], []
-        for t in range(FRAMES):
+        for t in range(frames):
             masks = masks_of(owners[t], codes)
             present = masks.flatten(1).any(1)
             goal = F.avg_pool2d(masks[:, None].float(), 4)[:, 0]
@@ -343,8 +372,9 @@ class Clips:
                 prompt["point_labels"] = torch.tensor([2, 3], dtype=torch.int32).expand(len(codes), 2)
             if t == 0 and kind == "mask":
                 given = masks[:, None].float()
-            frame = [level.view(FRAMES, CLIPS, *level.shape[1:])[t].float() for level in levels]
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            frame = [level.unflatten(0, (frames, clips))[t].float() for level in levels]
+            learns = t >= self.stage.blind
+            with torch.set_grad_enabled(learns), torch.autocast("cpu", dtype=torch.bfloat16):
                 decoder = model.sam_mask_decoder
                 frame = [decoder.conv_s0(frame[0]), decoder.conv_s1(frame[1]), frame[2]]
                 sizes = [level.shape[-2:] for level in frame]
@@ -360,7 +390,7 @@ class Clips:
                 if t > 0 and taught:
                     high = torch.where(masks, 10.0, -10.0)[:, None]
                     scores_kept = torch.where(present, 10.0, -10.0)[:, None]
-                if t + 1 < FRAMES:
+                if t + 1 < frames:
                     model._encode_memory_in_output(features, sizes, prompt, True, high, scores_kept, current)
             bank["cond_frame_outputs" if t == 0 else "non_cond_frame_outputs"][index] = current
             best = best[:, 0].detach().float()
@@ -368,19 +398,22 @@ class Clips:
                 truth = true_ious(best[:, None], goal)[:, 0]
                 ious.append(truth[present])
                 signs.append(((scores[:, 0] > 0) == present).float())
-            if given is None:
+            if learns and given is None:
                 total = total + track_loss(outputs[0].float(), guesses.float(), scores.float(), goal, present)
         model.use_obj_ptrs_in_encoder = True
         report["track"] = float(torch.cat(ious).mean())
         report["sign"] = float(torch.cat(signs).mean())
-        return total / (FRAMES - 1), report
+        total = total / (frames - 1 - self.stage.blind)
+        report["track_loss"] = float(total.detach())
+        return total, report
 
 
 def mask_losses(logits, goal, reach=1):
     """BCE, heavier along outlines, plus dice: [N, M] for logits [N, M, h, w] against goal [N, h, w] in 0 … 1."""
-    window = 2 * reach + 1, 1, reach
-    edge = F.max_pool2d(goal[:, None], *window) + F.max_pool2d(-goal[:, None], *window)
-    weight = 1.0 + 3.0 * edge
+    near = torch.cat([goal, -goal])[:, None]
+    for window in ((2 * reach + 1, 1), (1, 2 * reach + 1)):  # one way, then the other: far less work at once
+        near = F.max_pool2d(near, window, 1, (window[0] // 2, window[1] // 2))
+    weight = 1.0 + 3.0 * (near[: len(goal)] + near[len(goal) :])
     goal = goal[:, None].expand_as(logits)
     bce = F.binary_cross_entropy_with_logits(logits, goal, reduction="none")
     bce = (bce * weight).sum((2, 3)) / weight.sum((2, 3))
@@ -459,17 +492,19 @@ def learning_rate(stage, at):
 
 @torch.no_grad()
 def validate(model, size):
-    """Mean IoU on the validation seeds at full resolution: one click, and a box."""
+    """Mean IoU on the validation seeds at full resolution: one click, a box, and two corrections."""
     from evaluate import still_scores
 
-    scores = still_scores(model, VALID_SEEDS, size, kinds=("click", "box"))
-    return float(np.mean(scores["click"])), float(np.mean(scores["box"]))
+    scores = still_scores(model, VALID_SEEDS, size, kinds=("click", "box", "corrected"))
+    return tuple(float(np.mean(values)) for values in scores.values())
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--export", action="store_true")
+    parser.add_argument("--weights", type=Path, help="a new run begins with these weights")
+    parser.add_argument("--stage", type=int, default=1, help="a new run begins with this stage (1: the first)")
     options = parser.parse_args()
     options.run.mkdir(parents=True, exist_ok=True)
     state_file = options.run / "last.pt"
@@ -481,11 +516,17 @@ def main():
     model.image_encoder.neck.position_encoding = Blank()
     model.side = torch.nn.Parameter(torch.tensor([[5.0, -2.0]] * 3))
     average = nano.build(STAGES[0].image).requires_grad_(False).eval()
-    decay = [p for p in model.parameters() if p.ndim > 1]
-    other = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [{"params": decay, "weight_decay": 0.05}, {"params": other, "weight_decay": 0.0}]
+    ends = list(itertools.accumulate(stage.steps for stage in STAGES))
+    groups = {}
+    for name, p in model.named_parameters():
+        groups.setdefault((name.startswith(MEMORY), p.ndim > 1), []).append(p)
+    groups = [
+        {"params": params, "memory": memory, "weight_decay": 0.05 * matrix}
+        for (memory, matrix), params in sorted(groups.items())
+    ]
     optimiser = torch.optim.AdamW(groups, lr=1e-4, betas=(0.9, 0.98))
-    state = {"step": 0, "cpu": 0.0, "seed": TRAIN_SEEDS, "clip_seed": CLIP_SEEDS}
+    start = ends[options.stage - 1] - STAGES[options.stage - 1].steps
+    state = {"step": start, "cpu": 0.0, "seed": TRAIN_SEEDS + 2 * start, "clip_seed": CLIP_SEEDS + 10 * start}
     if state_file.exists():
         saved = torch.load(state_file, weights_only=True)
         state.update(saved["state"])
@@ -494,6 +535,8 @@ def main():
         optimiser.load_state_dict(saved["optimiser"])
         torch.set_rng_state(saved["random"])
     else:
+        if options.weights:
+            model.load_state_dict(nano.load(options.weights).state_dict(), strict=False)
         average.load_state_dict(model.state_dict(), strict=False)
     if options.export:
         nano.export(average, Path(__file__).parent / "nano.safetensors", STAGES[-1].image)
@@ -502,7 +545,7 @@ def main():
     log = open(options.run / "log.csv", "a", newline="")
     writer = csv.writer(log)
     if log.tell() == 0:
-        writer.writerow(COLUMNS)
+        writer.writerow(COLUMNS + VALID_COLUMNS)
 
     def save():
         saved = {
@@ -517,40 +560,41 @@ def main():
 
     cpu_before = state["cpu"] - time.process_time()
     images, clips, current, sums, count = None, None, None, {}, {}
-    ends = list(itertools.accumulate(stage.steps for stage in STAGES))
     stopped = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
     while state["step"] < ends[-1] and not stopped:
         number = bisect.bisect_right(ends, state["step"])
+        stage = STAGES[number]
         if state["step"] in ends:
             save()
             shutil.copy(state_file, options.run / f"stage{number}.pt")
-        stage = STAGES[number]
+            if stage.fresh:
+                model.load_state_dict(average.state_dict(), strict=False)
+                optimiser.state.clear()
         if current != number:
             current = number
-            images = Images(model, stage, state["seed"])
+            images = Images(model, stage, state["seed"]) if stage.image else None
             clips = Clips(model, stage, state["clip_seed"]) if stage.clip else None
         rate = learning_rate(stage, state["step"] - (ends[number] - stage.steps))
         for group in optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * (stage.memory if group["memory"] else 1.0)
         optimiser.zero_grad(set_to_none=True)
-        loss, report = images.loss()
-        loss.backward()
-        if clips and state["step"] % stage.every == 0:
-            more, tracked = clips.loss()
-            more.backward()
-            report.update(tracked)
+        report = {}
+        for part, every in ((images, stage.still), (clips, stage.every)):
+            if part and state["step"] % every == 0:
+                loss, found = part.loss()
+                loss.backward()
+                report.update(found)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         state["step"] += 1
-        state["seed"] = images.pool.seed
+        state["seed"] = images.pool.seed if images else state["seed"]
         state["clip_seed"] = clips.seed if clips else state["clip_seed"]
-        blend = min(EMA, 1 - 1 / (1 + state["step"] / 10))
+        blend = min(stage.average, 1 - 1 / (1 + state["step"] / 10))
         with torch.no_grad():
             ours = dict(model.named_parameters())
             names = [n for n, _ in average.named_parameters()]
             torch._foreach_lerp_([p for _, p in average.named_parameters()], [ours[n] for n in names], 1 - blend)
-        report["loss"] = float(loss.detach())
         for key, value in report.items():
             sums[key] = sums.get(key, 0.0) + value
             count[key] = count.get(key, 0) + 1
@@ -558,14 +602,14 @@ def main():
             state["cpu"] = cpu_before + time.process_time()
             mean = {k: round(v / count[k], 4) for k, v in sums.items()}
             sums, count = {}, {}
-            valid = ("", "")
+            valid = [""] * len(VALID_COLUMNS)
             if state["step"] % EVERY == 0:
-                nano.set_size(average, stage.image)
-                valid = tuple(round(v, 4) for v in validate(average, stage.image))
+                if stage.image:
+                    nano.set_size(average, stage.image)
+                    valid = tuple(round(v, 4) for v in validate(average, stage.image))
                 save()
-            row = [state["step"], round(state["cpu"]), stage.image, f"{rate:.2e}", mean["loss"], mean["iou"]]
-            row += [mean.get("box", ""), mean.get("corrected", ""), mean["object"], mean["side"]]
-            row += [mean.get("track", ""), mean.get("sign", ""), *valid]
+            row = [state["step"], round(state["cpu"]), stage.image or stage.clip, f"{rate:.2e}"]
+            row += [mean.get(key, "") for key in COLUMNS[4:]] + list(valid)
             writer.writerow(row)
             log.flush()
     state["cpu"] = cpu_before + time.process_time()
