@@ -6,6 +6,7 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Marked, type Tokens } from "marked";
+import { escaped } from "../models/nano/report/html.ts";
 import { slug } from "./names.ts";
 
 /** In the order in which they are read. */
@@ -37,14 +38,14 @@ function page(name: string, markdown: string): string {
       ? `<a href="${other}.html" aria-current="page">${label}</a>`
       : `<a href="${other}.html">${label}</a>`,
   );
-  const contents = others.map(({ text }) => `<li><a href="#${slug(text)}">${escape(text)}</a></li>`);
+  const contents = others.map(({ text }) => `<li><a href="#${slug(text)}">${escaped(text)}</a></li>`);
   return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>${escape(title.text)} · sam2-ts</title>
+<title>${escaped(title.text)} · sam2-ts</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="style.css">
 </head>
@@ -86,7 +87,7 @@ function link(this: Renderer, { href, tokens }: Tokens.Link): string {
 }
 
 function image({ href, text }: Tokens.Image): string {
-  return `<img src="../${href}" alt="${escape(text)}">`;
+  return `<img src="../${href}" alt="${escaped(text)}">`;
 }
 
 /** A picture alone in its paragraph is a figure, its text the caption. */
@@ -94,14 +95,14 @@ function paragraph(this: Renderer, { tokens }: Tokens.Paragraph): string {
   const inner = this.parser.parseInline(tokens);
   const [first] = tokens;
   if (tokens.length === 1 && first.type === "image") {
-    return `<figure><div class="scroll" tabindex="0">${inner}</div><figcaption>${escape((first as Tokens.Image).text)}</figcaption></figure>\n`;
+    return `<figure><div class="scroll" tabindex="0">${inner}</div><figcaption>${escaped((first as Tokens.Image).text)}</figcaption></figure>\n`;
   }
   const isSurprise = first.type === "strong" && (first as Tokens.Strong).text.startsWith("Surprise");
   return `<p${isSurprise ? ' class="surprise"' : ""}>${inner}</p>\n`;
 }
 
 function code({ lang, text }: Tokens.Code): string {
-  return `<pre class="${lang || "formula"}" tabindex="0"><code>${escape(text)}</code></pre>\n`;
+  return `<pre class="${lang || "formula"}" tabindex="0"><code>${escaped(text)}</code></pre>\n`;
 }
 
 function table(this: Renderer, { header, rows }: Tokens.Table): string {
@@ -109,10 +110,6 @@ function table(this: Renderer, { header, rows }: Tokens.Table): string {
     `<tr>${cells.map(({ tokens }) => `<${tag}>${this.parser.parseInline(tokens)}</${tag}>`).join("")}</tr>`;
   const body = rows.map((cells) => row(cells, "td")).join("\n");
   return `<div class="scroll" tabindex="0"><table>\n<thead>${row(header, "th")}</thead>\n<tbody>${body}</tbody>\n</table></div>\n`;
-}
-
-function escape(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) buildPages();

@@ -1,25 +1,23 @@
 // The pages as HTML in Chromium: on a phone and on a desk, light and dark, nothing sticks out and nothing complains.
-import { existsSync, readdirSync } from "node:fs";
-import { type Browser, chromium } from "playwright-core";
+import { readdirSync } from "node:fs";
+import type { Browser } from "playwright-core";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { launchChromium, runWithChromium } from "../golden/chromium.ts";
 import { buildPages } from "./build.ts";
 
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const FOLDER = new URL("html/", import.meta.url);
 const SIZES = [
   { width: 390, height: 844, colorScheme: "dark" },
   { width: 1280, height: 900, colorScheme: "light" },
 ] as const;
-/** A browser in a closed network, perhaps as root. */
-const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"];
 
 let browser: Browser;
 const Html = suite("html");
 
 Html.before(async () => {
   buildPages();
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  browser = await launchChromium();
 });
 Html.after(async () => {
   await browser.close();
@@ -55,8 +53,4 @@ for (const { width, height, colorScheme } of SIZES) {
   });
 }
 
-if (existsSync(CHROMIUM)) Html.run();
-else
-  console.log(
-    `html: left out, because there is no Chromium at ${CHROMIUM}; install it, or set CHROMIUM\n  Skipped:   2`,
-  );
+runWithChromium(Html, "html", 2);

@@ -1,4 +1,5 @@
 /** Drawing: what the figures are put together from. Everything is rounded, so that the same data give the same file. */
+import { escaped } from "../models/nano/report/html.ts";
 import { encodePng } from "../src/io/png.ts";
 
 export const INK = "#22262b";
@@ -40,7 +41,7 @@ export class Figure {
     const style = `font-size="${size}" fill="${fill}"${anchor === "start" ? "" : ` text-anchor="${anchor}"`}`;
     const weight = bold ? ' font-weight="600"' : "";
     const family = mono ? ` font-family="${MONO}"` : "";
-    this.#parts.push(`<text x="${r(x)}" y="${r(y)}" ${style}${weight}${family}>${escape(text)}</text>`);
+    this.#parts.push(`<text x="${r(x)}" y="${r(y)}" ${style}${weight}${family}>${escaped(text)}</text>`);
   }
 
   rect(x: number, y: number, width: number, height: number, style: string) {
@@ -88,7 +89,7 @@ export class Figure {
     });
     return `${[
       `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${this.#width} ${this.#height}" width="${this.#width}" height="${this.#height}" font-family="${FONT}">`,
-      `<title>${escape(title)}</title>`,
+      `<title>${escaped(title)}</title>`,
       `<metadata>${model}</metadata>`,
       "<defs>",
       `<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="${PALE}"/></marker>`,
@@ -103,10 +104,6 @@ export class Figure {
 
 function r(value: number): string {
   return `${Math.round(value * 100) / 100}`;
-}
-
-function escape(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
 /** Fewer levels a channel: small files, and a photo still looks like one. */

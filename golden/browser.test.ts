@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Browser, chromium, type Page } from "playwright-core";
+import { type Browser, type Page } from "playwright-core";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { build } from "vite";
@@ -14,21 +14,10 @@ import { setPlatform } from "../src/platform/platform.ts";
 import { ImagePredictor } from "../src/predict/image_predictor.ts";
 import { Sam2 } from "../src/predict/sam2.ts";
 import { type Answer, digestOf, IMAGE, PROMPT } from "./browser/answer.ts";
+import { ISOLATED, launchChromium, runWithChromium } from "./chromium.ts";
 import { goldenImage } from "./hash_image.ts";
 import images from "./images.json" with { type: "json" };
 
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-/** A browser in a closed network, perhaps as root. */
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-const ISOLATED = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
 const TYPES: Record<string, string> = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm" };
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -76,7 +65,7 @@ Chromium.before(async () => {
     resolve: { alias },
     build: { outDir: site, emptyOutDir: true },
   });
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  browser = await launchChromium();
   setPlatform(nodePlatform);
   const sam2 = await Sam2.fromPretrained(undefined, { kernels: "portable", threads: 1 });
   const predictor = new ImagePredictor(sam2);
@@ -125,8 +114,4 @@ Chromium("every image of images.json that has Pillow's pixels in Node has them h
   assert.is(differing.map(({ name }) => name).join("\n"), "");
 });
 
-if (existsSync(CHROMIUM)) Chromium.run();
-else
-  console.log(
-    `browser: left out, because there is no Chromium at ${CHROMIUM}; install it, or set CHROMIUM\n  Skipped:   4`,
-  );
+runWithChromium(Chromium, "browser", 4);

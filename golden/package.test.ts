@@ -18,18 +18,16 @@ import {
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { createServer, build as viteBuild, preview } from "vite";
 import { DEMO_MODEL } from "../src/io/demo_model.ts";
 import { encodePng } from "../src/io/png.ts";
+import { CHROMIUM, hasChromium, ISOLATED, launchChromium } from "./chromium.ts";
 import { goldenImage } from "./hash_image.ts";
 
 const MB = 1e6;
 const [WIDTH, HEIGHT, FRAMES] = [960, 640, 3];
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const ISOLATED = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const project = realpathSync(mkdtempSync(join(tmpdir(), "sam2-package-")));
@@ -132,7 +130,7 @@ const VITE = {
 };
 
 async function answerOf(url: string): Promise<{ threads: number; masks: number }> {
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-gpu"] });
+  const browser = await launchChromium();
   try {
     const page = await browser.newPage();
     await page.goto(url);
@@ -159,7 +157,7 @@ function writePage(): void {
   );
 }
 
-if (existsSync(CHROMIUM)) {
+if (hasChromium) {
   Package("a page of Vite's dev server segments on two threads", async () => {
     writePage();
     const server = await createServer({ ...VITE, server: { port: 0, headers: ISOLATED } });

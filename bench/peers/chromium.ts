@@ -3,20 +3,15 @@ import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Browser, chromium } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { build, preview } from "vite";
-
+import { ISOLATED, launchChromium } from "../../golden/chromium.ts";
 import type { Job, Result } from "./job.ts";
-
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-/** A browser in a closed network, perhaps as root. */
-const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"];
 
 const job: Job = JSON.parse(process.argv[2]);
 const here = fileURLToPath(new URL(".", import.meta.url));
 const site = mkdtempSync(join(tmpdir(), "sam2-peers-"));
 const common = { root: here, configFile: false, logLevel: "error" } as const;
-const isolated = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
 
 try {
   await build({
@@ -28,8 +23,8 @@ try {
   for (const name of ["onnxruntime-web", "onnxruntime-web-of-transformers"]) {
     symlinkSync(join(here, "node_modules", name, "dist"), join(site, name));
   }
-  const server = await preview({ ...common, build: { outDir: site }, preview: { port: 0, headers: isolated } });
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  const server = await preview({ ...common, build: { outDir: site }, preview: { port: 0, headers: ISOLATED } });
+  const browser = await launchChromium();
   const page = await browser.newPage();
   page.setDefaultTimeout(0);
   await page.goto(new URL("page.html", server.resolvedUrls!.local[0]).href);

@@ -3,11 +3,13 @@ import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { rename, writeFile } from "node:fs/promises";
-import { availableParallelism, cpus, tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { format } from "prettier";
+import { CHROMIUM } from "../../golden/chromium.ts";
+import { describeMachine } from "../../src/cli/machine.ts";
 import { type Job, type Result, STAGES, type StageName } from "./job.ts";
 import { partOf } from "./onnxruntime.ts";
 import { compare, type Row, toMarkdown, toText } from "./table.ts";
@@ -61,8 +63,7 @@ interface Contender {
 
 const inNode = join(here, "build/bench/peers/node.js");
 const inChromium = ["--import", import.meta.resolve("tsx"), join(here, "chromium.ts")];
-const chromium = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const chromiumVersion = /Chromium \d+/.exec(ask(chromium, "--version") ?? "")?.[0];
+const chromiumVersion = /Chromium \d+/.exec(ask(CHROMIUM, "--version") ?? "")?.[0];
 const python = ask(options.python, "-c", "import torch, sam2, onnx") === undefined ? undefined : options.python;
 const transformers = "transformers.js 4.3.1"; // package.json has the onnxruntimes that this release asks for
 const contenders: Contender[] = options.node.flatMap((node) => {
@@ -77,7 +78,7 @@ for (const [peer, engine] of [
   ["onnxruntime-web", "onnxruntime-web"],
   [transformers, "onnxruntime-web-of-transformers"],
 ]) {
-  const command = chromiumVersion ? [process.execPath, ...inChromium] : `no Chromium at ${chromium}`;
+  const command = chromiumVersion ? [process.execPath, ...inChromium] : `no Chromium at ${CHROMIUM}`;
   contenders.push({ peer, runtime: chromiumVersion ?? "Chromium", command, engine });
 }
 const native = [process.execPath, inNode];
@@ -101,7 +102,8 @@ const wanted = ({ peer }: Contender) =>
   peer === "sam2-ts" || !named.length || named.some((name) => peer.includes(name));
 
 const date = new Date().toISOString();
-const machine = `${cpus()[0]?.model.trim()}, ${cpus().length} cores, ${process.platform} ${process.arch}`;
+const { cpu, cores, os } = describeMachine();
+const machine = `${cpu}, ${cores} cores, ${os}`;
 console.log(`${machine}, ${date.slice(0, 10)}`);
 const models = exportModels();
 const rows: Row[] = [];

@@ -3,10 +3,10 @@
  * clip and follows two of its objects; and writes masks, overlays and a report to look at to demo-output/.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { cpus } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ImagePredictor, Sam2, VideoPredictor } from "../../src/index.node.ts";
+import { describeMachine } from "../../src/cli/machine.ts";
 import { DEMO_MODEL } from "../../src/io/demo_model.ts";
 import type { RgbImage } from "../../src/io/image.ts";
 import { encodeMaskPng } from "../../src/io/masks.ts";
@@ -69,7 +69,7 @@ export async function demo(folder: string): Promise<Figures> {
     clip: { seed: CLIP_SEED, frames, msPerFrame: MS_PER_FRAME, objects },
     layers,
     ms: { load, encode, track, total: performance.now() - began },
-    machine: { cpu: cpus()[0].model, node: process.version, threads, chosen },
+    machine: { ...describeMachine(), threads, chosen },
     model: {
       name: config.name,
       imageSize: config.imageSize,

@@ -1,4 +1,5 @@
 /** What the demo finds out: its report shows nothing else. */
+import type { MachineDescription } from "../../src/cli/machine.ts";
 import type { TraceRow } from "../../src/cli/trace_table.ts";
 import type { Prompt } from "../../src/index.ts";
 import type { summary } from "./evaluate.ts";
@@ -31,6 +32,6 @@ export interface Figures {
   clip: { seed: number; frames: Frame[]; msPerFrame: number; objects: Tracked[] };
   layers: TraceRow[];
   ms: { load: number; encode: number; track: number; total: number };
-  machine: { cpu: string; node: string; threads: number; chosen: readonly string[] };
+  machine: MachineDescription & { threads: number; chosen: readonly string[] };
   model: { name: string; imageSize: number; parameters: number; bytes: number; digest: string };
 }

@@ -1,17 +1,17 @@
 // The demo's report: opens from disk in Chromium, small and large, light and dark, and shows the figures that were found.
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Browser, chromium, type Page } from "playwright-core";
+import { type Browser, type Page } from "playwright-core";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { hasChromium, launchChromium, runWithChromium } from "../../golden/chromium.ts";
 import { demo } from "./demo.ts";
 import type { Figures } from "./figures.ts";
 import { isOfTheseWeights } from "./layers.ts";
 import { farthest } from "./report/layer_table.ts";
 
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const MOST_BYTES = 3_000_000;
 /** Of PyTorch's standard deviation; measured: 4.2e-6. */
 const PARITY = 1e-4;
@@ -45,7 +45,7 @@ Report.before(async () => {
   } finally {
     Object.assign(console, { log, warn });
   }
-  if (existsSync(CHROMIUM)) browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
+  if (hasChromium) browser = await launchChromium();
 });
 
 Report.after(async () => {
@@ -183,11 +183,7 @@ Report("a branch of the layers opens and closes", async () => {
   });
 });
 
-if (existsSync(CHROMIUM)) Report.run();
-else
-  console.log(
-    `report: left out, because there is no Chromium at ${CHROMIUM}; install it, or set CHROMIUM\n  Skipped:   1`,
-  );
+runWithChromium(Report, "report", 1);
 
 /** Waits for the clip to move. (`waitForFunction` evaluates text in the page, which its content policy forbids.) */
 async function plays(page: Page): Promise<void> {

@@ -6,12 +6,16 @@ import { type Peak, peakMeter } from "../runtime/peak.ts";
 import type { RegisterTile } from "../runtime/wasm.ts";
 import { values } from "../tensor/view.ts";
 
-/** What the model would run on here, why, and how fast that could be. */
-export interface MachineReport {
+/** Where this runs. */
+export interface MachineDescription {
   cpu: string;
   cores: number;
   os: string;
   node: string;
+}
+
+/** What the model would run on here, why, and how fast that could be. */
+export interface MachineReport extends MachineDescription {
   /** May threads share memory and sleep? Without it there is one. */
   sharedMemory: boolean;
   threads: number;
@@ -24,17 +28,19 @@ export interface MachineReport {
   peakGflops: Peak;
 }
 
+export function describeMachine(): MachineDescription {
+  const all = cpus();
+  const os = `${process.platform} ${process.arch}`;
+  return { cpu: all[0]?.model.trim() ?? "unknown", cores: all.length, os, node: process.version };
+}
+
 /** Prove and measure what `machine` has chosen: about half a second. */
 export async function machineReport(machine: Machine): Promise<MachineReport> {
   const { threads, chosen } = machine;
   const { name } = machine.kernels;
-  const all = cpus();
   const other = name.endsWith("6x16") ? "6x8" : "6x16";
   return {
-    cpu: all[0]?.model.trim() ?? "unknown",
-    cores: all.length,
-    os: `${process.platform} ${process.arch}`,
-    node: process.version,
+    ...describeMachine(),
     sharedMemory: Control.canWait,
     threads,
     kernels: name,

@@ -10,8 +10,9 @@ export function scientific(x: number): string {
   return `${digits}×10<sup>${exponent.replace("-", "−").replace("+", "")}</sup>`;
 }
 
+/** Text as HTML or SVG, in elements and in attributes. */
 export function escaped(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 }
 
 /** A value as JSON inside a script element. */

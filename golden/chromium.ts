@@ -1,0 +1,33 @@
+/** Chromium for tests and benchmarks: where it is, how it starts, and how a test says that there is none. */
+import { existsSync } from "node:fs";
+import { type Browser, chromium } from "playwright-core";
+
+export const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+export const hasChromium = existsSync(CHROMIUM);
+
+/** Headers of a page that may share memory between threads. */
+export const ISOLATED = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
+
+/** A browser in a closed network, perhaps as root. */
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+export function launchChromium(): Promise<Browser> {
+  return chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+}
+
+/** Run a suite that needs Chromium; without it say so, and count its `tests` as skipped. */
+export function runWithChromium(suite: { run(): void }, name: string, tests: number): void {
+  if (hasChromium) suite.run();
+  else {
+    console.log(`${name}: left out, because there is no Chromium at ${CHROMIUM}; install it, or set CHROMIUM`);
+    console.log(`  Skipped:   ${tests}`);
+  }
+}
