@@ -41,13 +41,14 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
   const heap = new Heap(memory, (exports.heap_base as () => number)(), maxBytes);
   const scratch = heap.alloc([SCRATCH_BYTES / 4]).data.byteOffset;
   const alone = oneThread(exports, scratch);
-  const tile = options.tile ?? heap.scope(() => chooseTile(heap, alone, chosen));
   const threads = chooseThreads(options.threads ?? 1, chosen);
   const scratches = Array.from({ length: threads - 1 }, () => heap.alloc([SCRATCH_BYTES / 4]).data.byteOffset);
-  const { parallelFor, stop } =
+  const { parallelFor, started, stop } =
     threads > 1
       ? severalThreads({ module, memory }, exports, scratch, scratches)
-      : { parallelFor: alone, stop: () => {} };
+      : { parallelFor: alone, started: undefined, stop: () => {} };
+  const tile = options.tile ?? heap.scope(() => chooseTile(heap, alone, chosen));
+  await started;
   const table = wasmKernels(`${name} ${tile}`, tile, parallelFor);
   return { heap, kernels: table, threads, chosen, macs: 0, dispose: stop };
 }

@@ -1,4 +1,7 @@
 import type { HelperStart } from "./control.ts";
 import { help } from "./helper.ts";
 
-addEventListener("message", ({ data }: MessageEvent<HelperStart>) => help(data), { once: true });
+/** TypeScript's types are those of a page. */
+const port = globalThis as unknown as Pick<Worker, "postMessage" | "addEventListener">;
+const begin = ({ data }: MessageEvent<HelperStart>) => help(data, (message) => port.postMessage(message));
+port.addEventListener("message", begin, { once: true });

@@ -1,4 +1,6 @@
 import { parentPort } from "node:worker_threads";
+import type { HelperStart } from "./control.ts";
 import { help } from "./helper.ts";
 
-parentPort!.once("message", help);
+const port = parentPort!;
+port.once("message", (start: HelperStart) => help(start, (message) => port.postMessage(message)));

@@ -27,9 +27,10 @@ async function machineWithHelpers(program: string): Promise<Machine> {
     });`;
   setPlatform({
     ...nodePlatform,
-    startWorker(_, { onDeath }: WorkerEvents) {
+    startWorker(_, { onMessage, onDeath }: WorkerEvents) {
       const worker = new Worker(source, { eval: true });
       worker.unref();
+      worker.on("message", onMessage!);
       worker.on("exit", () => onDeath("exit"));
       return { post: (m) => worker.postMessage(m), hold() {}, stop: async () => void (await worker.terminate()) };
     },
@@ -82,8 +83,16 @@ Threads("a helper that dies while it waits is told of, by a typed error", async 
   assert.ok(failure(() => relus(machine, 1)).error instanceof EngineError);
 });
 
-Threads("a helper that never begins is not waited for", async () => {
-  const machine = await machineWithHelpers("");
+Threads("a machine is ready when its helpers are: Chromium starts none while their maker is busy", async () => {
+  const start = performance.now();
+  const machine = await machineWithHelpers("setTimeout(() => parentPort.postMessage('ready'), 400);");
+  const ms = performance.now() - start;
+  assert.ok(ms >= 400 && ms < 3000, `${ms} ms`);
+  machine.dispose();
+});
+
+Threads("a helper that never begins is waited for only once", async () => {
+  const machine = await machineWithHelpers("setInterval(() => {}, 1000);");
   assert.is(failure(() => relus(machine, 10)).error, undefined);
   machine.dispose();
 });
