@@ -95,6 +95,22 @@ export function add_f32(y: usize, a: usize, b: usize, n: i32, nb: i32, tile: i32
 /** y = a ⊙ b */
 export function mul_f32(y: usize, a: usize, b: usize, n: i32, nb: i32, tile: i32, scratch: usize, from: i32, to: i32): void { binary(true, y, a, b, n, nb, tile, scratch, from, to); }
 
+/** y = 1 where x > limit, else 0, for bytes y: 16 comparisons, all ones where true, are narrowed to bytes. */
+export function above_u8(y: usize, x: usize, limit: f32, n: i32, tile: i32, scratch: usize, from: i32, to: i32): void {
+  const most = f32x4.splat(limit);
+  const start = from * tile;
+  let left = min(to * tile, n) - start;
+  y += <usize>start;
+  x += <usize>start << 2;
+  for (; left >= 16; left -= 16, y += 16, x += 64) {
+    const x0 = f32x4.gt(v128.load(x), most), x1 = f32x4.gt(v128.load(x, 16), most);
+    const x2 = f32x4.gt(v128.load(x, 32), most), x3 = f32x4.gt(v128.load(x, 48), most);
+    const words = i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(x0, x1), i16x8.narrow_i32x4_s(x2, x3));
+    v128.store(y, v128.and(words, i8x16.splat(1)));
+  }
+  for (; left > 0; left--, y++, x += 4) store<u8>(y, load<f32>(x) > limit ? 1 : 0);
+}
+
 /** y = x/255 for bytes x */
 export function pixels_f32(y: usize, x: usize, n: i32, tile: i32, scratch: usize, from: i32, to: i32): void {
   const white = f32x4.splat(255);

@@ -58,6 +58,16 @@ export function step(x: Tensor): Tensor {
   return y;
 }
 
+/** 1 where x > limit, else 0, as bytes off the heap. */
+export function above(x: Tensor, limit: number): Uint8Array {
+  const { heap, kernels } = machine;
+  return heap.scope(() => {
+    const mask = heap.allocUint8(numel(x.shape));
+    kernels.above(mask, contiguous(x), limit);
+    return mask.slice();
+  });
+}
+
 /** Index of the largest element; the first of equals, as torch.argmax on a CPU. */
 export function argmax(t: Tensor): number {
   const v = values(t);

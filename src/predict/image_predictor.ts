@@ -1,6 +1,7 @@
 import { UsageError } from "../errors.ts";
 import { type ImageInput, readImage } from "../io/image_input.ts";
 import type { ImageFeatures } from "../model/mask_decoder.ts";
+import { above } from "../nn/layout.ts";
 import { resize } from "../nn/resize.ts";
 import { machine } from "../runtime/machine.ts";
 import { select, type Tensor, values } from "../tensor/view.ts";
@@ -172,15 +173,15 @@ export class ImagePredictor {
         height,
         masks: [],
         iouPredictions: values(ious).slice(),
-        lowResMasks: lowRes.map((mask) => values(mask).map((v) => Math.max(-32, Math.min(32, v)))),
+        lowResMasks: lowRes.map((mask) => clamped(values(mask))),
         lowResSize: side,
         logits: returnLogits ? [] : undefined,
       };
       for (const mask of lowRes) {
         machine.heap.scope(() => {
-          const logits = values(this.#upscale(mask, image));
-          prediction!.masks.push(threshold(logits, this.#options.maskThreshold));
-          prediction!.logits?.push(logits.slice());
+          const logits = this.#upscale(mask, image);
+          prediction!.masks.push(above(logits, this.#options.maskThreshold));
+          prediction!.logits?.push(values(logits).slice());
         });
       }
     }, signal);
@@ -204,8 +205,9 @@ function isList(prompts: Prompt | readonly Prompt[]): prompts is readonly Prompt
   return Array.isArray(prompts);
 }
 
-function threshold(logits: Float32Array, limit: number): Uint8Array {
-  const mask = new Uint8Array(logits.length);
-  for (let i = 0; i < logits.length; i++) mask[i] = logits[i] > limit ? 1 : 0;
-  return mask;
+/** Within ±32; a loop, as `map` with a function takes six times as long. */
+function clamped(logits: Float32Array): Float32Array {
+  const y = logits.slice();
+  for (let i = 0; i < y.length; i++) y[i] = Math.max(-32, Math.min(32, y[i]));
+  return y;
 }

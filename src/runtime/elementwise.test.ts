@@ -69,6 +69,22 @@ for (const { heap, kernels, bound } of eachTable(0, 1e-7)) {
     },
   );
 
+  Elementwise(`${kernels.name} above is 1 exactly where x > limit, at odd sizes, and writes no further`, () => {
+    for (const n of [0, 1, 15, 16, 4099]) {
+      onHeap(heap, () => {
+        const x = heap.from(
+          Float32Array.from({ length: n }, (_, i) => [0.1, Math.fround(0.1), -5, 7, NaN, Infinity, 0.100001][i % 7]),
+          [n],
+        );
+        const got = heap.allocUint8(n + 16).fill(9);
+        const want = new Uint8Array(n + 16).fill(9);
+        kernels.above(got.subarray(0, n), x, 0.1);
+        reference.above(want.subarray(0, n), x, 0.1);
+        assert.equal(got, want, `${n} values`);
+      });
+    }
+  });
+
   Elementwise(`${kernels.name} fromPixels equals byte/255 to the bit, for all bytes and odd sizes`, () => {
     for (const [H, W] of [
       [0, 4],

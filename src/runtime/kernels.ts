@@ -99,6 +99,8 @@ export interface Kernels {
 
   /** y ← x, both of one shape, up to six axes, any strides: what makes a permuted view contiguous. */
   copy(y: Tensor, x: Tensor): void;
+  /** y = 1 where x > limit, else 0: a mask of bytes, as many as x has values. x is contiguous. */
+  above(y: Uint8Array, x: Tensor, limit: number): void;
   /** y [H, W, 3] ← pixels/255, RGB bytes: torchvision's ToTensor. */
   fromPixels(y: Tensor, pixels: Uint8Array): void;
 }

@@ -222,6 +222,11 @@ export const reference: Kernels = {
     }
   },
 
+  above(y, x, limit) {
+    const least = Math.fround(limit);
+    values(x).forEach((value, i) => (y[i] = value > least ? 1 : 0));
+  },
+
   fromPixels(y, pixels) {
     const out = values(y);
     for (let i = 0; i < out.length; i++) out[i] = pixels[i] / 255;

@@ -82,6 +82,10 @@ export function elementwiseKernels(
       }
     },
 
+    above(y, x, limit) {
+      parallelFor("above_u8", Math.ceil(y.length / TILE), [y.byteOffset, address(x), limit, y.length, TILE]);
+    },
+
     fromPixels(y, pixels) {
       overValues("pixels_f32", y, [pixels.byteOffset, numel(y.shape)]);
     },
