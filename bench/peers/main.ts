@@ -20,7 +20,7 @@ Times sam2-ts, onnxruntime-web (Node and Chromium), onnxruntime-node, transforme
 same stages, weights and inputs, one process at a time. Outputs are compared with those of sam2-ts.
 
   --only NAME,…     stages (${STAGES.slice(0, 4).join(", ")} by default; also
-                    ${STAGES.slice(4).join(", ")}), peers by a part of their name, or both
+                    ${STAGES.slice(4).join(", ")}), peers or runtimes by a part of their name, or both
   --threads N,…     1 and all cores by default
   --repeat N        timed runs, 5 by default; more of short ones, three at least of long ones
   --node PATH       another Node for sam2-ts and onnxruntime-web; may be given several times
@@ -90,16 +90,21 @@ contenders.push(
 
 const only = options.only?.split(",") ?? [];
 const named = only.filter((name) => !STAGES.includes(name as StageName));
-const unknown = named.filter((name) => !contenders.some(({ peer }) => peer.includes(name)));
+const isCalled = ({ peer, runtime }: Contender, name: string) => peer.includes(name) || runtime.includes(name);
+const unknown = named.filter((name) => !contenders.some((contender) => isCalled(contender, name)));
 const threads = options.threads.split(",").map(Number);
 const repeat = Number(options.repeat);
 if (unknown.length || ![repeat, ...threads].every((n) => Number.isInteger(n) && n > 0)) {
-  console.error(unknown.length ? `bench:peers: no stage and no peer is called ${unknown}` : HELP);
+  console.error(unknown.length ? `bench:peers: no stage, peer or runtime is called ${unknown}` : HELP);
   process.exit(2);
 }
 const stages = only.length > named.length ? STAGES.filter((name) => only.includes(name)) : STAGES.slice(0, 4);
-const wanted = ({ peer }: Contender) =>
-  peer === "sam2-ts" || !named.length || named.some((name) => peer.includes(name));
+const isNamed = (one: Contender) => !named.length || named.some((name) => isCalled(one, name));
+/** Others are compared with sam2-ts in the same runtime, native ones with the first of all. */
+const isRival = (one: Contender) =>
+  one === contenders[0] ||
+  (one.peer === "sam2-ts" && contenders.some((other) => isNamed(other) && other.runtime === one.runtime));
+const chosen = contenders.filter((one) => isNamed(one) || isRival(one));
 
 const date = new Date().toISOString();
 const { cpu, cores, os } = describeMachine();
@@ -110,7 +115,7 @@ const rows: Row[] = [];
 for (const stage of stages) {
   for (const count of threads) {
     let reference: Result | undefined;
-    for (const contender of contenders.filter(wanted)) {
+    for (const contender of chosen) {
       const { peer, runtime, engine } = contender;
       const head = { stage, threads: count, peer, runtime };
       const job: Job = { peer: engine, stage, threads: count, repeat, models };
