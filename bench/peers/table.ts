@@ -91,9 +91,13 @@ export function toMarkdown({ date, machine, rows }: Report): string {
     const lines = [titles, titles.map((_, i) => (i ? "--:" : "---")), ...body];
     parts.push(lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n"));
   }
-  const reasons = new Set(rows.filter(({ why }) => why !== undefined).map((row) => `- ${nameOf(row)}: ${row.why}`));
+  const untimed = rows.filter(({ why }) => why !== undefined);
+  const reasons = [...new Set(untimed.map(({ why }) => why))].map((reason) => {
+    const names = new Set(untimed.filter(({ why }) => why === reason).map(nameOf));
+    return `- ${[...names].join("; ")}: ${reason}`;
+  });
   const versions = new Set(rows.flatMap(({ version }) => version ?? []));
-  parts.push(`Versions: ${[...versions].join("; ")}.`, [...reasons].join("\n"));
+  parts.push(`Versions: ${[...versions].join("; ")}.`, reasons.join("\n"));
   return `${parts.filter((part) => part !== "").join("\n\n")}\n`;
 }
 
