@@ -27,7 +27,15 @@
 // 12. version 4: 61 → 65 % of the peak; columns of a block 384 → 768 where K < 1024, else rows 96 → 192: 69 → 70
 // 13. the rows of A and of the residual read ahead, a word a line, when a block begins: 65.6 → 67.3; K = 384 with residual 58 → 67
 // With A and C in the cache the first qkv of stage 2 is 20 % faster: what is left there is memory, 12 GB/s.
-import { gelu_f32x4 } from "./math";
+// AMD Zen 4 (32 KB, 1 MB a core), % of 118 in Node 26 with 256-bit code / of 59 in Node 20, best of many runs:
+// 14. gelu of 14 operations, constants in registers, from scratch straight to C: K = 96 43 → 79 / 66 → 81, 384 76 → 88 / 84 → 90
+// 15. 96 instead of 192 rows for K ≥ 1024, as those leave the second-level cache, and not read ahead: K = 1536 89 → 93
+// 16. a tile that adds the residual before it stores: at most 1 more in whole products, but 88 → 42 in Node 20; not kept
+// 17. the next block's rows read during this one's tiles, a few lines at a time: K = 384 with residual 81 → 72, others −1 … −5:
+//    multiply-adds wait behind the reads. Nothing read ahead: K = 96 92 → 89, K = 384 with residual 81 → 74
+// In the cache K = 96 / 384 / 1536 reach 94 / 96 / 98 here, K = 96 with gelu 82. Reading A from memory costs 2, and 15 where
+// N is only 96; writing C 1 … 3. (A store that V8 joins comes with one of its first half: what a trap must leave behind.)
+import { GELU, at, gelu_by } from "./math";
 import { madd } from "./simd";
 
 // @ts-ignore: decorator
@@ -56,7 +64,7 @@ export const FREE: usize = 4096;
 const RELU: i32 = 1;
 // @ts-ignore: decorator
 @inline
-const GELU: i32 = 2;
+const GELU_ERF: i32 = 2;
 
 /**
  * 6 rows × 8 or 16 columns: c = s + Σ_k a[row, k]·b[k, :], the accumulators kept in registers. `rows` points at the six
@@ -199,13 +207,17 @@ export function gemm_f32(
       const row = rows ? load<i32>(rows + (<usize>m << 2)) : m;
       const address = row < 0 ? zeros : a + <usize>row * lda;
       store<u32>(at, address);
-      touch(address, lda, 1, K, scratch);
+      if (K < DEEP) touch(address, lda, 1, K, scratch);
     }
     if (r) touch(r + <usize>m0 * ldr + (<usize>n0 << 2), ldr, m1 - m0, n1 - n0, scratch);
     fillTile(at, m1 - m0);
     block(c + <usize>m0 * ldc, ldc, m1 - m0, n0, n1, b, bias, activation, r ? r + <usize>m0 * ldr : 0, ldr, N, K, wide, scratch);
   }
 }
+
+// @ts-ignore: decorator
+@inline
+const DEEP: i32 = 1024; // from this many channels on rows are long enough for the CPU to read ahead by itself
 
 /** Read a word of each line of `count` rows, so that many are on their way to the cache at once. */
 // @ts-ignore: decorator
@@ -241,45 +253,48 @@ export function block(
       const rows = scratch + ROWS + (<usize>m << 2);
       const to = c + <usize>m * ldc + at;
       const height = min(MR, count - m);
-      if (width == 16 && height == MR && !activation && !r) {
+      const direct = width == 16 && height == MR && !r;
+      if (direct && !activation) {
         tile_6x16(wide, to, ldc, first, 0, rows, panel, LINE, K);
-      } else {
-        tile_6x16(wide, sum, LINE, first, 0, rows, panel, LINE, K);
-        if (activation == RELU) relu_6x16(sum);
-        else if (activation == GELU) gelu_6x16(sum);
-        finish(to, ldc, sum, r ? r + <usize>m * ldr + at : 0, ldr, height, width);
+        continue;
       }
+      tile_6x16(wide, sum, LINE, first, 0, rows, panel, LINE, K);
+      if (direct && activation == GELU_ERF) {
+        gelu_f32_6x16(to, ldc, sum);
+        continue;
+      }
+      if (activation == GELU_ERF) gelu_f32_6x16(sum, LINE, sum);
+      finish(to, ldc, sum, activation == RELU ? 0 : -Infinity, r ? r + <usize>m * ldr + at : 0, ldr, height, width);
     }
   }
 }
 
-/** max(x, 0) in place */
-function relu_6x16(tile: usize): void {
-  for (const end = tile + 6 * LINE; tile < end; tile += 32) {
-    const x0 = f32x4.pmax(v128.load(tile), f32x4.splat(0)), x1 = f32x4.pmax(v128.load(tile, 16), f32x4.splat(0));
-    v128.store(tile, x0);
-    v128.store(tile, x1, 16);
+/** c = x/2·(1 + erf(x/√2)) of a tile. Exported: see above. */
+export function gelu_f32_6x16(c: usize, ldc: usize, tile: usize): void {
+  const sign = at(GELU, 0), low = at(GELU, 1), k8 = at(GELU, 2), k7 = at(GELU, 3), k6 = at(GELU, 4), k5 = at(GELU, 5);
+  const k4 = at(GELU, 6), k3 = at(GELU, 7), k2 = at(GELU, 8), k1 = at(GELU, 9), k0 = at(GELU, 10);
+  for (const end = tile + 6 * LINE; tile < end; c += ldc) {
+    for (let to = c; to < c + LINE; to += 32, tile += 32) {
+      const y0 = gelu_by(v128.load(tile), sign, low, k8, k7, k6, k5, k4, k3, k2, k1, k0);
+      const y1 = gelu_by(v128.load(tile, 16), sign, low, k8, k7, k6, k5, k4, k3, k2, k1, k0);
+      v128.store(to, y0);
+      v128.store(to, y1, 16);
+    }
   }
 }
 
-/** x/2·(1 + erf(x/√2)) in place */
-function gelu_6x16(tile: usize): void {
-  for (const end = tile + 6 * LINE; tile < end; tile += 32) {
-    const x0 = gelu_f32x4(v128.load(tile)), x1 = gelu_f32x4(v128.load(tile, 16));
-    v128.store(tile, x0);
-    v128.store(tile, x1, 16);
-  }
-}
-
-/** c = r + tile, or tile where r is 0 */
-function finish(c: usize, ldc: usize, tile: usize, r: usize, ldr: usize, height: i32, width: i32): void {
+/** c = r + max(tile, low), without r where that is 0 */
+function finish(c: usize, ldc: usize, tile: usize, low: f32, r: usize, ldr: usize, height: i32, width: i32): void {
+  const least = f32x4.splat(low);
   for (; height > 0; height--, c += ldc, r += ldr, tile += LINE) {
     if (width < 16) {
       for (let at: usize = 0; at < <usize>width << 2; at += 4) {
-        store<f32>(c + at, r ? load<f32>(r + at) + load<f32>(tile + at) : load<f32>(tile + at));
+        const x = load<f32>(tile + at), y = x < low ? low : x;
+        store<f32>(c + at, r ? load<f32>(r + at) + y : y);
       }
     } else {
-      let x0 = v128.load(tile), x1 = v128.load(tile, 16), x2 = v128.load(tile, 32), x3 = v128.load(tile, 48);
+      let x0 = f32x4.pmax(v128.load(tile), least), x1 = f32x4.pmax(v128.load(tile, 16), least);
+      let x2 = f32x4.pmax(v128.load(tile, 32), least), x3 = f32x4.pmax(v128.load(tile, 48), least);
       if (r) {
         x0 = f32x4.add(v128.load(r), x0); x1 = f32x4.add(v128.load(r, 16), x1);
         x2 = f32x4.add(v128.load(r, 32), x2); x3 = f32x4.add(v128.load(r, 48), x3);

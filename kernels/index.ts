@@ -5,7 +5,7 @@ export function heap_base(): usize {
   return __heap_base;
 }
 
-export { gemm_f32, gemm_f32_6x8, gemm_f32_6x16, gemm_f32_pack } from "./gemm";
+export { gemm_f32, gemm_f32_6x8, gemm_f32_6x16, gemm_f32_pack, gelu_f32_6x16 } from "./gemm";
 export { conv2d_f32 } from "./conv2d";
 export { attention_f32 } from "./attention";
 export { peak_f32_128, peak_f32_256 } from "./peak";

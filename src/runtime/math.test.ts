@@ -61,9 +61,9 @@ const CASES: [name: string, kernel: Kernel, exact: (x: number) => number, low: n
   ["sin x", "sin_f32", Math.sin, -10, 10, 0.51],
   ["cos x", "cos_f32", Math.cos, -1e4, 1e4, 0.51],
   ["cos x", "cos_f32", Math.cos, -10, 10, 0.51],
-  ["gelu x", "gelu_f32", gelu, 0, 1, 1.8],
-  ["gelu x", "gelu_f32", gelu, 0, 7, 1.8],
-  ["gelu x", "gelu_f32", gelu, -1, 0, 4],
+  ["gelu x", "gelu_f32", gelu, 0, 1, 5.6],
+  ["gelu x", "gelu_f32", gelu, 0, 7, 5.6],
+  ["gelu x", "gelu_f32", gelu, -1, 0, 8],
 ];
 
 const Maths = suite("math");
@@ -77,14 +77,14 @@ for (const build of builds) {
     });
   }
 
-  Maths(`${build.name}: gelu x is within 1e-7·|x| for all x ≥ −6, and within 6e-9 of 0 below`, () => {
+  Maths(`${build.name}: gelu x is within 2e-7·|x| for all x, and within 1e-20 of 0 below −5.59`, () => {
     const x = sweep(-6, 50);
     const y = run(build, "gelu_f32", x);
     const measured = worst(x, (value, i) => Math.abs(y[i] - gelu(value)) / Math.abs(value));
-    assert.ok(measured <= 1e-7, `${measured}`);
-    const far = sweep(-3e38, -6);
+    assert.ok(measured <= 2e-7, `${measured}`);
+    const far = sweep(-3e38, -5.6);
     const tail = run(build, "gelu_f32", far);
-    assert.ok(worst(far, (_, i) => Math.abs(tail[i])) <= 6e-9);
+    assert.ok(worst(far, (_, i) => Math.abs(tail[i])) <= 1e-20);
   });
 
   Maths(`${build.name}: sin x is within 0.51 ULP at the floats next to n·π, where few digits are left`, () => {

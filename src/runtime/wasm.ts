@@ -6,7 +6,7 @@ import { elementwiseKernels } from "./wasm_elementwise.ts";
 
 const ROWS = 96; // of an output tile: 16 register tiles, whose rows of A stay in the second-level cache
 const COLUMNS = 768; // of a gemm's output tile, at most: A is read from memory once for this many
-const DEEP = 1024; // from this many summed channels on B is what comes from memory, and the tile is higher instead
+const DEEP = 1024; // from this many summed channels on half as many columns, so that more of B is there for the next rows
 const QUERIES = 384; // of an attention tile, at most: keys and values are read from memory once for this many
 const CHANNELS = 512; // of an attention head, at most
 const LINE = 64; // bytes of a row of a packed panel: 16 output channels
@@ -35,10 +35,9 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
 
     gemm(c, a, { data, N, K }, epilogue, rows) {
       const M = c.shape[0];
-      const mc = K < DEEP ? ROWS : 2 * ROWS;
       const strips = Math.ceil(N / (K < DEEP && M > ROWS ? COLUMNS : COLUMNS / 2));
       const nc = Math.ceil(N / strips / 16) * 16;
-      const tiles = Math.ceil(M / mc) * Math.ceil(N / nc);
+      const tiles = Math.ceil(M / ROWS) * Math.ceil(N / nc);
       const { bias, activation, residual, ldr } = epilogueArgs(epilogue);
       const A = [address(a), 4 * a.stride[0], rows ? rows.byteOffset : 0];
       const args = [
@@ -53,7 +52,7 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
         M,
         N,
         K,
-        mc,
+        ROWS,
         nc,
         wide,
       ];
