@@ -25,36 +25,40 @@
 // With q, k, v and o in the cache windows of 8 are 1.7 times as fast (of version 8): memory is what is left of them.
 // On the AMD: weights cost 1.8 cycles a score of 16; the first touch of k and v in each tile 1.4, more in small
 // windows, which reach 100 of 126 when their q, k and v are in the cache.
-import { FREE, LINE, MR, ROWS, fillTile, pack_panel, tile_6x16, touch } from "./gemm";
-import { exp_f32x4 } from "./math";
+import { FREE, LINE, MR, ROWS, fillTile, pack_panel, tile_6x16 } from "./gemm";
+import { exp2_f32x4 } from "./math";
 import { hmax, hsum, madd } from "./simd";
 
 // @ts-ignore: decorator
 @inline
-const KEYS: i32 = 256;
+const GROUP: i32 = 24; // queries whose scores stay in the first-level cache
 
 /**
  * Tiles [from, to): nq queries of one head each, the tiles of a head adjacent. Strides are in bytes; nq is a multiple of 6
- * and at most 384.
+ * and at most 384; keys, the length of a block, is a multiple of 16. `scale` is that of exponents of 2.
  */
 export function attention_f32(
   o: usize, oB: usize, oH: usize, oN: usize, q: usize, qB: usize, qH: usize, qN: usize,
   k: usize, kB: usize, kH: usize, kS: usize, v: usize, vB: usize, vH: usize, vS: usize,
-  h: i32, N: i32, S: i32, d: i32, dv: i32, scale: f32, nq: i32, wide: i32, scratch: usize, from: i32, to: i32,
+  h: i32, N: i32, S: i32, d: i32, dv: i32, scale: f32, nq: i32, keys: i32, wide: i32, scratch: usize, from: i32, to: i32,
 ): void {
-  const keys = min(KEYS, S + 15 & ~15), columns = dv + 15 & ~15;
+  const columns = dv + 15 & ~15;
   const lds = <usize>keys << 2, ldo = <usize>columns << 2; // row strides of scores and accumulators
   const queries = scratch + ROWS; // addresses of q's rows
   const weights = queries + 4 * <usize>nq; // addresses of the rows of scores
   const zeros = scratch + FREE;
-  const running = zeros + LINE; // of each query 8 lanes of sums and 8 of maxima
-  const scores = running + LINE * <usize>nq;
-  const panel = scores + lds * <usize>nq; // of 16 keys, or of 16 columns of v
-  const out = panel + LINE * <usize>max(d, keys);
+  const running = zeros + LINE; // of each query 8 lanes of sums and the maximum
+  const tile = running + LINE * <usize>nq; // of o, before the division
+  const scores = tile + <usize>MR * LINE;
+  const kp = scores + lds * GROUP; // panels of 16 keys
+  const vp = kp + lds * d; // panels of 16 columns of v
+  const out = vp + lds * columns; // accumulators of all queries, where there are several blocks of keys
   memory.fill(zeros, 0, LINE);
-  for (let n = 0; n < nq; n++) store<u32>(weights + (<usize>n << 2), scores + <usize>n * lds);
+  for (let n = 0; n < GROUP; n++) store<u32>(weights + (<usize>n << 2), scores + <usize>n * lds);
 
   const blocks = (N + nq - 1) / nq;
+  const channels = <usize>d << 2, values = <usize>dv << 2;
+  const adjacent = S <= keys && qH == channels && kH == channels && vH == values; // heads of a window
   for (let t = from; t < to; t++) {
     const head = t / blocks, n0 = t % blocks * nq, count = min(nq, N - n0);
     const at = <usize>(head / h), ah = <usize>(head % h);
@@ -67,88 +71,174 @@ export function attention_f32(
       start(running + <usize>n * LINE);
     }
     fillTile(queries + (<usize>count << 2), count);
-    touch(qt, qN, count, d, scratch);
 
     for (let s0 = 0; s0 < S; s0 += keys) {
-      const block = min(keys, S - s0);
-      touch(kt + <usize>s0 * kS, kS, block, d, scratch);
-      touch(vt + <usize>s0 * vS, vS, block, dv, scratch);
-      for (let s = 0; s < block; s += 16) {
-        pack_panel(panel, kt + <usize>(s0 + s) * kS, kS, min(16, block - s), d);
-        for (let n = 0; n < count; n += MR) {
-          tile_6x16(wide, scores + <usize>n * lds + (<usize>s << 2), lds, zeros, 0, queries + (<usize>n << 2), panel, LINE, d);
+      const block = min(keys, S - s0), last = s0 + block == S;
+      const kb = kt + <usize>s0 * kS, vb = vt + <usize>s0 * vS;
+      if (!adjacent || ah == 0 || t == from) {
+        const heads = adjacent ? <usize>min(h - <i32>ah, to - t) : 1;
+        let sum = 0;
+        for (let i: usize = 0; i < <usize>max(count, block); i++) {
+          if (s0 == 0 && i < <usize>count) sum += read(qt + i * qN, heads * channels) + read(ot + i * oN, heads * values);
+          if (i < <usize>block) sum += read(kb + i * kS, heads * channels) + read(vb + i * vS, heads * values);
+        }
+        store<i32>(scratch, sum); // or the reads would be removed
+      }
+      for (let s = 0; s < block; s += 16) pack_panel(kp + <usize>s * channels, kb + <usize>s * kS, kS, min(16, block - s), d);
+      for (let c = 0; c < dv; c += 16) copyColumns(vp + lds * c, vb + (<usize>c << 2), vS, block, min(16, dv - c));
+
+      for (let n = 0; n < count; n += GROUP) {
+        const rows = min(GROUP, count - n);
+        const state = running + <usize>n * LINE;
+        const sums = out + <usize>n * ldo;
+        for (let s = 0; s < block; s += 16) {
+          for (let m = 0; m < rows; m += MR) {
+            const a = queries + (<usize>(n + m) << 2);
+            tileOf(wide, rows - m, scores + <usize>m * lds + (<usize>s << 2), lds, zeros, 0, a, kp + <usize>s * channels, d);
+          }
+        }
+        maxima(scores, lds, rows, block, state, scale, s0 ? sums : 0, ldo);
+        weigh(scores, lds, rows, block, state, scale);
+        if (last) invert(state, rows);
+        for (let c = 0; c < dv; c += 16) {
+          for (let m = 0; m < rows; m += MR) {
+            const a = weights + (<usize>m << 2), before = sums + <usize>m * ldo + (<usize>c << 2);
+            tileOf(wide, rows - m, last ? tile : before, last ? LINE : ldo, s0 ? before : zeros, s0 ? ldo : 0, a, vp + lds * c, block);
+            if (last) {
+              const to = ot + <usize>(n + m) * oN + (<usize>c << 2);
+              finish(to, oN, tile, state + <usize>m * LINE, min(MR, rows - m), min(16, dv - c));
+            }
+          }
         }
       }
-      softmax(scores, lds, count, block, running, scale, s0 ? out : 0, ldo);
-      for (let c = 0; c < dv; c += 16) {
-        copyColumns(panel, vt + <usize>s0 * vS + (<usize>c << 2), vS, block, min(16, dv - c));
-        for (let n = 0; n < count; n += MR) {
-          const to = out + <usize>n * ldo + (<usize>c << 2);
-          tile_6x16(wide, to, ldo, s0 ? to : zeros, s0 ? ldo : 0, weights + (<usize>n << 2), panel, LINE, block);
-        }
-      }
-    }
-    for (let n = 0; n < count; n++) {
-      const sums = running + <usize>n * LINE;
-      scaleTo(ot + <usize>n * oN, out + <usize>n * ldo, 1 / hsum(f32x4.add(v128.load(sums), v128.load(sums, 16))), dv);
     }
   }
+}
+
+/** A word of each line of a row, so that many lines are on their way to the cache at once. */
+// @ts-ignore: decorator
+@inline
+function read(row: usize, bytes: usize): i32 {
+  let sum = 0;
+  for (const end = row + bytes; row < end; row += LINE) sum += load<i32>(row);
+  return sum;
 }
 
 /** No sum and no maximum yet. */
 // @ts-ignore: decorator
 @inline
-function start(running: usize): void {
-  const zero = f32x4.splat(0), lowest = f32x4.splat(-Infinity);
-  v128.store(running, zero); v128.store(running, zero, 16);
-  v128.store(running, lowest, 32); v128.store(running, lowest, 48);
+function start(state: usize): void {
+  v128.store(state, f32x4.splat(0));
+  v128.store(state, f32x4.splat(0), 16);
+  store<f32>(state, -Infinity, 32);
+}
+
+// @ts-ignore: decorator
+@inline
+function tileOf(wide: i32, rows: i32, c: usize, ldc: usize, s: usize, lds: usize, a: usize, b: usize, K: i32): void {
+  if (wide && rows <= 4) attention_f32_4x16(c, ldc, s, lds, a, b, K);
+  else tile_6x16(wide, c, ldc, s, lds, a, b, LINE, K);
+}
+
+/** 4 rows × 16 columns as gemm_f32_6x16 does six: what is left of a group. */
+export function attention_f32_4x16(c: usize, ldc: usize, s: usize, lds: usize, rows: usize, b: usize, K: i32): void {
+  let a0: usize = load<u32>(rows), a1: usize = load<u32>(rows, 4), a2: usize = load<u32>(rows, 8), a3: usize = load<u32>(rows, 12);
+  let c00 = v128.load(s), c01 = v128.load(s, 16), c02 = v128.load(s, 32), c03 = v128.load(s, 48);
+  s += lds;
+  let c10 = v128.load(s), c11 = v128.load(s, 16), c12 = v128.load(s, 32), c13 = v128.load(s, 48);
+  s += lds;
+  let c20 = v128.load(s), c21 = v128.load(s, 16), c22 = v128.load(s, 32), c23 = v128.load(s, 48);
+  s += lds;
+  let c30 = v128.load(s), c31 = v128.load(s, 16), c32 = v128.load(s, 32), c33 = v128.load(s, 48);
+  const end = a0 + (<usize>K << 2), end1 = end - 4;
+  let b0: v128, b1: v128, b2: v128, b3: v128, x: v128;
+  for (;;) {
+    b0 = v128.load(b); b1 = v128.load(b, 16); b2 = v128.load(b, 32); b3 = v128.load(b, 48);
+    x = v128.load32_splat(a0); c00 = madd(x, b0, c00); c01 = madd(x, b1, c01); c02 = madd(x, b2, c02); c03 = madd(x, b3, c03);
+    x = v128.load32_splat(a1); c10 = madd(x, b0, c10); c11 = madd(x, b1, c11); c12 = madd(x, b2, c12); c13 = madd(x, b3, c13);
+    x = v128.load32_splat(a2); c20 = madd(x, b0, c20); c21 = madd(x, b1, c21); c22 = madd(x, b2, c22); c23 = madd(x, b3, c23);
+    x = v128.load32_splat(a3); c30 = madd(x, b0, c30); c31 = madd(x, b1, c31); c32 = madd(x, b2, c32); c33 = madd(x, b3, c33);
+    if (a0 == end1) break;
+    b0 = v128.load(b, 64); b1 = v128.load(b, 80); b2 = v128.load(b, 96); b3 = v128.load(b, 112);
+    x = v128.load32_splat(a0, 4); c00 = madd(x, b0, c00); c01 = madd(x, b1, c01); c02 = madd(x, b2, c02); c03 = madd(x, b3, c03);
+    x = v128.load32_splat(a1, 4); c10 = madd(x, b0, c10); c11 = madd(x, b1, c11); c12 = madd(x, b2, c12); c13 = madd(x, b3, c13);
+    x = v128.load32_splat(a2, 4); c20 = madd(x, b0, c20); c21 = madd(x, b1, c21); c22 = madd(x, b2, c22); c23 = madd(x, b3, c23);
+    x = v128.load32_splat(a3, 4); c30 = madd(x, b0, c30); c31 = madd(x, b1, c31); c32 = madd(x, b2, c32); c33 = madd(x, b3, c33);
+    a0 += 8; a1 += 8; a2 += 8; a3 += 8; b += 2 * LINE;
+    if (a0 == end) break;
+  }
+  v128.store(c, c00); v128.store(c, c01, 16); v128.store(c, c02, 32); v128.store(c, c03, 48);
+  c += ldc;
+  v128.store(c, c10); v128.store(c, c11, 16); v128.store(c, c12, 32); v128.store(c, c13, 48);
+  c += ldc;
+  v128.store(c, c20); v128.store(c, c21, 16); v128.store(c, c22, 32); v128.store(c, c23, 48);
+  c += ldc;
+  v128.store(c, c30); v128.store(c, c31, 16); v128.store(c, c32, 32); v128.store(c, c33, 48);
 }
 
 /**
- * Rows of scores become weights. `running` holds 8 lanes of each row's sum and 8 of its maximum so far, `out` its
- * accumulators, or is 0 in the first block. Lanes are loaded and stored in pairs, as that is what V8 joins.
+ * The maximum of each row of `count` scores and of those before it. Where it rises, the row's sum and accumulators shrink;
+ * `out` is 0 in the first block. The scores up to the next multiple of 16 become −∞. Two chains of lanes in pairs, which is
+ * what V8 joins.
  */
-function softmax(row: usize, lds: usize, rows: i32, count: i32, running: usize, scale: f32, out: usize, ldo: usize): void {
-  const factor = f32x4.splat(scale);
+function maxima(row: usize, lds: usize, rows: i32, count: i32, state: usize, scale: f32, out: usize, ldo: usize): void {
   const bytes = <usize>(count + 15 & ~15) << 2;
-
-  for (; rows > 0; rows--, row += lds, running += LINE) {
+  for (; rows > 0; rows--, row += lds, state += LINE) {
     const end = row + bytes;
     for (let p = row + (<usize>count << 2); p < end; p += 4) store<f32>(p, -Infinity);
 
-    let top0 = v128.load(running, 32), top1 = v128.load(running, 48);
-    const before = f32x4.pmax(top0, top1);
-    for (let p = row; p < end; p += 32) {
-      const x0 = v128.load(p), x1 = v128.load(p, 16);
-      top0 = f32x4.pmax(top0, x0);
-      top1 = f32x4.pmax(top1, x1);
+    const before = load<f32>(state, 32);
+    let m0 = f32x4.splat(before), m1 = m0, m2 = m0, m3 = m0;
+    for (let p = row; p < end; p += 64) {
+      m0 = f32x4.pmax(m0, v128.load(p));
+      m1 = f32x4.pmax(m1, v128.load(p, 16));
+      m2 = f32x4.pmax(m2, v128.load(p, 32));
+      m3 = f32x4.pmax(m3, v128.load(p, 48));
     }
-    v128.store(running, top0, 32);
-    v128.store(running, top1, 48);
-    const maximum = scale * hmax(f32x4.pmax(top0, top1));
-
+    v128.store(state, f32x4.pmax(m0, m2), 32);
+    v128.store(state, f32x4.pmax(m1, m3), 48);
+    const maximum = hmax(f32x4.pmax(v128.load(state, 32), v128.load(state, 48)));
+    store<f32>(state, maximum, 32);
     if (out) {
-      const change = scale * hmax(before) - maximum;
-      if (change < 0) {
-        const shrink = exp_f32x4(f32x4.splat(change));
-        multiply(running, shrink, 32);
+      if (maximum > before) {
+        const shrink = exp2_f32x4(f32x4.splat(scale * before - scale * maximum));
+        multiply(state, shrink, 32);
         multiply(out, shrink, ldo);
       }
       out += ldo;
     }
-    const offset = f32x4.splat(-maximum);
-    let sum0 = v128.load(running), sum1 = v128.load(running, 16);
-    for (let p = row; p < end; p += 32) {
-      const x0 = exp_f32x4(madd(v128.load(p), factor, offset));
-      const x1 = exp_f32x4(madd(v128.load(p, 16), factor, offset));
-      sum0 = f32x4.add(sum0, x0);
-      sum1 = f32x4.add(sum1, x1);
+  }
+}
+
+/** Rows of scores become weights; `state` holds each row's maximum and 8 lanes of its sum so far. */
+function weigh(row: usize, lds: usize, rows: i32, count: i32, state: usize, scale: f32): void {
+  const factor = f32x4.splat(scale);
+  const bytes = <usize>(count + 15 & ~15) << 2;
+  for (; rows > 0; rows--, row += lds, state += LINE) {
+    const offset = f32x4.splat(-(scale * load<f32>(state, 32)));
+    let sum0 = v128.load(state), sum1 = v128.load(state, 16);
+    for (let p = row, end = row + bytes; p < end; p += 64) {
+      const x0 = exp2_f32x4(madd(v128.load(p), factor, offset));
+      const x1 = exp2_f32x4(madd(v128.load(p, 16), factor, offset));
+      const x2 = exp2_f32x4(madd(v128.load(p, 32), factor, offset));
+      const x3 = exp2_f32x4(madd(v128.load(p, 48), factor, offset));
+      sum0 = f32x4.add(sum0, f32x4.add(x0, x2));
+      sum1 = f32x4.add(sum1, f32x4.add(x1, x3));
       v128.store(p, x0);
       v128.store(p, x1, 16);
+      v128.store(p, x2, 32);
+      v128.store(p, x3, 48);
     }
-    v128.store(running, sum0);
-    v128.store(running, sum1, 16);
+    v128.store(state, sum0);
+    v128.store(state, sum1, 16);
   }
+}
+
+/** Of each row 1/sum instead of the lanes. */
+// @ts-ignore: decorator
+@inline
+function invert(state: usize, rows: i32): void {
+  for (; rows > 0; rows--, state += LINE) store<f32>(state, 1 / hsum(f32x4.add(v128.load(state), v128.load(state, 16))));
 }
 
 /** x *= factor */
@@ -164,22 +254,30 @@ function multiply(x: usize, factor: v128, bytes: usize): void {
 
 /** 16 columns of v as rows of a panel; where v has fewer, what follows them is not used. */
 function copyColumns(to: usize, from: usize, stride: usize, count: i32, width: i32): void {
-  for (; count > 0; count--, to += LINE, from += stride) {
-    if (width == 16) {
+  if (width == 16) {
+    for (; count > 0; count--, to += LINE, from += stride) {
       const x0 = v128.load(from), x1 = v128.load(from, 16), x2 = v128.load(from, 32), x3 = v128.load(from, 48);
       v128.store(to, x0); v128.store(to, x1, 16); v128.store(to, x2, 32); v128.store(to, x3, 48);
-    } else {
+    }
+  } else {
+    for (; count > 0; count--, to += LINE, from += stride) {
       for (let at: usize = 0; at < <usize>width << 2; at += 4) store<f32>(to + at, load<f32>(from + at));
     }
   }
 }
 
-/** o = factor·x */
-function scaleTo(o: usize, x: usize, factor: f32, count: i32): void {
-  const f = f32x4.splat(factor);
-  for (; count >= 8; count -= 8, o += 32, x += 32) {
-    const x0 = f32x4.mul(v128.load(x), f), x1 = f32x4.mul(v128.load(x, 16), f);
-    v128.store(o, x0); v128.store(o, x1, 16);
+/** o = tile/sum */
+function finish(o: usize, oN: usize, tile: usize, state: usize, rows: i32, width: i32): void {
+  if (width == 16) {
+    for (; rows > 0; rows--, o += oN, tile += LINE, state += LINE) {
+      const f = v128.load32_splat(state);
+      const x0 = f32x4.mul(v128.load(tile), f), x1 = f32x4.mul(v128.load(tile, 16), f);
+      const x2 = f32x4.mul(v128.load(tile, 32), f), x3 = f32x4.mul(v128.load(tile, 48), f);
+      v128.store(o, x0); v128.store(o, x1, 16); v128.store(o, x2, 32); v128.store(o, x3, 48);
+    }
+  } else {
+    for (; rows > 0; rows--, o += oN, tile += LINE, state += LINE) {
+      for (let at: usize = 0; at < <usize>width << 2; at += 4) store<f32>(o + at, load<f32>(tile + at) * load<f32>(state));
+    }
   }
-  for (; count > 0; count--, o += 4, x += 4) store<f32>(o, load<f32>(x) * factor);
 }

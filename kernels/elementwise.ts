@@ -1,11 +1,11 @@
 // y = f(x) and y = a ∘ b over contiguous floats, in tiles of `tile` elements.
 import { load_lanes, store_lanes } from "./lanes";
-import { cos_f32x4, exp_f32x4, gelu_f32x4, sigmoid_f32x4, sin_f32x4 } from "./math";
+import { cos_f32x4, exp2_f32x4, exp_f32x4, gelu_f32x4, sigmoid_f32x4, sin_f32x4 } from "./math";
 import { madd } from "./simd";
 
 // @ts-ignore: decorator
 @inline
-const AFFINE = 0, GELU = 1, RELU = 2, SIGMOID = 3, SIN = 4, COS = 5, EXP = 6;
+const AFFINE = 0, GELU = 1, RELU = 2, SIGMOID = 3, SIN = 4, COS = 5, EXP = 6, EXP2 = 7;
 
 // `op` is a literal in every caller, so that one branch is left
 // @ts-ignore: decorator
@@ -17,7 +17,8 @@ function apply(op: i32, x: v128, scale: v128, offset: v128): v128 {
   if (op == SIGMOID) return sigmoid_f32x4(x);
   if (op == SIN) return sin_f32x4(x);
   if (op == COS) return cos_f32x4(x);
-  return exp_f32x4(x);
+  if (op == EXP) return exp_f32x4(x);
+  return exp2_f32x4(x);
 }
 
 // @ts-ignore: decorator
@@ -46,8 +47,9 @@ export function relu_f32(y: usize, x: usize, n: i32, tile: i32, scratch: usize, 
 export function sigmoid_f32(y: usize, x: usize, n: i32, tile: i32, scratch: usize, from: i32, to: i32): void { unary(SIGMOID, y, x, 0, 0, n, tile, from, to); }
 export function sin_f32(y: usize, x: usize, n: i32, tile: i32, scratch: usize, from: i32, to: i32): void { unary(SIN, y, x, 0, 0, n, tile, from, to); }
 export function cos_f32(y: usize, x: usize, n: i32, tile: i32, scratch: usize, from: i32, to: i32): void { unary(COS, y, x, 0, 0, n, tile, from, to); }
-/** For tests only: attention and sigmoid have exp inside. */
+/** For tests only: sigmoid has exp inside, attention exp2. */
 export function exp_f32(y: usize, x: usize, n: i32, tile: i32, scratch: usize, from: i32, to: i32): void { unary(EXP, y, x, 0, 0, n, tile, from, to); }
+export function exp2_f32(y: usize, x: usize, n: i32, tile: i32, scratch: usize, from: i32, to: i32): void { unary(EXP2, y, x, 0, 0, n, tile, from, to); }
 
 // @ts-ignore: decorator
 @inline

@@ -57,6 +57,37 @@ export function exp_f32x4(x: v128): v128 {
   return f32x4.mul(p, i32x4.shl(t, 23)); // 2ⁿ by its exponent bits: n = −127 gives 0, n = 128 gives ∞
 }
 
+const EXP2 = memory.data<f32>([
+  -64,           // 0  lower end
+  12582912,      // 1  1.5·2²³: a sum of this size has no fraction, and ends in the bits of n
+  0.00015326471, // 2  2ᶠ = 1 + f·(…), minimax: relative error below 3e-9
+  0.0013390806,  // 3
+  0.009618506,   // 4
+  0.0555036,     // 5
+  0.24022648,    // 6
+  0.6931472,     // 7
+  1,             // 8
+]);
+
+/**
+ * 2ˣ for −64 ≤ x ≤ 127, to 1.2 ULP (1.0 with fused multiply-add); 2⁻⁶⁴ below, where a weight of softmax does not count and its products would soon be
+ * denormal. NaN stays NaN. 2ˣ = 2ⁿ·2ᶠ with n = x rounded, and nothing is lost in f = x − n.
+ */
+// @ts-ignore: decorator
+@inline
+export function exp2_f32x4(x: v128): v128 {
+  x = f32x4.pmax(x, at(EXP2, 0)); // lets NaN through
+  const t = f32x4.add(x, at(EXP2, 1));
+  const f = f32x4.sub(x, f32x4.sub(t, at(EXP2, 1)));
+  let p = madd(at(EXP2, 2), f, at(EXP2, 3));
+  p = madd(p, f, at(EXP2, 4));
+  p = madd(p, f, at(EXP2, 5));
+  p = madd(p, f, at(EXP2, 6));
+  p = madd(p, f, at(EXP2, 7));
+  p = madd(p, f, at(EXP2, 8));
+  return i32x4.add(p, i32x4.shl(t, 23)); // n added to the exponent
+}
+
 export const GELU = memory.data<f32>([
   -0.0,           // 0  the sign bit
   -5.59,          // 1  |x| beyond counts as this: p there is 0, or nearly

@@ -3,8 +3,8 @@ import * as assert from "uvu/assert";
 import { type Build, builds } from "../../golden/tables.ts";
 import { erf } from "./reference.ts";
 
-/** eˣ is no entry of the table; only its kernel can be called. */
-type Kernel = "exp_f32" | "gelu_f32" | "sigmoid_f32" | "sin_f32" | "cos_f32";
+/** eˣ and 2ˣ are no entries of the table; only their kernels can be called. */
+type Kernel = "exp_f32" | "exp2_f32" | "gelu_f32" | "sigmoid_f32" | "sin_f32" | "cos_f32";
 
 const POINTS = 1 << 17;
 const MIN_NORMAL = 2 ** -126;
@@ -49,12 +49,15 @@ function worst(x: Float32Array, error: (value: number, i: number) => number): nu
   return most;
 }
 
+const exp2 = (x: number) => 2 ** x;
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 const gelu = (x: number) => (x / 2) * (1 + erf(x * Math.SQRT1_2));
 
 const CASES: [name: string, kernel: Kernel, exact: (x: number) => number, low: number, high: number, ulp: number][] = [
   ["eˣ", "exp_f32", Math.exp, -87.3, 88.37, 1.2],
   ["eˣ", "exp_f32", Math.exp, -0.5, 0.5, 1.1],
+  ["2ˣ", "exp2_f32", exp2, -64, 126, 1.2],
+  ["2ˣ", "exp2_f32", exp2, -1, 0, 1.1],
   ["1/(1 + e⁻ˣ)", "sigmoid_f32", sigmoid, -87, 200, 2.5],
   ["1/(1 + e⁻ˣ)", "sigmoid_f32", sigmoid, -10, 10, 2.5],
   ["sin x", "sin_f32", Math.sin, -1e4, 1e4, 0.51],
@@ -98,7 +101,7 @@ for (const build of builds) {
 
   Maths(`${build.name}: every value is the same in all four lanes and in the last one to three of a row`, () => {
     const x = [-3.7, 0.3, 1e-3, 12.5];
-    for (const kernel of ["exp_f32", "gelu_f32", "sigmoid_f32", "sin_f32", "cos_f32"] as const) {
+    for (const kernel of ["exp_f32", "exp2_f32", "gelu_f32", "sigmoid_f32", "sin_f32", "cos_f32"] as const) {
       const want = x.map((value) => run(build, kernel, [value])[0]);
       for (let turn = 0; turn < 15; turn++) {
         const points = Array.from({ length: turn + 1 }, (_, i) => (i + turn) % 4);
@@ -125,6 +128,7 @@ for (const build of builds) {
       });
     const { NaN: nan } = Number;
     near("exp_f32", [1, 1, Infinity, 0, nan, 1, 1, Infinity, 0, Infinity, 0]);
+    near("exp2_f32", [1, 0, nan, 1, 1, 0, 0], [0, -Infinity, nan, 1e-45, -1e-40, -88, -3e38]);
     near("sigmoid_f32", [0.5, 0.5, 1, 0, nan, 0.5, 0.5, 1, 0, 1, 0]);
     near("gelu_f32", [0, 0, Infinity, 0, nan, 0, 0, 89, 0, Math.fround(3e38), 0]);
     near("sin_f32", [0, 0, nan, nan, nan, 0, 0], x.slice(0, 7));
