@@ -70,22 +70,33 @@ const EXP2 = memory.data<f32>([
 ]);
 
 /**
- * 2ˣ for −64 ≤ x ≤ 127, to 1.2 ULP (1.0 with fused multiply-add); 2⁻⁶⁴ below, where a weight of softmax does not count and its products would soon be
- * denormal. NaN stays NaN. 2ˣ = 2ⁿ·2ᶠ with n = x rounded, and nothing is lost in f = x − n.
+ * 2ˣ for −64 ≤ x ≤ 127, to 1.2 ULP (1.0 with fused multiply-add); 2⁻⁶⁴ below, where a weight of softmax does not count and
+ * its products would soon be denormal. NaN stays NaN. 2ˣ = 2ⁿ·2ᶠ with n = x rounded, and nothing is lost in f = x − n.
+ *
+ * The table comes as arguments, so that a loop holds it in registers.
  */
 // @ts-ignore: decorator
 @inline
-export function exp2_f32x4(x: v128): v128 {
-  x = f32x4.pmax(x, at(EXP2, 0)); // lets NaN through
-  const t = f32x4.add(x, at(EXP2, 1));
-  const f = f32x4.sub(x, f32x4.sub(t, at(EXP2, 1)));
-  let p = madd(at(EXP2, 2), f, at(EXP2, 3));
-  p = madd(p, f, at(EXP2, 4));
-  p = madd(p, f, at(EXP2, 5));
-  p = madd(p, f, at(EXP2, 6));
-  p = madd(p, f, at(EXP2, 7));
-  p = madd(p, f, at(EXP2, 8));
+export function exp2_f32x4(
+  x: v128, low: v128, round: v128, c6: v128, c5: v128, c4: v128, c3: v128, c2: v128, c1: v128, one: v128,
+): v128 {
+  x = f32x4.pmax(x, low); // lets NaN through
+  const t = f32x4.add(x, round);
+  const f = f32x4.sub(x, f32x4.sub(t, round));
+  let p = madd(c6, f, c5);
+  p = madd(p, f, c4);
+  p = madd(p, f, c3);
+  p = madd(p, f, c2);
+  p = madd(p, f, c1);
+  p = madd(p, f, one);
   return i32x4.add(p, i32x4.shl(t, 23)); // n added to the exponent
+}
+
+/** Constant `index` of the table of exp2_f32x4. */
+// @ts-ignore: decorator
+@inline
+export function exp2Constant(index: i32): v128 {
+  return at(EXP2, index);
 }
 
 const GELU = memory.data<f32>([
