@@ -2,29 +2,45 @@
 //
 // q [B, h, N, d], k [B, h, S, d], v [B, h, S, dv], o [B, h, N, dv]: any strides, 0 included; channels adjacent
 //
-// A tile is up to nq queries of one head. Per block of KEYS keys:
-//   scores   s = q·kᵀ                     the gemm tile on a packed panel of 16 keys; a chain over d from 0
-//   maximum  m' = max(m, max s)           where it rises, sum and accumulators are multiplied by e^(scale·(m − m'))
-//   weights  p = e^(scale·s − scale·m')   in place of s; sum += p
-//   values   o += p·v                     the gemm tile on 16 packed columns of v; a chain over keys that goes on from o
-// and at the end o is divided by the sum.
+// A tile is up to nq queries of one head. Per block of keys, k is packed as panels of 16 keys and v as panels of 16 columns
+// (v of a window is read in place); then, 24 queries after another, with scale in units of 1/ln 2:
+//   scores   s = q·kᵀ                     the gemm tile; a chain over d from 0
+//   maximum  m' = max(m, max s)           where it rises, sum and accumulators are multiplied by 2^(scale·m − scale·m')
+//   weights  p = 2^(scale·s − scale·m')   in place of s; sum += p
+//   values   o += p·v                     the gemm tile; a chain over keys that goes on from o
+// and after the last block o is divided by the sum.
 //
 // Versions, GFLOP/s in Node 20 / Node 26 with 256-bit code, fma build, one thread of an AMD Zen 5 whose registers reach
 // 62 / 126; 4096 queries and keys, d = dv = 96:
-// 1. as above, maxima by f32x4.max, which is eight instructions in a chain                          46 / 87
+// 1. as above, but eˣ, and maxima by f32x4.max, which is eight instructions in a chain               46 / 87
 // 2. f32x4.pmax                                                                                     50 / 97
 // 3. sums and maxima as 8 lanes that are stored in pairs: no change, but no shuffles in the loop
 // 4. scores of 24 queries at a time, so that they stay in the first-level cache; v packed: no change
-// 5. constants of exp in local variables: up to 4 % where all is in the cache, else nothing; not worth eleven names
+// 5. constants of exp in local variables: up to 4 % where all is in the cache, else nothing
 // On an Intel Xeon, Node 24, % of 128 with 256-bit code, on a machine busy with other work; windows of 8 / of 14 / global:
 // 6. versions 1 to 3 with gemm's tile of four steps a round                                         37 / 50 / 50
 // 7. v packed: rows of v 1536 bytes apart fall into 8 of the 64 sets of the first-level cache       37 / 50 / 54
 // 8. 384 instead of 192 queries a tile, as k and v come from memory for each                        37 / 50 / 60 … 65
 // 9. q, k and v of a block read ahead, a word a line                                                45 / 58 / 68
 // 10. 128 instead of 256 keys a block: no change
-// With q, k, v and o in the cache windows of 8 are 1.7 times as fast (of version 8): memory is what is left of them.
-// On the AMD: weights cost 1.8 cycles a score of 16; the first touch of k and v in each tile 1.4, more in small
-// windows, which reach 100 of 126 when their q, k and v are in the cache.
+// On an AMD Zen 4 of two cores, second-level cache of 1 MB, Node 26, % of 118 with 256-bit code, best of many; windows of 8 /
+// of 4, two heads / of 14 / global. Windows in the order of the qkv product; the cost of 16 scores, in cycles, at the end:
+// 11. version 9                                                                                     49 / 22 / 66 / 74; 28
+// 12. 2ˣ: no second part of ln 2, n added to the exponent instead of a product, no upper clamp      –  / –  / –  / –;  17
+// 13. maxima of 24 rows before weights of 24 rows: a row no longer waits for its maximum            –  / –  / –  / –;  15
+// 14. these 24 rows of scores are still in the first-level cache (see 4; 12, 36, 66 rows: the same) 51 / 22 / 70 / 78
+// 15. the rows of q, k and v read together, not one array after the other: pages in turn            57 / 21 / 68 / 78
+// 16. and, at the first head of a window, those of all heads                                        57 / 27 / 70 / 78
+// 17. and those of o, before they are written                                                       61 / 30 / 73 / 78
+// 18. a tile of 4 rows for what is left of a group; v of a window in place                          65 / 34 / 74 / 79
+// 19. constants of 2ˣ in local variables after all, as now memory waits for less                    66 / 34 / 75 / 79; 13
+// 20. 512 queries a tile                                                                            66 / 34 / 75 / 81
+// With windows of 8 in the cache 76: a seventh of their time is memory, 33 GB/s. A single global tile reaches 86; the rest is
+// rows of k and v that lie apart, a page or more each. Node 20, % of 59: TODO
+// No gain on the AMD: reading the next window's rows between tiles (a load that misses holds up all that follows), a word of
+// each of its pages first (slower), two halves of a window at once, two lines a step, o stored tile by tile without 17, a
+// padded row of scores, 128 keys a block (2 % slower), maxima and weights as functions of their own. 2ᶠ of degree 5 is 1 %
+// faster and 2.1 ULP.
 import { FREE, LINE, MR, ROWS, fillTile, pack_panel, tile_6x16 } from "./gemm";
 import { exp2Constant, exp2_f32x4 } from "./math";
 import { hmax, hsum, madd } from "./simd";
@@ -35,7 +51,7 @@ const GROUP: i32 = 24; // queries whose scores stay in the first-level cache
 
 /**
  * Tiles [from, to): nq queries of one head each, the tiles of a head adjacent. Strides are in bytes; nq is a multiple of 6
- * and at most 384; keys, the length of a block, is a multiple of 16. `scale` is that of exponents of 2.
+ * and at most 516; `keys`, the length of a block, is a multiple of 16; `scale` makes exponents of 2 of scores.
  */
 export function attention_f32(
   o: usize, oB: usize, oH: usize, oN: usize, q: usize, qB: usize, qH: usize, qN: usize,
@@ -59,7 +75,7 @@ export function attention_f32(
   const blocks = (N + nq - 1) / nq;
   const channels = <usize>d << 2, values = <usize>dv << 2;
   const window = S <= keys && blocks == 1; // all of a head in one tile
-  const adjacent = window && qH == channels && kH == channels && vH == values;
+  const adjacent = window && qH == channels && kH == channels && vH == values && oH == values; // heads of a row
   const inPlace = window && dv % 16 == 0; // v, which else is copied
   for (let t = from; t < to; t++) {
     const head = t / blocks, n0 = t % blocks * nq, count = min(nq, N - n0);
@@ -86,8 +102,12 @@ export function attention_f32(
         }
         store<i32>(scratch, sum); // or the reads would be removed
       }
-      for (let s = 0; s < block; s += 16) pack_panel(kp + <usize>s * channels, kb + <usize>s * kS, kS, min(16, block - s), d);
-      if (!inPlace) for (let c = 0; c < dv; c += 16) copyColumns(vp + lds * c, vb + (<usize>c << 2), vS, block, min(16, dv - c));
+      for (let s = 0; s < block; s += 16) {
+        pack_panel(kp + <usize>s * channels, kb + <usize>s * kS, kS, min(16, block - s), d);
+      }
+      for (let c = 0; c < dv && !inPlace; c += 16) {
+        copyColumns(vp + lds * c, vb + (<usize>c << 2), vS, block, min(16, dv - c));
+      }
 
       for (let n = 0; n < count; n += GROUP) {
         const rows = min(GROUP, count - n);
@@ -95,17 +115,19 @@ export function attention_f32(
         const sums = out + <usize>n * ldo;
         for (let s = 0; s < block; s += 16) {
           for (let m = 0; m < rows; m += MR) {
-            const a = queries + (<usize>(n + m) << 2);
-            tileOf(wide, rows - m, scores + <usize>m * lds + (<usize>s << 2), lds, zeros, 0, a, kp + <usize>s * channels, LINE, d);
+            const a = queries + (<usize>(n + m) << 2), c = scores + <usize>m * lds + (<usize>s << 2);
+            tileOf(wide, rows - m, c, lds, zeros, 0, a, kp + <usize>s * channels, LINE, d);
           }
         }
         maxima(scores, lds, rows, block, state, scale, s0 ? sums : 0, ldo);
         weigh(scores, lds, rows, block, state, scale);
         if (last) invert(state, rows);
         for (let c = 0; c < dv; c += 16) {
+          const b = inPlace ? vb + (<usize>c << 2) : vp + lds * c, ldb = inPlace ? vS : LINE;
           for (let m = 0; m < rows; m += MR) {
-            const a = weights + (<usize>m << 2), before = sums + <usize>m * ldo + (<usize>c << 2);
-            tileOf(wide, rows - m, last ? tile : before, last ? LINE : ldo, s0 ? before : zeros, s0 ? ldo : 0, a, inPlace ? vb + (<usize>c << 2) : vp + lds * c, inPlace ? vS : LINE, block);
+            const a = weights + (<usize>m << 2), sum = sums + <usize>m * ldo + (<usize>c << 2);
+            const after = last ? tile : sum, before = s0 ? sum : zeros;
+            tileOf(wide, rows - m, after, last ? LINE : ldo, before, s0 ? ldo : 0, a, b, ldb, block);
             if (last) {
               const to = ot + <usize>(n + m) * oN + (<usize>c << 2);
               finish(to, oN, tile, state + <usize>m * LINE, min(MR, rows - m), min(16, dv - c));
