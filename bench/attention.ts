@@ -1,5 +1,5 @@
 // The attentions of SAM 2 tiny at 1024²: [B·windows, heads, queries, keys, head size, value size]. Only the work of q·kᵀ and
-// p·v is counted.
+// p·v is counted. "Pooled": the first block of a stage, whose queries are the maxima of 2×2 cells.
 import type { Machine } from "../src/runtime/machine.ts";
 import { reference } from "../src/runtime/reference.ts";
 import { narrow, permute, type Tensor } from "../src/tensor/view.ts";
@@ -8,9 +8,12 @@ import { type Case, expectClose, random, randomTensor } from "./bench.ts";
 const SHAPES: readonly (readonly [name: string, B: number, h: number, N: number, S: number, d: number, dv: number])[] =
   [
     ["stage 1 windows 8", 1024, 1, 64, 64, 96, 96],
+    ["stage 2 windows 8 pooled", 1024, 2, 16, 64, 96, 96],
     ["stage 2 windows 4", 1024, 2, 16, 16, 96, 96],
+    ["stage 3 windows 4 pooled", 1024, 4, 4, 16, 96, 96],
     ["stage 3 windows 14", 25, 4, 196, 196, 96, 96],
     ["stage 3 global", 1, 4, 4096, 4096, 96, 96],
+    ["stage 4 windows 14 pooled", 25, 8, 49, 196, 96, 96],
     ["stage 4 windows 7", 25, 8, 49, 49, 96, 96],
     ["decoder token to image", 1, 8, 8, 4096, 16, 16],
     ["decoder image to token", 1, 8, 4096, 8, 16, 16],

@@ -2,31 +2,47 @@
 //
 // q [B, h, N, d], k [B, h, S, d], v [B, h, S, dv], o [B, h, N, dv]: any strides, 0 included; channels adjacent
 //
-// A tile is up to nq queries of one head. Per block of KEYS keys:
-//   scores   s = q·kᵀ                     the gemm tile on a packed panel of 16 keys; a chain over d from 0
-//   maximum  m' = max(m, max s)           where it rises, sum and accumulators are multiplied by e^(scale·(m − m'))
-//   weights  p = e^(scale·s − scale·m')   in place of s; sum += p
-//   values   o += p·v                     the gemm tile on 16 packed columns of v; a chain over keys that goes on from o
-// and at the end o is divided by the sum.
+// A tile is up to nq queries of one head. Per block of keys, k is packed as panels of 16 keys and v as panels of 16 columns
+// (v of a window is read in place); then, 24 queries after another, with scale in units of 1/ln 2:
+//   scores   s = q·kᵀ                     the gemm tile; a chain over d from 0
+//   maximum  m' = max(m, max s)           where it rises, sum and accumulators are multiplied by 2^(scale·m − scale·m')
+//   weights  p = 2^(scale·s − scale·m')   in place of s; sum += p
+//   values   o += p·v                     the gemm tile; a chain over keys that goes on from o
+// and after the last block o is divided by the sum.
 //
 // Versions, GFLOP/s in Node 20 / Node 26 with 256-bit code, fma build, one thread of an AMD Zen 5 whose registers reach
 // 62 / 126; 4096 queries and keys, d = dv = 96:
-// 1. as above, maxima by f32x4.max, which is eight instructions in a chain                          46 / 87
+// 1. as above, but eˣ, and maxima by f32x4.max, which is eight instructions in a chain               46 / 87
 // 2. f32x4.pmax                                                                                     50 / 97
 // 3. sums and maxima as 8 lanes that are stored in pairs: no change, but no shuffles in the loop
 // 4. scores of 24 queries at a time, so that they stay in the first-level cache; v packed: no change
-// 5. constants of exp in local variables: up to 4 % where all is in the cache, else nothing; not worth eleven names
+// 5. constants of exp in local variables: up to 4 % where all is in the cache, else nothing
 // On an Intel Xeon, Node 24, % of 128 with 256-bit code, on a machine busy with other work; windows of 8 / of 14 / global:
 // 6. versions 1 to 3 with gemm's tile of four steps a round                                         37 / 50 / 50
 // 7. v packed: rows of v 1536 bytes apart fall into 8 of the 64 sets of the first-level cache       37 / 50 / 54
 // 8. 384 instead of 192 queries a tile, as k and v come from memory for each                        37 / 50 / 60 … 65
 // 9. q, k and v of a block read ahead, a word a line                                                45 / 58 / 68
 // 10. 128 instead of 256 keys a block: no change
-// With q, k, v and o in the cache windows of 8 are 1.7 times as fast (of version 8): memory is what is left of them.
-// On the AMD: weights cost 1.8 cycles a score of 16; the first touch of k and v in each tile 1.4, more in small
-// windows, which reach 100 of 126 when their q, k and v are in the cache.
+// On an AMD Zen 4 of two cores, second-level cache of 1 MB, Node 26, % of 118 with 256-bit code, best of many; windows of 8 /
+// of 4, two heads / of 14 / global. Windows in the order of the qkv product; the cost of 16 scores, in cycles, at the end:
+// 11. version 9                                                                                     49 / 22 / 66 / 74; 28
+// 12. 2ˣ: no second part of ln 2, n added to the exponent instead of a product, no upper clamp      –  / –  / –  / –;  17
+// 13. maxima of 24 rows before weights of 24 rows: a row no longer waits for its maximum            –  / –  / –  / –;  15
+// 14. these 24 rows of scores are still in the first-level cache (see 4; 12, 36, 66 rows: the same) 51 / 22 / 70 / 78
+// 15. the rows of q, k and v read together, not one array after the other: pages in turn            57 / 21 / 68 / 78
+// 16. and, at the first head of a window, those of all heads                                        57 / 27 / 70 / 78
+// 17. and those of o, before they are written                                                       61 / 30 / 73 / 78
+// 18. a tile of 4 rows for what is left of a group; v of a window in place                          65 / 34 / 74 / 79
+// 19. constants of 2ˣ in local variables after all, as now memory waits for less                    66 / 34 / 75 / 79; 13
+// 20. 512 queries a tile                                                                            66 / 34 / 75 / 81
+// With windows of 8 in the cache 76: a seventh of their time is memory, 33 GB/s. A single global tile reaches 86; the rest is
+// rows of k and v that lie apart, a page or more each. Node 20, % of 59: TODO
+// No gain on the AMD: reading the next window's rows between tiles (a load that misses holds up all that follows), a word of
+// each of its pages first (slower), two halves of a window at once, two lines a step, o stored tile by tile without 17, a
+// padded row of scores, 128 keys a block (2 % slower), maxima and weights as functions of their own. 2ᶠ of degree 5 is 1 %
+// faster and 2.1 ULP.
 import { FREE, LINE, MR, ROWS, fillTile, pack_panel, tile_6x16 } from "./gemm";
-import { exp2_f32x4 } from "./math";
+import { EXP2_TABLE, at, exp2_f32x4 } from "./math";
 import { hmax, hsum, madd } from "./simd";
 
 // @ts-ignore: decorator
@@ -35,7 +51,7 @@ const GROUP: i32 = 24; // queries whose scores stay in the first-level cache
 
 /**
  * Tiles [from, to): nq queries of one head each, the tiles of a head adjacent. Strides are in bytes; nq is a multiple of 6
- * and at most 384; keys, the length of a block, is a multiple of 16. `scale` is that of exponents of 2.
+ * and at most 516; `keys`, the length of a block, is a multiple of 16; `scale` makes exponents of 2 of scores.
  */
 export function attention_f32(
   o: usize, oB: usize, oH: usize, oN: usize, q: usize, qB: usize, qH: usize, qN: usize,
@@ -58,7 +74,9 @@ export function attention_f32(
 
   const blocks = (N + nq - 1) / nq;
   const channels = <usize>d << 2, values = <usize>dv << 2;
-  const adjacent = S <= keys && qH == channels && kH == channels && vH == values; // heads of a window
+  const window = S <= keys && blocks == 1; // all of a head in one tile
+  const adjacent = window && qH == channels && kH == channels && vH == values && oH == values; // heads of a row
+  const inPlace = window && dv % 16 == 0; // v, which else is copied
   for (let t = from; t < to; t++) {
     const head = t / blocks, n0 = t % blocks * nq, count = min(nq, N - n0);
     const at = <usize>(head / h), ah = <usize>(head % h);
@@ -84,8 +102,12 @@ export function attention_f32(
         }
         store<i32>(scratch, sum); // or the reads would be removed
       }
-      for (let s = 0; s < block; s += 16) pack_panel(kp + <usize>s * channels, kb + <usize>s * kS, kS, min(16, block - s), d);
-      for (let c = 0; c < dv; c += 16) copyColumns(vp + lds * c, vb + (<usize>c << 2), vS, block, min(16, dv - c));
+      for (let s = 0; s < block; s += 16) {
+        pack_panel(kp + <usize>s * channels, kb + <usize>s * kS, kS, min(16, block - s), d);
+      }
+      for (let c = 0; c < dv && !inPlace; c += 16) {
+        copyColumns(vp + lds * c, vb + (<usize>c << 2), vS, block, min(16, dv - c));
+      }
 
       for (let n = 0; n < count; n += GROUP) {
         const rows = min(GROUP, count - n);
@@ -93,17 +115,19 @@ export function attention_f32(
         const sums = out + <usize>n * ldo;
         for (let s = 0; s < block; s += 16) {
           for (let m = 0; m < rows; m += MR) {
-            const a = queries + (<usize>(n + m) << 2);
-            tileOf(wide, rows - m, scores + <usize>m * lds + (<usize>s << 2), lds, zeros, 0, a, kp + <usize>s * channels, d);
+            const a = queries + (<usize>(n + m) << 2), c = scores + <usize>m * lds + (<usize>s << 2);
+            tileOf(wide, rows - m, c, lds, zeros, 0, a, kp + <usize>s * channels, LINE, d);
           }
         }
         maxima(scores, lds, rows, block, state, scale, s0 ? sums : 0, ldo);
         weigh(scores, lds, rows, block, state, scale);
         if (last) invert(state, rows);
         for (let c = 0; c < dv; c += 16) {
+          const b = inPlace ? vb + (<usize>c << 2) : vp + lds * c, ldb = inPlace ? vS : LINE;
           for (let m = 0; m < rows; m += MR) {
-            const a = weights + (<usize>m << 2), before = sums + <usize>m * ldo + (<usize>c << 2);
-            tileOf(wide, rows - m, last ? tile : before, last ? LINE : ldo, s0 ? before : zeros, s0 ? ldo : 0, a, vp + lds * c, block);
+            const a = weights + (<usize>m << 2), sum = sums + <usize>m * ldo + (<usize>c << 2);
+            const after = last ? tile : sum, before = s0 ? sum : zeros;
+            tileOf(wide, rows - m, after, last ? LINE : ldo, before, s0 ? ldo : 0, a, b, ldb, block);
             if (last) {
               const to = ot + <usize>(n + m) * oN + (<usize>c << 2);
               finish(to, oN, tile, state + <usize>m * LINE, min(MR, rows - m), min(16, dv - c));
@@ -133,47 +157,84 @@ function start(state: usize): void {
   store<f32>(state, -Infinity, 32);
 }
 
+/** Up to 6 rows × 16 columns by the tiles in use. */
 // @ts-ignore: decorator
 @inline
-function tileOf(wide: i32, rows: i32, c: usize, ldc: usize, s: usize, lds: usize, a: usize, b: usize, K: i32): void {
-  if (wide && rows <= 4) attention_f32_4x16(c, ldc, s, lds, a, b, K);
-  else tile_6x16(wide, c, ldc, s, lds, a, b, LINE, K);
+function tileOf(wide: i32, rows: i32, c: usize, ldc: usize, s: usize, lds: usize, a: usize, b: usize, ldb: usize, K: i32): void {
+  if (rows > 4) tile_6x16(wide, c, ldc, s, lds, a, b, ldb, K);
+  else if (wide) attention_f32_4x16(c, ldc, s, lds, a, b, ldb, K);
+  else {
+    attention_f32_4x8(c, ldc, s, lds, a, b, ldb, K);
+    attention_f32_4x8(c + 32, ldc, s + 32, lds, a, b + 32, ldb, K);
+  }
 }
 
-/** 4 rows × 16 columns as gemm_f32_6x16 does six: what is left of a group. */
-export function attention_f32_4x16(c: usize, ldc: usize, s: usize, lds: usize, rows: usize, b: usize, K: i32): void {
+/** 4 rows × 8 or 16 columns, as `tile` in gemm.ts has six: what is left of a group. */
+// @ts-ignore: decorator
+@inline
+function tile4(wide: bool, c: usize, ldc: usize, s: usize, lds: usize, rows: usize, b: usize, ldb: usize, K: i32): void {
   let a0: usize = load<u32>(rows), a1: usize = load<u32>(rows, 4), a2: usize = load<u32>(rows, 8), a3: usize = load<u32>(rows, 12);
-  let c00 = v128.load(s), c01 = v128.load(s, 16), c02 = v128.load(s, 32), c03 = v128.load(s, 48);
+  let c00 = v128.load(s), c01 = v128.load(s, 16), c02 = c00, c03 = c00;
+  if (wide) { c02 = v128.load(s, 32); c03 = v128.load(s, 48); }
   s += lds;
-  let c10 = v128.load(s), c11 = v128.load(s, 16), c12 = v128.load(s, 32), c13 = v128.load(s, 48);
+  let c10 = v128.load(s), c11 = v128.load(s, 16), c12 = c10, c13 = c10;
+  if (wide) { c12 = v128.load(s, 32); c13 = v128.load(s, 48); }
   s += lds;
-  let c20 = v128.load(s), c21 = v128.load(s, 16), c22 = v128.load(s, 32), c23 = v128.load(s, 48);
+  let c20 = v128.load(s), c21 = v128.load(s, 16), c22 = c20, c23 = c20;
+  if (wide) { c22 = v128.load(s, 32); c23 = v128.load(s, 48); }
   s += lds;
-  let c30 = v128.load(s), c31 = v128.load(s, 16), c32 = v128.load(s, 32), c33 = v128.load(s, 48);
-  const end = a0 + (<usize>K << 2), end1 = end - 4;
-  let b0: v128, b1: v128, b2: v128, b3: v128, x: v128;
-  for (;;) {
-    b0 = v128.load(b); b1 = v128.load(b, 16); b2 = v128.load(b, 32); b3 = v128.load(b, 48);
-    x = v128.load32_splat(a0); c00 = madd(x, b0, c00); c01 = madd(x, b1, c01); c02 = madd(x, b2, c02); c03 = madd(x, b3, c03);
-    x = v128.load32_splat(a1); c10 = madd(x, b0, c10); c11 = madd(x, b1, c11); c12 = madd(x, b2, c12); c13 = madd(x, b3, c13);
-    x = v128.load32_splat(a2); c20 = madd(x, b0, c20); c21 = madd(x, b1, c21); c22 = madd(x, b2, c22); c23 = madd(x, b3, c23);
-    x = v128.load32_splat(a3); c30 = madd(x, b0, c30); c31 = madd(x, b1, c31); c32 = madd(x, b2, c32); c33 = madd(x, b3, c33);
-    if (a0 == end1) break;
-    b0 = v128.load(b, 64); b1 = v128.load(b, 80); b2 = v128.load(b, 96); b3 = v128.load(b, 112);
-    x = v128.load32_splat(a0, 4); c00 = madd(x, b0, c00); c01 = madd(x, b1, c01); c02 = madd(x, b2, c02); c03 = madd(x, b3, c03);
-    x = v128.load32_splat(a1, 4); c10 = madd(x, b0, c10); c11 = madd(x, b1, c11); c12 = madd(x, b2, c12); c13 = madd(x, b3, c13);
-    x = v128.load32_splat(a2, 4); c20 = madd(x, b0, c20); c21 = madd(x, b1, c21); c22 = madd(x, b2, c22); c23 = madd(x, b3, c23);
-    x = v128.load32_splat(a3, 4); c30 = madd(x, b0, c30); c31 = madd(x, b1, c31); c32 = madd(x, b2, c32); c33 = madd(x, b3, c33);
-    a0 += 8; a1 += 8; a2 += 8; a3 += 8; b += 2 * LINE;
-    if (a0 == end) break;
+  let c30 = v128.load(s), c31 = v128.load(s, 16), c32 = c30, c33 = c30;
+  if (wide) { c32 = v128.load(s, 32); c33 = v128.load(s, 48); }
+  const end = a0 + (<usize>K << 2);
+  if (wide) {
+    const end1 = end - 4;
+    let b0: v128, b1: v128, b2: v128, b3: v128, x: v128;
+    for (;;) {
+      b0 = v128.load(b); b1 = v128.load(b, 16); b2 = v128.load(b, 32); b3 = v128.load(b, 48);
+      b += ldb;
+      x = v128.load32_splat(a0); c00 = madd(x, b0, c00); c01 = madd(x, b1, c01); c02 = madd(x, b2, c02); c03 = madd(x, b3, c03);
+      x = v128.load32_splat(a1); c10 = madd(x, b0, c10); c11 = madd(x, b1, c11); c12 = madd(x, b2, c12); c13 = madd(x, b3, c13);
+      x = v128.load32_splat(a2); c20 = madd(x, b0, c20); c21 = madd(x, b1, c21); c22 = madd(x, b2, c22); c23 = madd(x, b3, c23);
+      x = v128.load32_splat(a3); c30 = madd(x, b0, c30); c31 = madd(x, b1, c31); c32 = madd(x, b2, c32); c33 = madd(x, b3, c33);
+      if (a0 == end1) break;
+      b0 = v128.load(b); b1 = v128.load(b, 16); b2 = v128.load(b, 32); b3 = v128.load(b, 48);
+      b += ldb;
+      x = v128.load32_splat(a0, 4); c00 = madd(x, b0, c00); c01 = madd(x, b1, c01); c02 = madd(x, b2, c02); c03 = madd(x, b3, c03);
+      x = v128.load32_splat(a1, 4); c10 = madd(x, b0, c10); c11 = madd(x, b1, c11); c12 = madd(x, b2, c12); c13 = madd(x, b3, c13);
+      x = v128.load32_splat(a2, 4); c20 = madd(x, b0, c20); c21 = madd(x, b1, c21); c22 = madd(x, b2, c22); c23 = madd(x, b3, c23);
+      x = v128.load32_splat(a3, 4); c30 = madd(x, b0, c30); c31 = madd(x, b1, c31); c32 = madd(x, b2, c32); c33 = madd(x, b3, c33);
+      a0 += 8; a1 += 8; a2 += 8; a3 += 8;
+      if (a0 == end) break;
+    }
+  } else {
+    for (; a0 < end; b += ldb) {
+      const b0 = v128.load(b), b1 = v128.load(b, 16);
+      let x = v128.load32_splat(a0); c00 = madd(x, b0, c00); c01 = madd(x, b1, c01);
+      x = v128.load32_splat(a1); c10 = madd(x, b0, c10); c11 = madd(x, b1, c11);
+      x = v128.load32_splat(a2); c20 = madd(x, b0, c20); c21 = madd(x, b1, c21);
+      x = v128.load32_splat(a3); c30 = madd(x, b0, c30); c31 = madd(x, b1, c31);
+      a0 += 4; a1 += 4; a2 += 4; a3 += 4;
+    }
   }
-  v128.store(c, c00); v128.store(c, c01, 16); v128.store(c, c02, 32); v128.store(c, c03, 48);
+  v128.store(c, c00); v128.store(c, c01, 16);
+  if (wide) { v128.store(c, c02, 32); v128.store(c, c03, 48); }
   c += ldc;
-  v128.store(c, c10); v128.store(c, c11, 16); v128.store(c, c12, 32); v128.store(c, c13, 48);
+  v128.store(c, c10); v128.store(c, c11, 16);
+  if (wide) { v128.store(c, c12, 32); v128.store(c, c13, 48); }
   c += ldc;
-  v128.store(c, c20); v128.store(c, c21, 16); v128.store(c, c22, 32); v128.store(c, c23, 48);
+  v128.store(c, c20); v128.store(c, c21, 16);
+  if (wide) { v128.store(c, c22, 32); v128.store(c, c23, 48); }
   c += ldc;
-  v128.store(c, c30); v128.store(c, c31, 16); v128.store(c, c32, 32); v128.store(c, c33, 48);
+  v128.store(c, c30); v128.store(c, c31, 16);
+  if (wide) { v128.store(c, c32, 32); v128.store(c, c33, 48); }
+}
+
+// Exported, lest they be inlined: see gemm.ts.
+export function attention_f32_4x8(c: usize, ldc: usize, s: usize, lds: usize, rows: usize, b: usize, ldb: usize, K: i32): void {
+  tile4(false, c, ldc, s, lds, rows, b, ldb, K);
+}
+export function attention_f32_4x16(c: usize, ldc: usize, s: usize, lds: usize, rows: usize, b: usize, ldb: usize, K: i32): void {
+  tile4(true, c, ldc, s, lds, rows, b, ldb, K);
 }
 
 /**
@@ -201,7 +262,7 @@ function maxima(row: usize, lds: usize, rows: i32, count: i32, state: usize, sca
     store<f32>(state, maximum, 32);
     if (out) {
       if (maximum > before) {
-        const shrink = exp2_f32x4(f32x4.splat(scale * before - scale * maximum));
+        const shrink = exp2(f32x4.splat(scale * before - scale * maximum));
         multiply(state, shrink, 32);
         multiply(out, shrink, ldo);
       }
@@ -212,16 +273,18 @@ function maxima(row: usize, lds: usize, rows: i32, count: i32, state: usize, sca
 
 /** Rows of scores become weights; `state` holds each row's maximum and 8 lanes of its sum so far. */
 function weigh(row: usize, lds: usize, rows: i32, count: i32, state: usize, scale: f32): void {
+  const low = at(EXP2_TABLE, 0), round = at(EXP2_TABLE, 1), c6 = at(EXP2_TABLE, 2), c5 = at(EXP2_TABLE, 3), c4 = at(EXP2_TABLE, 4);
+  const c3 = at(EXP2_TABLE, 5), c2 = at(EXP2_TABLE, 6), c1 = at(EXP2_TABLE, 7), one = at(EXP2_TABLE, 8);
   const factor = f32x4.splat(scale);
   const bytes = <usize>(count + 15 & ~15) << 2;
   for (; rows > 0; rows--, row += lds, state += LINE) {
     const offset = f32x4.splat(-(scale * load<f32>(state, 32)));
     let sum0 = v128.load(state), sum1 = v128.load(state, 16);
     for (let p = row, end = row + bytes; p < end; p += 64) {
-      const x0 = exp2_f32x4(madd(v128.load(p), factor, offset));
-      const x1 = exp2_f32x4(madd(v128.load(p, 16), factor, offset));
-      const x2 = exp2_f32x4(madd(v128.load(p, 32), factor, offset));
-      const x3 = exp2_f32x4(madd(v128.load(p, 48), factor, offset));
+      const x0 = exp2_f32x4(madd(v128.load(p), factor, offset), low, round, c6, c5, c4, c3, c2, c1, one);
+      const x1 = exp2_f32x4(madd(v128.load(p, 16), factor, offset), low, round, c6, c5, c4, c3, c2, c1, one);
+      const x2 = exp2_f32x4(madd(v128.load(p, 32), factor, offset), low, round, c6, c5, c4, c3, c2, c1, one);
+      const x3 = exp2_f32x4(madd(v128.load(p, 48), factor, offset), low, round, c6, c5, c4, c3, c2, c1, one);
       sum0 = f32x4.add(sum0, f32x4.add(x0, x2));
       sum1 = f32x4.add(sum1, f32x4.add(x1, x3));
       v128.store(p, x0);
@@ -239,6 +302,15 @@ function weigh(row: usize, lds: usize, rows: i32, count: i32, state: usize, scal
 @inline
 function invert(state: usize, rows: i32): void {
   for (; rows > 0; rows--, state += LINE) store<f32>(state, 1 / hsum(f32x4.add(v128.load(state), v128.load(state, 16))));
+}
+
+/** 2ˣ outside of loops */
+// @ts-ignore: decorator
+@inline
+function exp2(x: v128): v128 {
+  const low = at(EXP2_TABLE, 0), round = at(EXP2_TABLE, 1), c6 = at(EXP2_TABLE, 2), c5 = at(EXP2_TABLE, 3), c4 = at(EXP2_TABLE, 4);
+  const c3 = at(EXP2_TABLE, 5), c2 = at(EXP2_TABLE, 6), c1 = at(EXP2_TABLE, 7), one = at(EXP2_TABLE, 8);
+  return exp2_f32x4(x, low, round, c6, c5, c4, c3, c2, c1, one);
 }
 
 /** x *= factor */

@@ -35,7 +35,7 @@
 //    multiply-adds wait behind the reads. Nothing read ahead: K = 96 92 → 89, K = 384 with residual 81 → 74
 // In the cache K = 96 / 384 / 1536 reach 94 / 96 / 98 here, K = 96 with gelu 82. Reading A from memory costs 2, and 15 where
 // N is only 96; writing C 1 … 3. (A store that V8 joins comes with one of its first half: what a trap must leave behind.)
-import { GELU, at, gelu_by } from "./math";
+import { GELU_TABLE, at, gelu_by } from "./math";
 import { madd } from "./simd";
 
 // @ts-ignore: decorator
@@ -64,7 +64,7 @@ export const FREE: usize = 4096;
 const RELU: i32 = 1;
 // @ts-ignore: decorator
 @inline
-const GELU_ERF: i32 = 2;
+const GELU: i32 = 2;
 
 /**
  * 6 rows × 8 or 16 columns: c = s + Σ_k a[row, k]·b[k, :], the accumulators kept in registers. `rows` points at the six
@@ -259,11 +259,11 @@ export function block(
         continue;
       }
       tile_6x16(wide, sum, LINE, first, 0, rows, panel, LINE, K);
-      if (direct && activation == GELU_ERF) {
+      if (direct && activation == GELU) {
         gelu_f32_6x16(to, ldc, sum);
         continue;
       }
-      if (activation == GELU_ERF) gelu_f32_6x16(sum, LINE, sum);
+      if (activation == GELU) gelu_f32_6x16(sum, LINE, sum);
       finish(to, ldc, sum, activation == RELU ? 0 : -Infinity, r ? r + <usize>m * ldr + at : 0, ldr, height, width);
     }
   }
@@ -271,8 +271,8 @@ export function block(
 
 /** c = x/2·(1 + erf(x/√2)) of a tile. Exported: see above. */
 export function gelu_f32_6x16(c: usize, ldc: usize, tile: usize): void {
-  const sign = at(GELU, 0), low = at(GELU, 1), k8 = at(GELU, 2), k7 = at(GELU, 3), k6 = at(GELU, 4), k5 = at(GELU, 5);
-  const k4 = at(GELU, 6), k3 = at(GELU, 7), k2 = at(GELU, 8), k1 = at(GELU, 9), k0 = at(GELU, 10);
+  const sign = at(GELU_TABLE, 0), low = at(GELU_TABLE, 1), k8 = at(GELU_TABLE, 2), k7 = at(GELU_TABLE, 3), k6 = at(GELU_TABLE, 4), k5 = at(GELU_TABLE, 5);
+  const k4 = at(GELU_TABLE, 6), k3 = at(GELU_TABLE, 7), k2 = at(GELU_TABLE, 8), k1 = at(GELU_TABLE, 9), k0 = at(GELU_TABLE, 10);
   for (const end = tile + 6 * LINE; tile < end; c += ldc) {
     for (let to = c; to < c + LINE; to += 32, tile += 32) {
       const y0 = gelu_by(v128.load(tile), sign, low, k8, k7, k6, k5, k4, k3, k2, k1, k0);

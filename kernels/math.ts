@@ -22,7 +22,7 @@ export function at(table: usize, index: i32): v128 {
   return v128.load32_splat(table + (<usize>index << 2));
 }
 
-const EXP = memory.data<f32>([
+const EXP_TABLE = memory.data<f32>([
   -88,           // 0  lower end: 2⁻¹²⁷
   88.5,          // 1  upper end: 2¹²⁸
   12583039,      // 2  1.5·2²³ + 127: a sum of this size has no fraction, and ends in the bits of n + 127
@@ -43,21 +43,21 @@ const EXP = memory.data<f32>([
 // @ts-ignore: decorator
 @inline
 export function exp_f32x4(x: v128): v128 {
-  x = f32x4.pmin(f32x4.pmax(x, at(EXP, 0)), at(EXP, 1)); // pmin and pmax let NaN through
-  const t = madd(x, at(EXP, 3), at(EXP, 2));
-  const n = f32x4.sub(t, at(EXP, 2));
-  let r = madd(n, at(EXP, 4), x);
-  r = madd(n, at(EXP, 5), r);
-  let p = madd(at(EXP, 6), r, at(EXP, 7));
-  p = madd(p, r, at(EXP, 8));
-  p = madd(p, r, at(EXP, 9));
-  p = madd(p, r, at(EXP, 10));
-  p = madd(p, r, at(EXP, 11));
-  p = madd(p, r, at(EXP, 11));
+  x = f32x4.pmin(f32x4.pmax(x, at(EXP_TABLE, 0)), at(EXP_TABLE, 1)); // pmin and pmax let NaN through
+  const t = madd(x, at(EXP_TABLE, 3), at(EXP_TABLE, 2));
+  const n = f32x4.sub(t, at(EXP_TABLE, 2));
+  let r = madd(n, at(EXP_TABLE, 4), x);
+  r = madd(n, at(EXP_TABLE, 5), r);
+  let p = madd(at(EXP_TABLE, 6), r, at(EXP_TABLE, 7));
+  p = madd(p, r, at(EXP_TABLE, 8));
+  p = madd(p, r, at(EXP_TABLE, 9));
+  p = madd(p, r, at(EXP_TABLE, 10));
+  p = madd(p, r, at(EXP_TABLE, 11));
+  p = madd(p, r, at(EXP_TABLE, 11));
   return f32x4.mul(p, i32x4.shl(t, 23)); // 2ⁿ by its exponent bits: n = −127 gives 0, n = 128 gives ∞
 }
 
-const EXP2 = memory.data<f32>([
+export const EXP2_TABLE = memory.data<f32>([
   -64,           // 0  lower end
   12582912,      // 1  1.5·2²³: a sum of this size has no fraction, and ends in the bits of n
   0.00015326471, // 2  2ᶠ = 1 + f·(…), minimax: relative error below 3e-9
@@ -70,25 +70,29 @@ const EXP2 = memory.data<f32>([
 ]);
 
 /**
- * 2ˣ for −64 ≤ x ≤ 127, to 1.2 ULP (1.0 with fused multiply-add); 2⁻⁶⁴ below, where a weight of softmax does not count and its products would soon be
- * denormal. NaN stays NaN. 2ˣ = 2ⁿ·2ᶠ with n = x rounded, and nothing is lost in f = x − n.
+ * 2ˣ for −64 ≤ x ≤ 127, to 1.2 ULP (1.0 with fused multiply-add); 2⁻⁶⁴ below, where a weight of softmax does not count and
+ * its products would soon be denormal. NaN stays NaN. 2ˣ = 2ⁿ·2ᶠ with n = x rounded, and nothing is lost in f = x − n.
+ *
+ * The table comes as arguments, so that a loop holds it in registers.
  */
 // @ts-ignore: decorator
 @inline
-export function exp2_f32x4(x: v128): v128 {
-  x = f32x4.pmax(x, at(EXP2, 0)); // lets NaN through
-  const t = f32x4.add(x, at(EXP2, 1));
-  const f = f32x4.sub(x, f32x4.sub(t, at(EXP2, 1)));
-  let p = madd(at(EXP2, 2), f, at(EXP2, 3));
-  p = madd(p, f, at(EXP2, 4));
-  p = madd(p, f, at(EXP2, 5));
-  p = madd(p, f, at(EXP2, 6));
-  p = madd(p, f, at(EXP2, 7));
-  p = madd(p, f, at(EXP2, 8));
+export function exp2_f32x4(
+  x: v128, low: v128, round: v128, c6: v128, c5: v128, c4: v128, c3: v128, c2: v128, c1: v128, one: v128,
+): v128 {
+  x = f32x4.pmax(x, low); // lets NaN through
+  const t = f32x4.add(x, round);
+  const f = f32x4.sub(x, f32x4.sub(t, round));
+  let p = madd(c6, f, c5);
+  p = madd(p, f, c4);
+  p = madd(p, f, c3);
+  p = madd(p, f, c2);
+  p = madd(p, f, c1);
+  p = madd(p, f, one);
   return i32x4.add(p, i32x4.shl(t, 23)); // n added to the exponent
 }
 
-export const GELU = memory.data<f32>([
+export const GELU_TABLE = memory.data<f32>([
   -0.0,           // 0  the sign bit
   -5.59,          // 1  |x| beyond counts as this: p there is 0, or nearly
   -3.43686793e-6, // 2  p, minimax: |p⁴ − Φ(u)| ≤ 6e-8
@@ -110,8 +114,8 @@ export const GELU = memory.data<f32>([
 @inline
 export function gelu_f32x4(x: v128): v128 {
   return gelu_by(
-    x, at(GELU, 0), at(GELU, 1), at(GELU, 2), at(GELU, 3), at(GELU, 4), at(GELU, 5), at(GELU, 6), at(GELU, 7),
-    at(GELU, 8), at(GELU, 9), at(GELU, 10),
+    x, at(GELU_TABLE, 0), at(GELU_TABLE, 1), at(GELU_TABLE, 2), at(GELU_TABLE, 3), at(GELU_TABLE, 4), at(GELU_TABLE, 5), at(GELU_TABLE, 6), at(GELU_TABLE, 7),
+    at(GELU_TABLE, 8), at(GELU_TABLE, 9), at(GELU_TABLE, 10),
   );
 }
 

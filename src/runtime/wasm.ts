@@ -7,8 +7,9 @@ import { elementwiseKernels } from "./wasm_elementwise.ts";
 const ROWS = 96; // of an output tile: 16 register tiles, whose rows of A stay in the second-level cache
 const COLUMNS = 768; // of a gemm's output tile, at most: A is read from memory once for this many
 const DEEP = 1024; // from this many summed channels on half as many columns, so that more of B is there for the next rows
-const QUERIES = 384; // of an attention tile, at most: keys and values are read from memory once for this many
-const KEYS = 256; // of an attention block, at most, as many as keep scores of 24 queries in the first-level cache
+const QUERIES = 512; // of an attention tile, at most: keys and values are read from memory once for this many
+const SUMS = 96 << 10; // their accumulators, at most: with packed keys and values they fill the scratch
+const KEYS = 256; // of an attention block, at most: scores of 24 queries stay in the first-level cache
 const CHANNELS = 512; // of an attention head, at most
 const LINE = 64; // bytes of a row of a packed panel: 16 output channels
 
@@ -77,8 +78,7 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
       if (Math.max(d, dv) > CHANNELS) {
         throw new ShapeError("attention", `heads of at most ${CHANNELS} channels`, `${d} and ${dv}`, "use more heads");
       }
-      // large heads: as many accumulators, and packed keys and values, as fit in the scratch
-      const most = dv > CHANNELS / 2 ? QUERIES / 2 : QUERIES;
+      const most = Math.min(QUERIES, Math.floor(SUMS / dv / 6) * 6);
       const keys = Math.min(Math.max(d, dv) > CHANNELS / 2 ? KEYS / 2 : KEYS, Math.ceil(S / 16) * 16);
       const blocks = N <= most ? 1 : Math.ceil(N / most / 4) * 4; // even shares of a head for up to four threads
       const nq = Math.ceil(N / blocks / 6) * 6;
