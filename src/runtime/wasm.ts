@@ -6,7 +6,7 @@ import { elementwiseKernels } from "./wasm_elementwise.ts";
 
 const ROWS = 96; // of an output tile: 16 register tiles, whose rows of A stay in the second-level cache
 const COLUMNS = 768; // of a gemm's output tile, at most: A is read from memory once for this many
-const DEEP = 1024; // from this many summed channels on half as many columns, so that more of B is there for the next rows
+const DEEP = 1024; // from this many summed channels on half as many columns: more of B is left for the next rows
 const QUERIES = 384; // of an attention tile, at most: keys and values are read from memory once for this many
 const CHANNELS = 512; // of an attention head, at most
 const LINE = 64; // bytes of a row of a packed panel: 16 output channels
