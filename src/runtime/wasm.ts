@@ -6,7 +6,7 @@ import { elementwiseKernels } from "./wasm_elementwise.ts";
 
 const ROWS = 96; // of an output tile: 16 register tiles, whose rows of A stay in the second-level cache
 const COLUMNS = 768; // of a gemm's output tile, at most: A is read from memory once for this many
-const DEEP = 1024; // from this many summed channels on half as many columns, so that more of B is there for the next rows
+const DEEP = 1024; // from this many summed channels on half as many columns: more of B is left for the next rows
 const QUERIES = 512; // of an attention tile, at most: keys and values are read from memory once for this many
 const SUMS = 96 << 10; // their accumulators, at most: with packed keys and values they fill the scratch
 const KEYS = 256; // of an attention block, at most: scores of 24 queries stay in the first-level cache
