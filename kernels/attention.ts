@@ -26,8 +26,8 @@
 // On an AMD Zen 4 of two cores, second-level cache of 1 MB, Node 26, % of 118 with 256-bit code, best of many; windows of 8 /
 // of 4, two heads / of 14 / global. Windows in the order of the qkv product; the cost of 16 scores, in cycles, at the end:
 // 11. version 9                                                                                     49 / 22 / 66 / 74; 28
-// 12. 2ˣ: no second part of ln 2, n added to the exponent instead of a product, no upper clamp      –  / –  / –  / –;  17
-// 13. maxima of 24 rows before weights of 24 rows: a row no longer waits for its maximum            –  / –  / –  / –;  15
+// 12. 2ˣ: no second part of ln 2, no upper clamp                                                    –  / –  / –  / –;  17
+// 13. maxima of 24 rows before their weights, so that no row waits; n added to the exponent of 2ᶠ   –  / –  / –  / –;  15
 // 14. these 24 rows of scores are still in the first-level cache (see 4; 12, 36, 66 rows: the same) 51 / 22 / 70 / 78
 // 15. the rows of q, k and v read together, not one array after the other: pages in turn            57 / 21 / 68 / 78
 // 16. and, at the first head of a window, those of all heads                                        57 / 27 / 70 / 78
@@ -36,7 +36,7 @@
 // 19. constants of 2ˣ in local variables after all, as now memory waits for less                    66 / 34 / 75 / 79; 13
 // 20. 512 queries a tile                                                                            66 / 34 / 75 / 81
 // With windows of 8 in the cache 76: a seventh of their time is memory, 33 GB/s. A single global tile reaches 86; the rest is
-// rows of k and v that lie apart, a page or more each. Node 20, % of 59: TODO
+// rows of k and v that lie apart, a page or more each. Node 20, 11 → 20, % of 59: 67 → 75 / 34 → 48 / 74 → 79 / 83 → 87 (one tile).
 // No gain on the AMD: reading the next window's rows between tiles (a load that misses holds up all that follows), a word of
 // each of its pages first (slower), two halves of a window at once, two lines a step, o stored tile by tile without 17, a
 // padded row of scores, 128 keys a block (2 % slower), maxima and weights as functions of their own. 2ᶠ of degree 5 is 1 %
