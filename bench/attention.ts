@@ -1,6 +1,9 @@
-// The attentions of SAM 2 tiny at 1024²: [B·windows, heads, queries, keys, head size, value size]. Only the work of q·kᵀ and
-// p·v is counted. "Pooled": the first block of a stage, whose queries are the maxima of 2×2 cells.
-import type { Machine } from "../src/runtime/machine.ts";
+// The attentions of SAM 2 tiny at 1024²: [B·windows, heads, queries, keys, head size, value size]; of attention by place: [grid,
+// channels, channels of a memory, maps, pointers]. Only the work of q·kᵀ and p·v is counted. "Pooled": the first block of a
+// stage, whose queries are the maxima of 2×2 cells.
+import { axialRotation } from "../src/model/position_encoding.ts";
+import { axialMacs } from "../src/nn/attention.ts";
+import { type Machine, withMachine } from "../src/runtime/machine.ts";
 import { reference } from "../src/runtime/reference.ts";
 import { narrow, permute, type Tensor } from "../src/tensor/view.ts";
 import { type Case, expectClose, random, randomTensor } from "./bench.ts";
@@ -43,9 +46,45 @@ function prepare(machine: Machine, B: number, h: number, N: number, S: number, d
   };
 }
 
-export const attentionCases: Case[] = SHAPES.map(([name, ...shape]) => ({
-  group: "attention",
-  name,
-  shape,
-  prepare: (machine) => prepare(machine, ...shape),
-}));
+/** W² queries come to T maps of W² places and L memories without a place. */
+function preparePlaced(machine: Machine, W: number, d: number, C: number, T: number, L: number) {
+  const next = random(1);
+  const tensor = (...shape: number[]) => randomTensor(machine, shape, next);
+  const [N, count] = [W * W, 5];
+  const [o, q, projection] = [tensor(N, C), tensor(N, d), tensor(d, C + 1)];
+  const memory = {
+    W,
+    keys: tensor(N, C, T),
+    values: tensor(N, T, C),
+    loneKeys: tensor(C, L),
+    loneValues: tensor(L, C),
+  };
+  const { cos, sin } = withMachine(machine, () => axialRotation(W, W, d));
+  const scale = 1 / d;
+  return {
+    flop: 2 * N * axialMacs(W, W, d, C, N * T + L),
+    run: () => machine.kernels.axialAttention(o, q, memory, projection, cos, sin, scale),
+    /** The last queries, against the oracle. */
+    check: () => {
+      const last = (t: Tensor) => narrow(t, 0, N - count, count);
+      const want = machine.heap.alloc([count, C]);
+      reference.axialAttention(want, last(q), memory, projection, cos, sin, scale);
+      expectClose(last(o), want, 2e-5);
+    },
+  };
+}
+
+export const attentionCases: Case[] = [
+  ...SHAPES.map(([name, ...shape]) => ({
+    group: "attention" as const,
+    name,
+    shape,
+    prepare: (machine: Machine) => prepare(machine, ...shape),
+  })),
+  {
+    group: "attention",
+    name: "memory cross, by place",
+    shape: [64, 256, 64, 7, 64],
+    prepare: (machine) => preparePlaced(machine, 64, 256, 64, 7, 64),
+  },
+];

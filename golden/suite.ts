@@ -67,6 +67,10 @@ const EXPLAINED: [pattern: RegExp, reason: string][] = [
     /cross_attn_image\.v_proj$/,
     "values are projected after the attention; memory_attention.test.ts compares both forms",
   ],
+  [
+    /cross_attn_image\.k_proj$/,
+    "where many maps are seen, keys are not projected; compared where few are, and memory_attention.test.ts compares both forms",
+  ],
   [/mask_downsampler\.encoder(\.(2|5|8|11))?$/, "a container, and its GELUs, functions here"],
   [/\.pool(@\d+)?$/, "a function here; the block is compared"],
   [/neck\.convs\.\d$/, "a container of one `conv`"],

@@ -8,16 +8,16 @@ import { setPlatform } from "../platform/platform.ts";
 import { createMachine, type KernelChoice } from "../runtime/create.ts";
 import { withMachine } from "../runtime/machine.ts";
 import { numel } from "../tensor/shape.ts";
-import { ropeAttention } from "./memory_attention.ts";
+import { memoryCrossAttention, placeByPlace, ropeAttention } from "./memory_attention.ts";
 import { axialRotation } from "./position_encoding.ts";
 
-const [E, D, M, MAPS, POINTERS] = [8, 64, 16, 5, 24];
-const S = MAPS * E * E + POINTERS;
+const [E, D, M] = [8, 64, 16];
 
 setPlatform(nodePlatform);
 
-/** Both forms of attention to a memory, on the same weights and values. */
-async function bothForms(kernels: KernelChoice): Promise<number> {
+/** How far two savings are from the textbook form of attention to a memory, on the same weights and values. */
+async function savings(kernels: KernelChoice, maps: number, pointers: number): Promise<[number, number]> {
+  const S = maps * E * E + pointers;
   const machine = await createMachine({ kernels, threads: 1 });
   const next = random(7);
   const fill = (values: Float32Array, scale: number) => {
@@ -45,19 +45,34 @@ async function bothForms(kernels: KernelChoice): Promise<number> {
       return t;
     };
     const rotation = axialRotation(E, E, D);
-    const [q, k, v, residual] = [tensor([1, E * E, D]), tensor([1, S, M]), tensor([1, S, M]), tensor([1, E * E, D])];
-    const [after, first] = [false, true].map((projectValuesFirst) =>
-      ropeAttention(new Weights(tensors, heap), D, M, rotation, projectValuesFirst)(q, k, v, POINTERS, { residual }),
-    );
-    return difference(after, first);
+    const [q, residual] = [tensor([1, E * E, D]), tensor([1, E * E, D])];
+    const [keys, values] = [tensor([1, S, M]), tensor([1, S, M])];
+    const w = new Weights(tensors, heap);
+    const textbook = ropeAttention(w, D, M, rotation)(q, keys, values, pointers, { residual });
+    const attend = memoryCrossAttention(w, D, M, rotation);
+    const memory = { keys, values, pointerTokens: pointers };
+    const placed = placeByPlace(keys, values, pointers, E);
+    const fused = { residual };
+    return [
+      difference(attend(q, memory, fused), textbook),
+      difference(attend(q, { ...memory, placed }, fused), textbook),
+    ];
   });
 }
 
-const Attention = suite("ropeAttention");
+const Attention = suite("memoryCrossAttention");
 for (const kernels of ["reference", "portable", "auto"] as const) {
-  Attention(`values projected after the sum equal the textbook form within 2e-6 (${kernels})`, async () => {
-    const delta = await bothForms(kernels);
-    assert.ok(delta > 0 && delta < 2e-6, `relative |Δ| ${delta}`);
-  });
+  for (const [maps, pointers] of [
+    [5, 24],
+    [1, 0],
+    [7, 3],
+    [20, 100],
+  ]) {
+    Attention(`equals the textbook form within 2e-6: ${maps} maps, ${pointers} pointers (${kernels})`, async () => {
+      const [valuesAfter, byPlace] = await savings(kernels, maps, pointers);
+      assert.ok(valuesAfter > 0 && valuesAfter < 2e-6, `values projected after the sum: relative |Δ| ${valuesAfter}`);
+      assert.ok(byPlace > 0 && byPlace < 2e-6, `keys not projected: relative |Δ| ${byPlace}`);
+    });
+  }
 }
 Attention.run();

@@ -4,12 +4,15 @@
  * B objects · N image tokens (E²) · S memory tokens · P pointer tokens, the last of the S · D channels · M memDim
  */
 import type { Weights } from "../io/weights.ts";
-import { mergeHeads, rotate, sdpa, splitHeads } from "../nn/attention.ts";
+import { axialMacs, axialSdpa, mergeHeads, rotate, sdpa, splitHeads } from "../nn/attention.ts";
 import { add, affine } from "../nn/elementwise.ts";
 import { layer } from "../nn/layer.ts";
+import { concat, contiguous } from "../nn/layout.ts";
 import { type Fused, linear } from "../nn/linear.ts";
 import { layerNorm } from "../nn/norm.ts";
-import { narrow, type Tensor } from "../tensor/view.ts";
+import type { PlacedMemory } from "../runtime/kernels.ts";
+import { machine } from "../runtime/machine.ts";
+import { narrow, permute, reshape, type Tensor } from "../tensor/view.ts";
 import type { Sam2Config } from "./config.ts";
 import { axialRotation, type Rotation } from "./position_encoding.ts";
 
@@ -27,25 +30,13 @@ export interface Memory {
 }
 
 /**
- * Attention with rotary positions. The keys repeat the grid's rotation once for each memory map; pointers are not
- * rotated.
- *
- * The values are a linear map of few channels and are not rotated, so they are projected after the sum, not before:
- *
- *     softmax(Q·Kᵀ)·(V·Wᵥᵀ + bᵥ) = (softmax(Q·Kᵀ)·V)·Wᵥᵀ + bᵥ, since each row of the softmax sums to 1
- *
- * With S = 28,736 and 64 instead of 256 channels, this is 2/5 of the work. `projectValuesFirst` is the textbook form.
+ * Attention with rotary positions, as in a textbook. The keys repeat the grid's rotation once for each memory map;
+ * pointers are not rotated.
  *
  * @shape  q [1, N, D]; k, v [1, S, kvDim] → [1, N, D]
  * @source sam2/modeling/sam/transformer.py, RoPEAttention
  */
-export function ropeAttention(
-  w: Weights,
-  D: number,
-  kvDim: number,
-  { cos, sin }: Rotation,
-  projectValuesFirst: boolean,
-) {
+export function ropeAttention(w: Weights, D: number, kvDim: number, { cos, sin }: Rotation) {
   const qProj = linear(w.at("q_proj"), D, D);
   const kProj = linear(w.at("k_proj"), kvDim, D);
   const vProj = linear(w.at("v_proj"), kvDim, D);
@@ -54,11 +45,72 @@ export function ropeAttention(
   return layer(w, "RoPEAttention", (q: Tensor, k: Tensor, v: Tensor, unrotated: number, fused: Fused) => {
     const Q = splitHeads(qProj(q), HEADS); // [1, 1, N, D]
     const K = splitHeads(kProj(k), HEADS); // [1, 1, S, D]
+    const V = splitHeads(vProj(v), HEADS); // [1, 1, S, D]
     rotate(Q, cos, sin);
     rotate(narrow(K, 2, 0, K.shape[2] - unrotated), cos, sin);
-    if (projectValuesFirst) return outProj(mergeHeads(sdpa(Q, K, splitHeads(vProj(v), HEADS))), fused);
-    return outProj(vProj(mergeHeads(sdpa(Q, K, splitHeads(v, HEADS)))), fused);
+    return outProj(mergeHeads(sdpa(Q, K, V)), fused);
   });
+}
+
+/**
+ * The same function for keys and values of few channels, with less work. It differs from `ropeAttention` by rounding.
+ *
+ * Values are a linear map of M = 64 channels and are not rotated, so they are projected after the sum, not before:
+ *
+ *     softmax(Q·Kᵀ)·(V·Wᵥᵀ + bᵥ) = (softmax(Q·Kᵀ)·V)·Wᵥᵀ + bᵥ, since each row of the softmax sums to 1
+ *
+ * Keys are not projected either: the transposed projection and rotation of the place p go to the query,
+ *
+ *     Qₙ·R_p(Wₖ·k + bₖ) = (Wₖᵀ·R_pᵀ·Qₙ)·k + bₖ·R_pᵀ·Qₙ
+ *
+ * and a score is a sum over M channels instead of D. Half of the rotation depends on x, half on y, so the bracket is a sum
+ * of a vector for x and one for y: E + E products a query instead of E². All maps share it, so it pays where there are
+ * several: `placed` is undefined elsewhere.
+ *
+ * @shape  q [1, N, D] → [1, N, D]
+ * @source sam2/modeling/sam/transformer.py, RoPEAttention
+ */
+export function memoryCrossAttention(w: Weights, D: number, M: number, { cos, sin }: Rotation) {
+  const qProj = linear(w.at("q_proj"), D, D);
+  const kProj = linear(w.at("k_proj"), M, D);
+  const vProj = linear(w.at("v_proj"), M, D);
+  const outProj = linear(w.at("out_proj"), D, D);
+  const keyProjection = machine.heap.scope(() => {
+    const [weight, bias] = [w.at("k_proj").get("weight", [D, M]), w.at("k_proj").get("bias", [D])];
+    return concat([weight, reshape(bias, [D, 1])], 1); // [D, M + 1]
+  });
+
+  return layer(w, "RoPEAttention", (q: Tensor, { keys, values, pointerTokens, placed }: Attended, fused: Fused) => {
+    const Q = splitHeads(qProj(q), HEADS); // [1, 1, N, D]
+    rotate(Q, cos, sin);
+    if (placed) return outProj(vProj(axialSdpa(Q, placed, keyProjection, cos, sin)), fused);
+    const K = splitHeads(kProj(keys), HEADS); // [1, 1, S, D]
+    rotate(narrow(K, 2, 0, K.shape[2] - pointerTokens), cos, sin);
+    return outProj(vProj(mergeHeads(sdpa(Q, K, splitHeads(values, HEADS)))), fused);
+  });
+}
+
+/** A memory as its keys and values, [1, S, M] both, and, where that is less work, sorted by place. */
+export interface Attended {
+  keys: Tensor;
+  values: Tensor;
+  pointerTokens: number;
+  placed?: PlacedMemory;
+}
+
+/** Tokens sorted by place: E² places of one token from each map, and pointers, which have no place. */
+export function placeByPlace(keys: Tensor, values: Tensor, pointerTokens: number, E: number): PlacedMemory {
+  const [, S, M] = keys.shape;
+  const spatial = S - pointerTokens;
+  const maps = (t: Tensor) => reshape(narrow(t, 1, 0, spatial), [spatial / E ** 2, E ** 2, M]); // [T, E², M]
+  const pointers = (t: Tensor) => reshape(narrow(t, 1, spatial, pointerTokens), [pointerTokens, M]);
+  return {
+    W: E,
+    keys: contiguous(permute(maps(keys), [1, 2, 0])), // [E², M, T]
+    values: contiguous(permute(maps(values), [1, 0, 2])), // [E², T, M]
+    loneKeys: contiguous(permute(pointers(keys), [1, 0])), // [M, P]
+    loneValues: contiguous(pointers(values)), // [P, M]
+  };
 }
 
 /**
@@ -69,8 +121,8 @@ export function ropeAttention(
  */
 function memoryAttentionLayer(w: Weights, config: Sam2Config, rotation: Rotation) {
   const { dModel: D, memDim: M, dimFeedforward } = config;
-  const selfAttn = ropeAttention(w.at("self_attn"), D, D, rotation, true);
-  const crossAttnImage = ropeAttention(w.at("cross_attn_image"), D, M, rotation, false);
+  const selfAttn = ropeAttention(w.at("self_attn"), D, D, rotation);
+  const crossAttnImage = memoryCrossAttention(w.at("cross_attn_image"), D, M, rotation);
   const linear1 = linear(w.at("linear1"), D, dimFeedforward, "relu");
   const linear2 = linear(w.at("linear2"), dimFeedforward, D);
   const [norm1, norm2, norm3] = ["norm1", "norm2", "norm3"].map((name) => layerNorm(w.at(name), D, EPS));
@@ -79,8 +131,8 @@ function memoryAttentionLayer(w: Weights, config: Sam2Config, rotation: Rotation
     const normed = norm1(x);
     return selfAttn(normed, normed, normed, 0, { residual: x });
   };
-  const lookBack = layer(w, "MemoryAttentionLayer", (x: Tensor, keys: Tensor, memory: Memory) => {
-    x = crossAttnImage(norm2(x), keys, memory.tokens, memory.pointerTokens, { residual: x });
+  const lookBack = layer(w, "MemoryAttentionLayer", (x: Tensor, memory: Attended) => {
+    x = crossAttnImage(norm2(x), memory, { residual: x });
     return linear2(linear1(norm3(x)), { residual: x });
   });
   return { lookAround, lookBack };
@@ -95,23 +147,28 @@ function memoryAttentionLayer(w: Weights, config: Sam2Config, rotation: Rotation
  * @source sam2/modeling/memory_attention.py, MemoryAttention
  */
 export function memoryAttention(w: Weights, config: Sam2Config) {
+  const { dModel: D, memDim: M } = config;
   const E = config.imageSize / 16;
-  const rotation = axialRotation(E, E, config.dModel / HEADS);
+  const rotation = axialRotation(E, E, D / HEADS);
   const layers = Array.from({ length: config.memoryAttentionLayers }, (_, i) =>
     memoryAttentionLayer(w.at("layers").at(i), config, rotation),
   );
-  const norm = layerNorm(w.at("norm"), config.dModel, EPS);
+  const norm = layerNorm(w.at("norm"), D, EPS);
 
   /** @shape curr, currPos [1, N, D] → [1, N, D] */
   const lookAround = (curr: Tensor, currPos: Tensor) => layers[0].lookAround(add(curr, affine(currPos, 0.1, 0)));
 
   /** @shape attended [1, N, D], what `lookAround` returned → [1, N, D] */
-  const lookBack = layer(w, "MemoryAttention", (attended: Tensor, memory: Memory) => {
-    const keys = add(memory.tokens, memory.positions);
-    let x = layers[0].lookBack(attended, keys, memory);
-    for (const { lookAround, lookBack } of layers.slice(1)) x = lookBack(lookAround(x), keys, memory);
+  const lookBack = layer(w, "MemoryAttention", (attended: Tensor, { tokens, positions, pointerTokens }: Memory) => {
+    const memory: Attended = { keys: add(tokens, positions), values: tokens, pointerTokens };
+    if (paysByPlace(tokens.shape[1])) memory.placed = placeByPlace(memory.keys, tokens, pointerTokens, E);
+    let x = layers[0].lookBack(attended, memory);
+    for (const { lookAround, lookBack } of layers.slice(1)) x = lookBack(lookAround(x), memory);
     return norm(x);
   });
+
+  /** Does it pay to sort S tokens by place? A multiply-add costs 1.5 times as much there. */
+  const paysByPlace = (S: number) => 1.5 * axialMacs(E, E, D, M, S) < S * (D + M);
 
   return { lookAround, lookBack };
 }

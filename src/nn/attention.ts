@@ -1,4 +1,5 @@
 import { ShapeError } from "../errors.ts";
+import type { PlacedMemory } from "../runtime/kernels.ts";
 import { machine } from "../runtime/machine.ts";
 import { expectShape } from "../tensor/shape.ts";
 import { permute, reshape, type Tensor } from "../tensor/view.ts";
@@ -42,4 +43,35 @@ export function sdpa(q: Tensor, k: Tensor, v: Tensor): Tensor {
   machine.macs += B * h * N * S * (d + dv);
   machine.kernels.attention(o, q, k, v, 1 / Math.sqrt(d));
   return o;
+}
+
+/**
+ * The same attention to memories whose keys, rotated by their place, are a projection of fewer channels: softmax(q·Kᵀ/√d)·v.
+ *
+ * @param projection the keys' weight [d, C] and, as one more column, their bias
+ * @shape q [1, 1, N, d]; cos, sin [P, d/2] → [1, N, C]
+ */
+export function axialSdpa(q: Tensor, memory: PlacedMemory, projection: Tensor, cos: Tensor, sin: Tensor): Tensor {
+  const [, , N, d] = q.shape;
+  const [P, C, T] = memory.keys.shape;
+  const L = memory.loneKeys.shape[1];
+  expectShape("axialSdpa projection", projection.shape, [d, C + 1]);
+  expectShape("axialSdpa angles", cos.shape, [P, d / 2]);
+  const o = machine.heap.alloc([1, N, C]);
+  machine.macs += N * axialMacs(memory.W, P / memory.W, d, C, P * T + L);
+  machine.kernels.axialAttention(
+    reshape(o, [N, C]),
+    reshape(q, [N, d]),
+    memory,
+    projection,
+    cos,
+    sin,
+    1 / Math.sqrt(d),
+  );
+  return o;
+}
+
+/** Multiply-adds of a query that comes to S memories of C channels on a grid of W × H. */
+export function axialMacs(W: number, H: number, d: number, C: number, S: number): number {
+  return (W + H) * (d / 2) * (C + 1) + d * (C + 1) + 2 * S * C;
 }

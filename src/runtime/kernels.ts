@@ -23,6 +23,18 @@ export interface Taps {
   readonly weights: Tensor; // [n_out, T]; starts[i] + T ≤ n_in
 }
 
+/** Memories as `axialAttention` reads them. */
+export interface PlacedMemory {
+  /** width of the grid of P places */
+  readonly W: number;
+  /** what T memories of each place are found by, and what they hold */
+  readonly keys: Tensor; // [P, C, T]
+  readonly values: Tensor; // [P, T, C]
+  /** the same of L memories that have no place */
+  readonly loneKeys: Tensor; // [C, L]
+  readonly loneValues: Tensor; // [L, C]
+}
+
 /**
  * The numeric operations of the graph: one line of maths per entry. Outputs come first and are allocated by the
  * caller. Every tensor lies on the machine's heap. Shapes are checked by the ops of `nn/`; a table trusts them.
@@ -62,6 +74,23 @@ export interface Kernels {
    * between heads or batches), channels adjacent. dv may differ from d.
    */
   attention(o: Tensor, q: Tensor, k: Tensor, v: Tensor, scale: number): void;
+
+  /**
+   * o = softmax(scale · q·Kᵀ) · V, where the keys K = R_p·(W·k + b) are neither projected nor rotated: see
+   * kernels/axial.ts.
+   *
+   * o [N, C]; q [N, d], rotated; projection [d, C + 1] is W and, as its last channel, b; cos, sin [P, d/2] are the angles
+   * of R, of which the first half depends on x alone, the second on y. All contiguous.
+   */
+  axialAttention(
+    o: Tensor,
+    q: Tensor,
+    memory: PlacedMemory,
+    projection: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    scale: number,
+  ): void;
 
   /** y = (x − mean)/√(variance + eps)·weight + bias over the last axis; y, x [M, C]. */
   layerNorm(y: Tensor, x: Tensor, weight: Tensor, bias: Tensor, eps: number): void;

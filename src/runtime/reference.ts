@@ -100,6 +100,47 @@ export const reference: Kernels = {
     }
   },
 
+  axialAttention(o, q, memory, projection, cos, sin, scale) {
+    const { keys, values: held, loneKeys, loneValues } = memory;
+    const [P, C, T] = keys.shape;
+    const L = loneKeys.shape[1];
+    const [N, d] = q.shape;
+    const w = values(projection);
+    const key = (of: Float32Array, from: number, step: number) =>
+      Float64Array.from({ length: d }, (_, i) => {
+        let sum = w[i * (C + 1) + C];
+        for (let c = 0; c < C; c++) sum += w[i * (C + 1) + c] * of[from + c * step];
+        return sum;
+      });
+    const turned = (k: Float64Array, p: number) =>
+      k.map((value, i) => {
+        const angle = (p * d + i) >> 1;
+        return value * cos.data[cos.offset + angle] + (i % 2 ? k[i - 1] : -k[i + 1]) * sin.data[sin.offset + angle];
+      });
+    const all: [key: Float64Array, value: Float32Array][] = [];
+    for (let p = 0; p < P; p++) {
+      for (let t = 0; t < T; t++) {
+        const value = values(held).subarray((p * T + t) * C, (p * T + t + 1) * C);
+        all.push([turned(key(values(keys), p * C * T + t, T), p), value]);
+      }
+    }
+    for (let l = 0; l < L; l++)
+      all.push([key(values(loneKeys), l, L), values(loneValues).subarray(l * C, (l + 1) * C)]);
+    const [out, queries] = [values(o), values(q)];
+    for (let n = 0; n < N; n++) {
+      const scores = all.map(([k]) => scale * k.reduce((sum, value, i) => sum + value * queries[n * d + i], 0));
+      const max = scores.reduce((most, score) => Math.max(most, score), -Infinity);
+      const sum = new Float64Array(C);
+      let total = 0;
+      for (const [s, [, value]] of all.entries()) {
+        const weight = Math.exp(scores[s] - max);
+        for (let c = 0; c < C; c++) sum[c] += weight * value[c];
+        total += weight;
+      }
+      for (let c = 0; c < C; c++) out[n * C + c] = sum[c] / total;
+    }
+  },
+
   layerNorm(y, x, weight, bias, eps) {
     const [M, C] = x.shape;
     const [w, b] = [values(weight), values(bias)];

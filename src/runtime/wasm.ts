@@ -11,6 +11,8 @@ const QUERIES = 512; // of an attention tile, at most: keys and values are read 
 const SUMS = 96 << 10; // their accumulators, at most: with packed keys and values they fill the scratch
 const KEYS = 256; // of an attention block, at most: scores of 24 queries stay in the first-level cache
 const CHANNELS = 512; // of an attention head, at most
+const KEYS = 256; // of a block of places, at most, unless one place has more
+const PANELS = 6; // of 16 queries, at most: the memory is read once for this many
 const LINE = 64; // bytes of a row of a packed panel: 16 output channels
 
 /** Register tile of a product: 6 rows × 8 columns, or × 16 where V8 makes 256-bit code of it. The bits are the same. */
@@ -64,7 +66,7 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
     conv2d(y, x, { data, N, K }, k, stride, padding, epilogue) {
       const [B, H, W, C] = x.shape;
       const [, outH, outW] = y.shape;
-      const room = Math.floor(SCRATCH_BYTES / 2 / (24 * K)) * 6; // rows of patches that fit in half of the scratch
+      const room = Math.floor(SCRATCH_BYTES / 4 / (24 * K)) * 6; // rows of patches that fit in a quarter of the scratch
       const mc = Math.max(6, Math.min(ROWS, room));
       const { bias, activation, residual, ldr } = epilogueArgs(epilogue);
       const sizes = [B, H, W, C, outH, outW, N, k, stride, padding, mc, wide];
@@ -85,6 +87,27 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
       const sizes = [h, N, S, d, dv, scale * Math.LOG2E, nq, keys, wide];
       const args = [...walk(o), ...walk(q), ...walk(k), ...walk(v), ...sizes];
       parallelFor("attention_f32", B * h * blocks, args);
+    },
+
+    axialAttention(o, q, { W, keys, values, loneKeys, loneValues }, projection, cos, sin, scale) {
+      const [N, d] = q.shape;
+      const [P, C, T] = keys.shape;
+      const L = loneKeys.shape[1];
+      const places = Math.max(1, Math.floor(KEYS / T)); // of a block
+      const shared = LINE * (C + 2 + d / 2 + places * T);
+      const panel = LINE * (d + 2 + C + (W + 1) * (C + 1)); // what 16 queries need
+      const panels = Math.min(PANELS, Math.floor((SCRATCH_BYTES - shared) / panel));
+      if (panels < 1) {
+        throw new ShapeError(
+          "axialAttention",
+          "a smaller grid, fewer maps",
+          `${W} columns, ${T} maps`,
+          "use attention",
+        );
+      }
+      const tensors = [o, q, keys, values, loneKeys, loneValues, projection, cos, sin].map(address);
+      const args = [...tensors, N, d, C, W, P / W, T, L, scale, places, panels, wide];
+      parallelFor("axial_attention_f32", Math.ceil(N / (16 * panels)), args);
     },
   };
 }

@@ -9,7 +9,7 @@ const TILE = 4096; // values of a tile, about: 16 KiB, half of a first-level cac
 /** The part of the table on kernels.wasm that is no product of matrices: memory bandwidth decides its speed. */
 export function elementwiseKernels(
   parallelFor: ParallelFor,
-): Omit<Kernels, "name" | "pack" | "gemm" | "conv2d" | "attention"> {
+): Omit<Kernels, "name" | "pack" | "gemm" | "conv2d" | "attention" | "axialAttention"> {
   /** Rows of about `values` values each, several to a tile. */
   const overRows = (kernel: string, rows: number, values: number, args: readonly number[]) => {
     const tile = Math.ceil(TILE / Math.max(1, values));
