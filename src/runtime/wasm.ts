@@ -11,7 +11,7 @@ const QUERIES = 512; // of an attention tile, at most: keys and values are read 
 const SUMS = 96 << 10; // their accumulators, at most: with packed keys and values they fill the scratch
 const KEYS = 256; // of an attention block, at most: scores of 24 queries stay in the first-level cache
 const CHANNELS = 512; // of an attention head, at most
-const KEYS = 256; // of a block of places, at most, unless one place has more
+const PLACED = 256; // memories of a block of places, at most, unless one place has more
 const PANELS = 6; // of 16 queries, at most: the memory is read once for this many
 const LINE = 64; // bytes of a row of a packed panel: 16 output channels
 
@@ -93,7 +93,7 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
       const [N, d] = q.shape;
       const [P, C, T] = keys.shape;
       const L = loneKeys.shape[1];
-      const places = Math.max(1, Math.floor(KEYS / T)); // of a block
+      const places = Math.max(1, Math.floor(PLACED / T)); // of a block
       const shared = LINE * (C + 2 + d / 2 + places * T);
       const panel = LINE * (d + 2 + C + (W + 1) * (C + 1)); // what 16 queries need
       const panels = Math.min(PANELS, Math.floor((SCRATCH_BYTES - shared) / panel));
