@@ -2,7 +2,7 @@
 
     python train.py --run DIR            # train, or go on
     python train.py --run DIR --weights nano.safetensors --stage 6   # begin with those weights at a later stage
-    python train.py --run DIR --export   # write nano.safetensors from the best weights so far
+    python train.py --run DIR --export   # write nano.safetensors, when all stages are done
 
 Needs torch, sam2 1.1.0 and safetensors. The schedule is STAGES; the curve is DIR/log.csv; DIR/last.pt is the state.
 """
@@ -38,6 +38,7 @@ class Stage:
     average: float = 0.996  # what each step keeps of the averaged weights
     still: int = 1  # every so many steps there is a step on still images
     sharp: bool = False  # whether masks must fit at full size too, and not only at stride 4
+    thorough: bool = False  # boxes for half of the targets, not a quarter; boxes and corrections count like the click
     memory: float = 1.0  # the memory modules learn so many times as fast
     clip: int = 0  # size of the clips, 0 for none
     every: int = 1  # every so many steps there is a clip step
@@ -47,6 +48,8 @@ class Stage:
     stride: int = 3  # two frames are at most so many times apart
     taught: float = 0.0  # share of clip steps that remember the true masks instead of the found ones
     pointers: float = 1.0  # share of clip steps with object pointers
+    moments: int = 0  # instead of windows of clips, so many single frames of whole clips; the image encoder rests
+    hold: int = 12  # every so many steps the oldest of these clips are replaced
 
 
 # Still images first and small, because features and prompts are learned there at a quarter of the cost. Stages 1 to 4
@@ -69,6 +72,16 @@ STAGES = [
     Stage(258, 256, (1.5e-4, 5e-6), 30, True, 0.99, sharp=True, clip=256, clips=3, frames=12, blind=5, taught=0.1),
     # Nearly whole clips, so that objects that were gone for long are found again.
     Stage(83, 256, (1e-4, 2e-5), 10, True, 0.98, still=3, sharp=True, clip=256, clips=3, frames=20, blind=9),
+    # Still images alone once more: what the image encoder, boxes and corrections gain from more steps.
+    Stage(292, 256, (3e-4, 2.3e-4), 40, True, 0.99, sharp=True, thorough=True),
+    Stage(300, 256, (2.3e-4, 2e-5), 1, average=0.99, sharp=True, thorough=True),
+    # Single frames of whole clips, each with the memories that the model itself had by then; most of them are near a
+    # time when nothing of the object shows. Tracking goes up and down between the ends of the last three of these
+    # stages, so the mean of their averaged weights is exported.
+    Stage(173, 256, (2e-4, 1.5e-4), 30, True, 0.99, 3, True, True, memory=2, clip=256, taught=0.25, moments=24),
+    Stage(144, 256, (1.5e-4, 1.3e-4), 1, False, 0.99, 3, True, True, memory=2, clip=256, taught=0.25, moments=24),
+    Stage(250, 256, (1.3e-4, 4e-5), 1, False, 0.99, 3, True, True, memory=2, clip=256, taught=0.25, moments=24),
+    Stage(206, 256, (4e-5, 5e-6), 1, False, 0.99, 3, True, True, memory=2, clip=256, taught=0.25, moments=24),
 ]
 SCENES = 8  # scenes of a step
 PROMPTS = 4  # targets of a scene
@@ -76,6 +89,8 @@ POOL = 400  # drawn scenes that wait; each step replaces FRESH of them
 FRESH = 2
 TRACKS = 2  # objects of a clip
 CLIP_POOL = 10  # drawn clips that wait, for each clip of a step
+TRACKED = 24  # tracked clips whose moments are trained on
+STORIES = "cover", "leave", "cover", "leave", "roam"  # of these clips, in turn
 TRAIN_SEEDS = 1_000_000  # training draws seeds from here on
 CLIP_SEEDS = 500_000_000
 VALID_SEEDS = range(100_000, 100_064)  # picks the weights; evaluate.py reports on other seeds
@@ -220,7 +235,7 @@ class Images:
     """Loss of one step on still images."""
 
     def __init__(self, model, stage, seed):
-        self.model, self.size, self.sharp = model, stage.image, stage.sharp
+        self.model, self.size, self.sharp, self.thorough = model, stage.image, stage.sharp, stage.thorough
         self.pool = Pool(self.size, seed)
         nano.set_size(model, self.size)
         with torch.no_grad():
@@ -267,16 +282,16 @@ class Images:
         logits, ious, scores = self.decode(features, rows, points, labels)
         full = masks if self.sharp else None
         total, report = prompt_loss(logits, ious, scores, goal, full, codes > 0, multimask=True)
-        # Then two corrections of what came out for half of the targets, and a box for a quarter.
+        # Then two corrections of what came out for half of the targets, and a box for a quarter or half.
         some = torch.nonzero(codes > 0)[:, 0]
         some = some[torch.randperm(len(some))]
-        half, quarter = len(rows) // 2, len(rows) // 4
-        boxed = some[-quarter:]
-        labels_of_box = torch.tensor([2, 3], dtype=torch.int32).expand(quarter, 2)
+        half, weight = len(rows) // 2, 1.0 if self.thorough else 0.5
+        boxed = some[-(half if self.thorough else half // 2) :]
+        labels_of_box = torch.tensor([2, 3], dtype=torch.int32).expand(len(boxed), 2)
         decoded = self.decode(features, rows[boxed], boxes_of(masks[boxed]), labels_of_box)
         full = masks[boxed] if self.sharp else None
-        more, box = prompt_loss(*decoded, goal[boxed], full, torch.ones(quarter, dtype=torch.bool), multimask=False)
-        total = total + 0.5 * more
+        more, box = prompt_loss(*decoded, goal[boxed], full, torch.ones(len(boxed), dtype=torch.bool), multimask=False)
+        total = total + weight * more
         report["box"] = box["iou"]
         some = some[:half]
         points, labels, logits = points[some], labels[some], logits[some, ious[some, 1:].argmax(1) + 1]
@@ -288,7 +303,7 @@ class Images:
             points, labels = torch.cat([points, point], 1), torch.cat([labels, label], 1)
             decoded = self.decode(features, rows, points, labels, logits[:, None])
             more, corrected = prompt_loss(*decoded, goal, full, present, multimask=False)
-            total = total + 0.5 * more
+            total = total + weight * more
             logits = decoded[0][:, 0]
         report["corrected"] = corrected["iou"]
         total = total + 0.5 * side
@@ -399,11 +414,180 @@ class Clips:
                 ious.append(truth[present])
                 signs.append(((scores[:, 0] > 0) == present).float())
             if learns and given is None:
-                total = total + track_loss(outputs[0].float(), guesses.float(), scores.float(), goal, present)
+                shown = present & (scores[:, 0].detach() > 0)  # masks of what is taken for absent are −1024 everywhere
+                total = total + track_loss(outputs[0].float(), guesses.float(), scores.float(), goal, present, shown)
         model.use_obj_ptrs_in_encoder = True
         report["track"] = float(torch.cat(ious).mean())
         report["sign"] = float(torch.cat(signs).mean())
         total = total / (frames - 1 - self.stage.blind)
+        report["track_loss"] = float(total.detach())
+        return total, report
+
+
+class Moments:
+    """Loss of one step on single frames of clips, each with the memories and pointers the model itself had by then.
+
+    Clips are tracked whole, as when they are evaluated, without learning; what they leave behind stays for some steps.
+    A moment's own frame learns, and through the memories of frame 0 and of the frame before also what made these two.
+    The image encoder and what it hands to the mask decoder rest.
+    """
+
+    def __init__(self, model, stage, seed):
+        self.model, self.stage, self.size, self.seed = model, stage, stage.clip, seed
+        self.steps = self.next = self.dealt = 0
+        nano.set_size(model, self.size)
+        model.eval()  # so that what is remembered of frame 0 is a binary mask, as when tracking
+        model.binarize_mask_from_pts_for_mem_enc = True
+        for module in (model.image_encoder, model.sam_mask_decoder.conv_s0, model.sam_mask_decoder.conv_s1):
+            module.requires_grad_(False)
+        low, length, rows = self.size // 16, scenes.LENGTH, TRACKED * TRACKS
+        half = {"dtype": torch.bfloat16}
+        self.levels = [
+            torch.zeros(length, TRACKED, nano.D_MODEL // 8, 4 * low, 4 * low, **half),
+            torch.zeros(length, TRACKED, nano.D_MODEL // 4, 2 * low, 2 * low, **half),
+            torch.zeros(length, TRACKED, nano.D_MODEL, low, low, **half),
+        ]
+        self.truth = torch.zeros(length, rows, self.size, self.size, dtype=torch.bool)
+        self.memory = torch.zeros(length, rows, nano.MEM_DIM, low, low)
+        self.logits = torch.zeros(length, rows, 1, 4 * low, 4 * low)  # as remembered
+        self.scores = torch.zeros(length, rows, 1)
+        self.tokens = torch.zeros(length, rows, nano.D_MODEL)  # of the mask decoder: a pointer before its projection
+        self.weight = torch.zeros(length, rows)
+        self.sizes = [level.shape[-2:] for level in self.levels]
+        sine = nano.sine(nano.D_MODEL)(self.levels[2][0, :1])
+        self.place = sine.flatten(2).permute(2, 0, 1)
+        self.memory_place = nano.sine(nano.MEM_DIM)(self.memory[0, :1])
+        while self.dealt < TRACKED:
+            self.track()
+
+    def draw(self):
+        """A clip that shows its hero on frame 0: images [T, S, S, 3], owners [T, S, S], codes of frame 0."""
+        story = STORIES[self.dealt % len(STORIES)]
+        self.dealt += 1
+        while True:
+            scene = scenes.describe(self.seed)
+            self.seed += 1
+            if scene["story"] != story:
+                continue
+            codes = [code for code, _ in scenes.targets(scenes.frame(scene, 0, self.size)[1])]
+            if 1 in codes:
+                break
+        images, owners = zip(*(scenes.frame(scene, t, self.size) for t in range(scenes.LENGTH)))
+        image, owner = torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(owners))
+        for axis in (1, 2):
+            if int(torch.randint(2, ())):
+                image, owner = image.flip(axis), owner.flip(axis)
+        return image[..., torch.randperm(3)], owner, codes
+
+    def features(self, t, rows):
+        """Levels of frame t as the tracking step wants them, [H·W, N, C]."""
+        return [level[t, rows // TRACKS].float().flatten(2).permute(2, 0, 1) for level in self.levels]
+
+    @torch.no_grad()
+    def track(self):
+        """Tracks the hero and one more object of each of a few new clips, which replace the oldest ones."""
+        model, clips = self.model, self.stage.clips
+        drawn = [self.draw() for _ in range(clips)]
+        first, self.next = self.next, (self.next + clips) % TRACKED
+        rows = torch.arange(first * TRACKS, (first + clips) * TRACKS)
+        codes = torch.tensor([c for *_, known in drawn for c in (1, known[int(torch.randint(len(known), ()))])])
+        owners = torch.stack([owner for _, owner, _ in drawn], 1).repeat_interleave(TRACKS, 1)
+        taught = torch.rand(len(codes)) < self.stage.taught  # these remember the true masks instead of the found ones
+        boxed = int(torch.randint(3, ())) == 0
+        bank = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
+        tokens, wrong = [], torch.zeros(scenes.LENGTH, len(rows), dtype=torch.bool)
+        hook = model.obj_ptr_proj.register_forward_pre_hook(lambda _, inputs: tokens.append(inputs[0]))
+        for t in range(scenes.LENGTH):
+            masks = masks_of(owners[t], codes)
+            present = masks.flatten(1).any(1)
+            prompt = None
+            if t == 0:
+                points = boxes_of(masks) if boxed else clicks_on(owners[0], codes, masks)
+                labels = torch.tensor([2, 3] if boxed else [1], dtype=torch.int32)
+                prompt = {"point_coords": points, "point_labels": labels.expand(len(codes), -1)}
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                images = normalise(torch.stack([image[t] for image, *_ in drawn]))
+                levels = model.image_encoder(images.contiguous(memory_format=torch.channels_last))["backbone_fpn"]
+                decoder = model.sam_mask_decoder
+                levels = decoder.conv_s0(levels[0]), decoder.conv_s1(levels[1]), levels[2]
+                for kept, level in zip(self.levels, levels):
+                    kept[t, first : first + clips] = level
+                features = self.features(t, rows)
+                current, outputs, _, _ = model._track_step(
+                    t, t == 0, features, [self.place], self.sizes, prompt, None, bank, scenes.LENGTH, False, None
+                )
+                *_, logits, _, _, scores = outputs
+                logits, scores = logits.float(), scores.float()
+                goal = F.avg_pool2d(masks[:, None].float(), 4)
+                wrong[t] = ((scores[:, 0] > 0) != present) | present & (true_ious(logits, goal[:, 0])[:, 0] < 0.5)
+                if t > 0:
+                    logits = torch.where(taught[:, None, None, None], 20 * goal - 10, logits)
+                    scores = torch.where(taught[:, None], torch.where(present, 10.0, -10.0)[:, None], scores)
+                self.truth[t, rows], self.logits[t, rows], self.scores[t, rows] = masks, logits, scores
+                self.tokens[t, rows] = tokens.pop().float()
+                current.update(self.remember(t, rows, True))
+                self.memory[t, rows] = current["maskmem_features"]
+            bank["cond_frame_outputs" if t == 0 else "non_cond_frame_outputs"][t] = current
+        hook.remove()
+        # Frames that show nothing of the object weigh most, then the eight before and after them, then all that went
+        # wrong.
+        gone = ~self.truth[:, rows].flatten(2).any(2)
+        near = F.max_pool1d(gone.T[:, None].float(), 17, 1, 8)[:, 0].T > 0
+        weight = torch.where(near, 1.0, torch.where(wrong, 0.7, 0.4))
+        self.weight[:, rows] = torch.where(gone, 2.0, weight)
+        self.weight[0] = 0
+
+    def remember(self, t, rows, again):
+        """What the bank keeps of frame t; `again`: the memory is made again, so that what makes it learns."""
+        model, memory = self.model, self.memory[t, rows]
+        if again:
+            masks = F.interpolate(self.logits[t, rows], (self.size, self.size), mode="bilinear", align_corners=False)
+            features = self.features(t, rows)
+            memory, _ = model._encode_new_memory(features, self.sizes, masks, self.scores[t, rows], t == 0)
+        seen = (self.scores[t, rows] > 0).float()
+        pointer = seen * model.obj_ptr_proj(self.tokens[t, rows]) + (1 - seen) * model.no_obj_ptr
+        place = self.memory_place.expand(len(rows), -1, -1, -1)
+        return {"maskmem_features": memory.float(), "maskmem_pos_enc": [place], "obj_ptr": pointer.float()}
+
+    def loss(self):
+        model = self.model
+        nano.set_size(model, self.size)
+        self.steps += 1
+        if self.steps % self.stage.hold == 0:
+            self.track()
+        total, found, signs = 0.0, [], []
+        for _ in range(2):  # two times, and half of the moments at each of them
+            t = int(torch.multinomial(self.weight.sum(1), 1))
+            rows = torch.multinomial(self.weight[t], self.stage.moments // 2)
+            masks = self.truth[t, rows]
+            present = masks.flatten(1).any(1)
+            goal = F.avg_pool2d(masks[:, None].float(), 4)[:, 0]
+            points = torch.zeros(len(rows), 1, 2), -torch.ones(len(rows), 1, dtype=torch.int32)
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                past = range(max(1, t - 15), t)
+                bank = {
+                    "cond_frame_outputs": {0: self.remember(0, rows, True)},
+                    "non_cond_frame_outputs": {k: self.remember(k, rows, k == t - 1) for k in past},
+                }
+                features = self.features(t, rows)
+                low = model._prepare_memory_conditioned_features(
+                    t, False, features[2:], [self.place], self.sizes[2:], bank, scenes.LENGTH
+                )
+                sparse, dense = model.sam_prompt_encoder(points=points, boxes=None, masks=None)
+                logits, ious, _, scores = model.sam_mask_decoder.predict_masks(
+                    image_embeddings=low,
+                    image_pe=model.sam_prompt_encoder.get_dense_pe(),
+                    sparse_prompt_embeddings=sparse,
+                    dense_prompt_embeddings=dense,
+                    repeat_image=False,
+                    high_res_features=[level[t, rows // TRACKS] for level in self.levels[:2]],
+                )
+            logits, ious, scores = logits[:, 1:].float(), ious[:, 1:].float(), scores.float()
+            total = total + 0.5 * track_loss(logits, ious, scores, goal, present, present)
+            truth = true_ious(logits.detach(), goal).gather(1, ious.argmax(1, keepdim=True))[:, 0]
+            found.append((truth * (scores[:, 0] > 0))[present])
+            signs.append(((scores[:, 0] > 0) == present).float())
+        report = {"track": float(torch.cat(found).mean()), "sign": float(torch.cat(signs).mean())}
         report["track_loss"] = float(total.detach())
         return total, report
 
@@ -449,10 +633,9 @@ def prompt_loss(logits, ious, scores, goal, masks, present, multimask):
     return total, {"object": float(object_loss.detach()), "iou": float(chosen.mean())}
 
 
-def track_loss(logits, ious, scores, goal, present):
-    """`prompt_loss` for one tracked frame; masks of objects taken for absent are −1024 everywhere and teach nothing."""
+def track_loss(logits, ious, scores, goal, present, shown):
+    """`prompt_loss` for one tracked frame, the masks only of those that are `shown`."""
     total = F.binary_cross_entropy_with_logits(scores[:, 0], present.float())
-    shown = present & (scores[:, 0].detach() > 0)
     if shown.any():
         losses = mask_losses(logits[shown], goal[shown])
         truth = true_ious(logits[shown].detach(), goal[shown])
@@ -539,6 +722,9 @@ def main():
             model.load_state_dict(nano.load(options.weights).state_dict(), strict=False)
         average.load_state_dict(model.state_dict(), strict=False)
     if options.export:
+        files = [options.run / f"stage{len(STAGES) - back}.pt" for back in (2, 1)] + [state_file]
+        found = [torch.load(file, weights_only=True)["average"] for file in files]
+        average.load_state_dict({name: sum(weights[name] for weights in found) / len(found) for name in found[0]})
         nano.export(average, Path(__file__).parent / "nano.safetensors", STAGES[-1].image)
         return
     (options.run / "train.pid").write_text(str(os.getpid()))
@@ -574,7 +760,8 @@ def main():
         if current != number:
             current = number
             images = Images(model, stage, state["seed"]) if stage.image else None
-            clips = Clips(model, stage, state["clip_seed"]) if stage.clip else None
+            kind = Moments if stage.moments else Clips
+            clips = kind(model, stage, state["clip_seed"]) if stage.clip else None
         rate = learning_rate(stage, state["step"] - (ends[number] - stage.steps))
         for group in optimiser.param_groups:
             group["lr"] = rate * (stage.memory if group["memory"] else 1.0)
