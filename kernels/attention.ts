@@ -278,13 +278,13 @@ function weigh(row: usize, lds: usize, rows: i32, count: i32, state: usize, scal
   const factor = f32x4.splat(scale);
   const bytes = <usize>(count + 15 & ~15) << 2;
   for (; rows > 0; rows--, row += lds, state += LINE) {
-    const offset = f32x4.splat(-(scale * load<f32>(state, 32)));
+    const top = v128.load32_splat(state, 32), offset = f32x4.neg(f32x4.mul(top, factor));
     let sum0 = v128.load(state), sum1 = v128.load(state, 16);
     for (let p = row, end = row + bytes; p < end; p += 64) {
-      const x0 = exp2_f32x4(madd(v128.load(p), factor, offset), low, round, c6, c5, c4, c3, c2, c1, one);
-      const x1 = exp2_f32x4(madd(v128.load(p, 16), factor, offset), low, round, c6, c5, c4, c3, c2, c1, one);
-      const x2 = exp2_f32x4(madd(v128.load(p, 32), factor, offset), low, round, c6, c5, c4, c3, c2, c1, one);
-      const x3 = exp2_f32x4(madd(v128.load(p, 48), factor, offset), low, round, c6, c5, c4, c3, c2, c1, one);
+      const x0 = exp2_f32x4(exponent(v128.load(p), top, factor, offset), low, round, c6, c5, c4, c3, c2, c1, one);
+      const x1 = exp2_f32x4(exponent(v128.load(p, 16), top, factor, offset), low, round, c6, c5, c4, c3, c2, c1, one);
+      const x2 = exp2_f32x4(exponent(v128.load(p, 32), top, factor, offset), low, round, c6, c5, c4, c3, c2, c1, one);
+      const x3 = exp2_f32x4(exponent(v128.load(p, 48), top, factor, offset), low, round, c6, c5, c4, c3, c2, c1, one);
       sum0 = f32x4.add(sum0, f32x4.add(x0, x2));
       sum1 = f32x4.add(sum1, f32x4.add(x1, x3));
       v128.store(p, x0);
@@ -295,6 +295,14 @@ function weigh(row: usize, lds: usize, rows: i32, count: i32, state: usize, scal
     v128.store(state, sum0);
     v128.store(state, sum1, 16);
   }
+}
+
+/** factor·(s − top), offset = −factor·top. Fused, one sum rounds; else factor·s would round too, so the difference comes first. */
+// @ts-ignore: decorator
+@inline
+function exponent(s: v128, top: v128, factor: v128, offset: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return madd(s, factor, offset);
+  return f32x4.mul(f32x4.sub(s, top), factor);
 }
 
 /** Of each row 1/sum instead of the lanes. */

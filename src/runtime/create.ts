@@ -41,13 +41,14 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
   const heap = new Heap(memory, (exports.heap_base as () => number)(), maxBytes);
   const scratch = heap.alloc([SCRATCH_BYTES / 4]).data.byteOffset;
   const alone = oneThread(exports, scratch);
-  const threads = chooseThreads(options.threads ?? 1, chosen);
+  const { threads, text } = chooseThreads(options.threads ?? 1);
   const scratches = Array.from({ length: threads - 1 }, () => heap.alloc([SCRATCH_BYTES / 4]).data.byteOffset);
   const { parallelFor, started, stop } =
     threads > 1
       ? severalThreads({ module, memory }, exports, scratch, scratches)
       : { parallelFor: alone, started: undefined, stop: () => {} };
   const tile = options.tile ?? heap.scope(() => chooseTile(heap, alone, chosen));
+  chosen.push(text);
   await started;
   const table = wasmKernels(`${name} ${tile}`, tile, parallelFor);
   return { heap, kernels: table, threads, chosen, macs: 0, dispose: stop };
@@ -56,13 +57,12 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
 let warned = false;
 
 /** As many as are asked for, where threads may share memory and sleep; elsewhere one, and the console says so once. */
-function chooseThreads(wanted: number, chosen: string[]): number {
+function chooseThreads(wanted: number): { threads: number; text: string } {
   const possible = wanted === 1 || Control.canWait;
   const text = possible ? `threads: ${wanted}` : `threads: 1 instead of ${wanted}, because ${platform.noThreads()}`;
-  chosen.push(text);
   if (!possible && !warned) console.warn(`sam2: ${text}`);
   warned ||= !possible;
-  return possible ? wanted : 1;
+  return { threads: possible ? wanted : 1, text };
 }
 
 function newMemory(maxBytes: number): WebAssembly.Memory {
