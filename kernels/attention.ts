@@ -41,7 +41,7 @@
 // each of its pages first (slower), two halves of a window at once, two lines a step, o stored tile by tile without 17, a
 // padded row of scores, 128 keys a block (2 % slower), maxima and weights as functions of their own. 2ᶠ of degree 5 is 1 %
 // faster and 2.1 ULP.
-import { FREE, LINE, MR, ROWS, fillTile, pack_panel, tile_6x16 } from "./gemm";
+import { FREE, LINE, MR, ROWS, fillTile, pack_panel, read, tile_4x16, tile_6x16 } from "./gemm";
 import { EXP2_TABLE, at, exp2_f32x4 } from "./math";
 import { hmax, hsum, madd } from "./simd";
 
@@ -139,15 +139,6 @@ export function attention_f32(
   }
 }
 
-/** A word of each line of a row, so that many lines are on their way to the cache at once. */
-// @ts-ignore: decorator
-@inline
-function read(row: usize, bytes: usize): i32 {
-  let sum = 0;
-  for (const end = row + bytes; row < end; row += LINE) sum += load<i32>(row);
-  return sum;
-}
-
 /** No sum and no maximum yet. */
 // @ts-ignore: decorator
 @inline
@@ -162,79 +153,7 @@ function start(state: usize): void {
 @inline
 function tileOf(wide: i32, rows: i32, c: usize, ldc: usize, s: usize, lds: usize, a: usize, b: usize, ldb: usize, K: i32): void {
   if (rows > 4) tile_6x16(wide, c, ldc, s, lds, a, b, ldb, K);
-  else if (wide) attention_f32_4x16(c, ldc, s, lds, a, b, ldb, K);
-  else {
-    attention_f32_4x8(c, ldc, s, lds, a, b, ldb, K);
-    attention_f32_4x8(c + 32, ldc, s + 32, lds, a, b + 32, ldb, K);
-  }
-}
-
-/** 4 rows × 8 or 16 columns, as `tile` in gemm.ts has six: what is left of a group. */
-// @ts-ignore: decorator
-@inline
-function tile4(wide: bool, c: usize, ldc: usize, s: usize, lds: usize, rows: usize, b: usize, ldb: usize, K: i32): void {
-  let a0: usize = load<u32>(rows), a1: usize = load<u32>(rows, 4), a2: usize = load<u32>(rows, 8), a3: usize = load<u32>(rows, 12);
-  let c00 = v128.load(s), c01 = v128.load(s, 16), c02 = c00, c03 = c00;
-  if (wide) { c02 = v128.load(s, 32); c03 = v128.load(s, 48); }
-  s += lds;
-  let c10 = v128.load(s), c11 = v128.load(s, 16), c12 = c10, c13 = c10;
-  if (wide) { c12 = v128.load(s, 32); c13 = v128.load(s, 48); }
-  s += lds;
-  let c20 = v128.load(s), c21 = v128.load(s, 16), c22 = c20, c23 = c20;
-  if (wide) { c22 = v128.load(s, 32); c23 = v128.load(s, 48); }
-  s += lds;
-  let c30 = v128.load(s), c31 = v128.load(s, 16), c32 = c30, c33 = c30;
-  if (wide) { c32 = v128.load(s, 32); c33 = v128.load(s, 48); }
-  const end = a0 + (<usize>K << 2);
-  if (wide) {
-    const end1 = end - 4;
-    let b0: v128, b1: v128, b2: v128, b3: v128, x: v128;
-    for (;;) {
-      b0 = v128.load(b); b1 = v128.load(b, 16); b2 = v128.load(b, 32); b3 = v128.load(b, 48);
-      b += ldb;
-      x = v128.load32_splat(a0); c00 = madd(x, b0, c00); c01 = madd(x, b1, c01); c02 = madd(x, b2, c02); c03 = madd(x, b3, c03);
-      x = v128.load32_splat(a1); c10 = madd(x, b0, c10); c11 = madd(x, b1, c11); c12 = madd(x, b2, c12); c13 = madd(x, b3, c13);
-      x = v128.load32_splat(a2); c20 = madd(x, b0, c20); c21 = madd(x, b1, c21); c22 = madd(x, b2, c22); c23 = madd(x, b3, c23);
-      x = v128.load32_splat(a3); c30 = madd(x, b0, c30); c31 = madd(x, b1, c31); c32 = madd(x, b2, c32); c33 = madd(x, b3, c33);
-      if (a0 == end1) break;
-      b0 = v128.load(b); b1 = v128.load(b, 16); b2 = v128.load(b, 32); b3 = v128.load(b, 48);
-      b += ldb;
-      x = v128.load32_splat(a0, 4); c00 = madd(x, b0, c00); c01 = madd(x, b1, c01); c02 = madd(x, b2, c02); c03 = madd(x, b3, c03);
-      x = v128.load32_splat(a1, 4); c10 = madd(x, b0, c10); c11 = madd(x, b1, c11); c12 = madd(x, b2, c12); c13 = madd(x, b3, c13);
-      x = v128.load32_splat(a2, 4); c20 = madd(x, b0, c20); c21 = madd(x, b1, c21); c22 = madd(x, b2, c22); c23 = madd(x, b3, c23);
-      x = v128.load32_splat(a3, 4); c30 = madd(x, b0, c30); c31 = madd(x, b1, c31); c32 = madd(x, b2, c32); c33 = madd(x, b3, c33);
-      a0 += 8; a1 += 8; a2 += 8; a3 += 8;
-      if (a0 == end) break;
-    }
-  } else {
-    for (; a0 < end; b += ldb) {
-      const b0 = v128.load(b), b1 = v128.load(b, 16);
-      let x = v128.load32_splat(a0); c00 = madd(x, b0, c00); c01 = madd(x, b1, c01);
-      x = v128.load32_splat(a1); c10 = madd(x, b0, c10); c11 = madd(x, b1, c11);
-      x = v128.load32_splat(a2); c20 = madd(x, b0, c20); c21 = madd(x, b1, c21);
-      x = v128.load32_splat(a3); c30 = madd(x, b0, c30); c31 = madd(x, b1, c31);
-      a0 += 4; a1 += 4; a2 += 4; a3 += 4;
-    }
-  }
-  v128.store(c, c00); v128.store(c, c01, 16);
-  if (wide) { v128.store(c, c02, 32); v128.store(c, c03, 48); }
-  c += ldc;
-  v128.store(c, c10); v128.store(c, c11, 16);
-  if (wide) { v128.store(c, c12, 32); v128.store(c, c13, 48); }
-  c += ldc;
-  v128.store(c, c20); v128.store(c, c21, 16);
-  if (wide) { v128.store(c, c22, 32); v128.store(c, c23, 48); }
-  c += ldc;
-  v128.store(c, c30); v128.store(c, c31, 16);
-  if (wide) { v128.store(c, c32, 32); v128.store(c, c33, 48); }
-}
-
-// Exported, lest they be inlined: see gemm.ts.
-export function attention_f32_4x8(c: usize, ldc: usize, s: usize, lds: usize, rows: usize, b: usize, ldb: usize, K: i32): void {
-  tile4(false, c, ldc, s, lds, rows, b, ldb, K);
-}
-export function attention_f32_4x16(c: usize, ldc: usize, s: usize, lds: usize, rows: usize, b: usize, ldb: usize, K: i32): void {
-  tile4(true, c, ldc, s, lds, rows, b, ldb, K);
+  else tile_4x16(wide, c, ldc, s, lds, a, b, ldb, K);
 }
 
 /**

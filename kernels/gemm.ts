@@ -67,14 +67,18 @@ const RELU: i32 = 1;
 const GELU: i32 = 2;
 
 /**
- * 6 rows × 8 or 16 columns: c = s + Σ_k a[row, k]·b[k, :], the accumulators kept in registers. `rows` points at the six
+ * R = 4 or 6 rows × 8 or 16 columns: c = s + Σ_k a[row, k]·b[k, :], the accumulators kept in registers. `rows` points at the
  * row addresses of A. `s` is the bias (lds = 0) or C itself. K ≥ 1.
+ *
+ * NB the last two rows begin by `R > 4 ? … : …`. Begun as copies and replaced in an `if`, which asc drops as well, they made
+ * the product of K = 96 12 % slower in Node 26.
  */
 // @ts-ignore: decorator
 @inline
-function tile(wide: bool, c: usize, ldc: usize, s: usize, lds: usize, rows: usize, b: usize, ldb: usize, K: i32): void {
+function tile(wide: bool, R: i32, c: usize, ldc: usize, s: usize, lds: usize, rows: usize, b: usize, ldb: usize, K: i32): void {
   let a0: usize = load<u32>(rows), a1: usize = load<u32>(rows, 4), a2: usize = load<u32>(rows, 8);
-  let a3: usize = load<u32>(rows, 12), a4: usize = load<u32>(rows, 16), a5: usize = load<u32>(rows, 20);
+  let a3: usize = load<u32>(rows, 12);
+  let a4 = R > 4 ? <usize>load<u32>(rows, 16) : a3, a5 = R > 4 ? <usize>load<u32>(rows, 20) : a3;
   let c00 = v128.load(s), c01 = v128.load(s, 16), c02 = c00, c03 = c00;
   if (wide) { c02 = v128.load(s, 32); c03 = v128.load(s, 48); }
   s += lds;
@@ -87,11 +91,11 @@ function tile(wide: bool, c: usize, ldc: usize, s: usize, lds: usize, rows: usiz
   let c30 = v128.load(s), c31 = v128.load(s, 16), c32 = c30, c33 = c30;
   if (wide) { c32 = v128.load(s, 32); c33 = v128.load(s, 48); }
   s += lds;
-  let c40 = v128.load(s), c41 = v128.load(s, 16), c42 = c40, c43 = c40;
-  if (wide) { c42 = v128.load(s, 32); c43 = v128.load(s, 48); }
+  let c40 = R > 4 ? v128.load(s) : c30, c41 = R > 4 ? v128.load(s, 16) : c30, c42 = c40, c43 = c40;
+  if (wide && R > 4) { c42 = v128.load(s, 32); c43 = v128.load(s, 48); }
   s += lds;
-  let c50 = v128.load(s), c51 = v128.load(s, 16), c52 = c50, c53 = c50;
-  if (wide) { c52 = v128.load(s, 32); c53 = v128.load(s, 48); }
+  let c50 = R > 4 ? v128.load(s) : c30, c51 = R > 4 ? v128.load(s, 16) : c30, c52 = c50, c53 = c50;
+  if (wide && R > 4) { c52 = v128.load(s, 32); c53 = v128.load(s, 48); }
   const end = a0 + (<usize>K << 2);
   if (wide) {
     // Four steps a round. Without a branch between them asc -O3 would gather the loads of all four, and V8 spill sums.
@@ -104,8 +108,10 @@ function tile(wide: bool, c: usize, ldc: usize, s: usize, lds: usize, rows: usiz
       x = v128.load32_splat(a1); c10 = madd(x, b0, c10); c11 = madd(x, b1, c11); c12 = madd(x, b2, c12); c13 = madd(x, b3, c13);
       x = v128.load32_splat(a2); c20 = madd(x, b0, c20); c21 = madd(x, b1, c21); c22 = madd(x, b2, c22); c23 = madd(x, b3, c23);
       x = v128.load32_splat(a3); c30 = madd(x, b0, c30); c31 = madd(x, b1, c31); c32 = madd(x, b2, c32); c33 = madd(x, b3, c33);
-      x = v128.load32_splat(a4); c40 = madd(x, b0, c40); c41 = madd(x, b1, c41); c42 = madd(x, b2, c42); c43 = madd(x, b3, c43);
-      x = v128.load32_splat(a5); c50 = madd(x, b0, c50); c51 = madd(x, b1, c51); c52 = madd(x, b2, c52); c53 = madd(x, b3, c53);
+      if (R > 4) {
+        x = v128.load32_splat(a4); c40 = madd(x, b0, c40); c41 = madd(x, b1, c41); c42 = madd(x, b2, c42); c43 = madd(x, b3, c43);
+        x = v128.load32_splat(a5); c50 = madd(x, b0, c50); c51 = madd(x, b1, c51); c52 = madd(x, b2, c52); c53 = madd(x, b3, c53);
+      }
       if (a0 == end1) break;
       b0 = v128.load(b); b1 = v128.load(b, 16); b2 = v128.load(b, 32); b3 = v128.load(b, 48);
       b += ldb;
@@ -113,8 +119,10 @@ function tile(wide: bool, c: usize, ldc: usize, s: usize, lds: usize, rows: usiz
       x = v128.load32_splat(a1, 4); c10 = madd(x, b0, c10); c11 = madd(x, b1, c11); c12 = madd(x, b2, c12); c13 = madd(x, b3, c13);
       x = v128.load32_splat(a2, 4); c20 = madd(x, b0, c20); c21 = madd(x, b1, c21); c22 = madd(x, b2, c22); c23 = madd(x, b3, c23);
       x = v128.load32_splat(a3, 4); c30 = madd(x, b0, c30); c31 = madd(x, b1, c31); c32 = madd(x, b2, c32); c33 = madd(x, b3, c33);
-      x = v128.load32_splat(a4, 4); c40 = madd(x, b0, c40); c41 = madd(x, b1, c41); c42 = madd(x, b2, c42); c43 = madd(x, b3, c43);
-      x = v128.load32_splat(a5, 4); c50 = madd(x, b0, c50); c51 = madd(x, b1, c51); c52 = madd(x, b2, c52); c53 = madd(x, b3, c53);
+      if (R > 4) {
+        x = v128.load32_splat(a4, 4); c40 = madd(x, b0, c40); c41 = madd(x, b1, c41); c42 = madd(x, b2, c42); c43 = madd(x, b3, c43);
+        x = v128.load32_splat(a5, 4); c50 = madd(x, b0, c50); c51 = madd(x, b1, c51); c52 = madd(x, b2, c52); c53 = madd(x, b3, c53);
+      }
       if (a0 == end2) break;
       b0 = v128.load(b); b1 = v128.load(b, 16); b2 = v128.load(b, 32); b3 = v128.load(b, 48);
       b += ldb;
@@ -122,8 +130,10 @@ function tile(wide: bool, c: usize, ldc: usize, s: usize, lds: usize, rows: usiz
       x = v128.load32_splat(a1, 8); c10 = madd(x, b0, c10); c11 = madd(x, b1, c11); c12 = madd(x, b2, c12); c13 = madd(x, b3, c13);
       x = v128.load32_splat(a2, 8); c20 = madd(x, b0, c20); c21 = madd(x, b1, c21); c22 = madd(x, b2, c22); c23 = madd(x, b3, c23);
       x = v128.load32_splat(a3, 8); c30 = madd(x, b0, c30); c31 = madd(x, b1, c31); c32 = madd(x, b2, c32); c33 = madd(x, b3, c33);
-      x = v128.load32_splat(a4, 8); c40 = madd(x, b0, c40); c41 = madd(x, b1, c41); c42 = madd(x, b2, c42); c43 = madd(x, b3, c43);
-      x = v128.load32_splat(a5, 8); c50 = madd(x, b0, c50); c51 = madd(x, b1, c51); c52 = madd(x, b2, c52); c53 = madd(x, b3, c53);
+      if (R > 4) {
+        x = v128.load32_splat(a4, 8); c40 = madd(x, b0, c40); c41 = madd(x, b1, c41); c42 = madd(x, b2, c42); c43 = madd(x, b3, c43);
+        x = v128.load32_splat(a5, 8); c50 = madd(x, b0, c50); c51 = madd(x, b1, c51); c52 = madd(x, b2, c52); c53 = madd(x, b3, c53);
+      }
       if (a0 == end3) break;
       b0 = v128.load(b); b1 = v128.load(b, 16); b2 = v128.load(b, 32); b3 = v128.load(b, 48);
       b += ldb;
@@ -131,9 +141,12 @@ function tile(wide: bool, c: usize, ldc: usize, s: usize, lds: usize, rows: usiz
       x = v128.load32_splat(a1, 12); c10 = madd(x, b0, c10); c11 = madd(x, b1, c11); c12 = madd(x, b2, c12); c13 = madd(x, b3, c13);
       x = v128.load32_splat(a2, 12); c20 = madd(x, b0, c20); c21 = madd(x, b1, c21); c22 = madd(x, b2, c22); c23 = madd(x, b3, c23);
       x = v128.load32_splat(a3, 12); c30 = madd(x, b0, c30); c31 = madd(x, b1, c31); c32 = madd(x, b2, c32); c33 = madd(x, b3, c33);
-      x = v128.load32_splat(a4, 12); c40 = madd(x, b0, c40); c41 = madd(x, b1, c41); c42 = madd(x, b2, c42); c43 = madd(x, b3, c43);
-      x = v128.load32_splat(a5, 12); c50 = madd(x, b0, c50); c51 = madd(x, b1, c51); c52 = madd(x, b2, c52); c53 = madd(x, b3, c53);
-      a0 += 16; a1 += 16; a2 += 16; a3 += 16; a4 += 16; a5 += 16;
+      if (R > 4) {
+        x = v128.load32_splat(a4, 12); c40 = madd(x, b0, c40); c41 = madd(x, b1, c41); c42 = madd(x, b2, c42); c43 = madd(x, b3, c43);
+        x = v128.load32_splat(a5, 12); c50 = madd(x, b0, c50); c51 = madd(x, b1, c51); c52 = madd(x, b2, c52); c53 = madd(x, b3, c53);
+      }
+      a0 += 16; a1 += 16; a2 += 16; a3 += 16;
+      if (R > 4) { a4 += 16; a5 += 16; }
       if (a0 == end) break;
     }
   } else {
@@ -143,9 +156,12 @@ function tile(wide: bool, c: usize, ldc: usize, s: usize, lds: usize, rows: usiz
       x = v128.load32_splat(a1);     c10 = madd(x, b0, c10); c11 = madd(x, b1, c11);
       x = v128.load32_splat(a2);     c20 = madd(x, b0, c20); c21 = madd(x, b1, c21);
       x = v128.load32_splat(a3);     c30 = madd(x, b0, c30); c31 = madd(x, b1, c31);
-      x = v128.load32_splat(a4);     c40 = madd(x, b0, c40); c41 = madd(x, b1, c41);
-      x = v128.load32_splat(a5);     c50 = madd(x, b0, c50); c51 = madd(x, b1, c51);
-      a0 += 4; a1 += 4; a2 += 4; a3 += 4; a4 += 4; a5 += 4;
+      if (R > 4) {
+        x = v128.load32_splat(a4);     c40 = madd(x, b0, c40); c41 = madd(x, b1, c41);
+        x = v128.load32_splat(a5);     c50 = madd(x, b0, c50); c51 = madd(x, b1, c51);
+      }
+      a0 += 4; a1 += 4; a2 += 4; a3 += 4;
+      if (R > 4) { a4 += 4; a5 += 4; }
     }
   }
   v128.store(c, c00); v128.store(c, c01, 16);
@@ -159,21 +175,30 @@ function tile(wide: bool, c: usize, ldc: usize, s: usize, lds: usize, rows: usiz
   c += ldc;
   v128.store(c, c30); v128.store(c, c31, 16);
   if (wide) { v128.store(c, c32, 32); v128.store(c, c33, 48); }
-  c += ldc;
-  v128.store(c, c40); v128.store(c, c41, 16);
-  if (wide) { v128.store(c, c42, 32); v128.store(c, c43, 48); }
-  c += ldc;
-  v128.store(c, c50); v128.store(c, c51, 16);
-  if (wide) { v128.store(c, c52, 32); v128.store(c, c53, 48); }
+  if (R > 4) {
+    c += ldc;
+    v128.store(c, c40); v128.store(c, c41, 16);
+    if (wide) { v128.store(c, c42, 32); v128.store(c, c43, 48); }
+    c += ldc;
+    v128.store(c, c50); v128.store(c, c51, 16);
+    if (wide) { v128.store(c, c52, 32); v128.store(c, c53, 48); }
+  }
 }
 
-// `wide` is a literal here, so asc removes the other columns. Exported, because a function with one caller would be
+// `wide` and R are literals here, so asc removes the other columns and rows. Exported, because a function with one caller would be
 // inlined there, and V8 of Node 20 then spills the accumulators (60 → 40 GFLOP/s).
 export function gemm_f32_6x8(c: usize, ldc: usize, s: usize, lds: usize, rows: usize, b: usize, ldb: usize, K: i32): void {
-  tile(false, c, ldc, s, lds, rows, b, ldb, K);
+  tile(false, 6, c, ldc, s, lds, rows, b, ldb, K);
 }
 export function gemm_f32_6x16(c: usize, ldc: usize, s: usize, lds: usize, rows: usize, b: usize, ldb: usize, K: i32): void {
-  tile(true, c, ldc, s, lds, rows, b, ldb, K);
+  tile(true, 6, c, ldc, s, lds, rows, b, ldb, K);
+}
+
+export function gemm_f32_4x8(c: usize, ldc: usize, s: usize, lds: usize, rows: usize, b: usize, ldb: usize, K: i32): void {
+  tile(false, 4, c, ldc, s, lds, rows, b, ldb, K);
+}
+export function gemm_f32_4x16(c: usize, ldc: usize, s: usize, lds: usize, rows: usize, b: usize, ldb: usize, K: i32): void {
+  tile(true, 4, c, ldc, s, lds, rows, b, ldb, K);
 }
 
 /** 6 rows × 16 columns by the tile in use. */
@@ -184,6 +209,17 @@ export function tile_6x16(wide: i32, c: usize, ldc: usize, s: usize, lds: usize,
   else {
     gemm_f32_6x8(c, ldc, s, lds, rows, b, ldb, K);
     gemm_f32_6x8(c + 32, ldc, s + 32, lds, rows, b + 32, ldb, K);
+  }
+}
+
+/** The same for 4 rows. */
+// @ts-ignore: decorator
+@inline
+export function tile_4x16(wide: i32, c: usize, ldc: usize, s: usize, lds: usize, rows: usize, b: usize, ldb: usize, K: i32): void {
+  if (wide) gemm_f32_4x16(c, ldc, s, lds, rows, b, ldb, K);
+  else {
+    gemm_f32_4x8(c, ldc, s, lds, rows, b, ldb, K);
+    gemm_f32_4x8(c + 32, ldc, s + 32, lds, rows, b + 32, ldb, K);
   }
 }
 
@@ -219,15 +255,22 @@ export function gemm_f32(
 @inline
 const DEEP: i32 = 1024; // from this many channels on rows are long enough for the CPU to read ahead by itself
 
-/** Read a word of each line of `count` rows, so that many are on their way to the cache at once. */
+/** Read `count` rows, so that they are on their way to the cache at once. */
 // @ts-ignore: decorator
 @inline
-export function touch(row: usize, stride: usize, count: i32, channels: i32, scratch: usize): void {
+function touch(row: usize, stride: usize, count: i32, channels: i32, scratch: usize): void {
   let sum = 0;
-  for (; count > 0; count--, row += stride) {
-    for (let at = row, end = row + (<usize>channels << 2); at < end; at += LINE) sum += load<i32>(at);
-  }
+  for (; count > 0; count--, row += stride) sum += read(row, <usize>channels << 2);
   store<i32>(scratch, sum); // or the reads would be removed
+}
+
+/** A word of each line of a row; the sum must be stored, or the reads would be removed. */
+// @ts-ignore: decorator
+@inline
+export function read(row: usize, bytes: usize): i32 {
+  let sum = 0;
+  for (const end = row + bytes; row < end; row += LINE) sum += load<i32>(row);
+  return sum;
 }
 
 /** Rows that only fill the last register tile: the first one again. */

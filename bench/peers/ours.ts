@@ -22,7 +22,7 @@ export async function ours({ stage, threads }: Job): Promise<Stage> {
   const variant = (stage.startsWith("encoder.") ? stage.slice("encoder.".length) : "tiny") as VariantName;
   const config = variantConfig(variant, "2.1");
   const machine = await createMachine({ kernels: "auto", threads });
-  if (machine.threads !== threads) throw new Error(machine.chosen.find((line) => line.startsWith("threads")));
+  if (machine.threads !== threads) throw new Error(machine.chosen.at(-1));
   const sam2 = new Sam2(machine, new Weights(hashWeights(parameters(config)), machine.heap), config);
   const version = `sam2-ts ${packageJson.version}, ${machine.kernels.name}`;
 
