@@ -1,5 +1,5 @@
 /** What the demo finds out: its report shows nothing else. */
-import type { MachineDescription } from "../../src/cli/machine.ts";
+import type { MachineDescription } from "../../src/runtime/report.ts";
 import type { TraceRow } from "../../src/cli/trace_table.ts";
 import type { Prompt } from "../../src/index.ts";
 import type { summary } from "./evaluate.ts";

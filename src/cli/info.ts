@@ -6,9 +6,10 @@ import { checkTensors, isMemoryTensor } from "../model/derive_config.ts";
 import { expectTensors, likelyConfig } from "../model/load.ts";
 import { defaultThreads } from "../predict/sam2.ts";
 import { createMachine } from "../runtime/create.ts";
+import { machineHead, machineReport } from "../runtime/report.ts";
 import { numel } from "../tensor/shape.ts";
 import { type Io, painter, Status } from "./io.ts";
-import { machineHead, machineReport } from "./machine.ts";
+import { describeMachine } from "./machine.ts";
 import { locateModel } from "./models.ts";
 import { addCommonOptions, type CommonOptions, configOption } from "./options.ts";
 
@@ -53,7 +54,7 @@ export function addInfo(program: Command, io: Io): void {
 async function machineInfo({ json }: CommonOptions, io: Io): Promise<void> {
   const machine = await createMachine({ kernels: "auto", threads: defaultThreads() });
   try {
-    const report = await machineReport(machine);
+    const report = await machineReport(machine, describeMachine());
     io.stdout.write(`${json ? JSON.stringify(report) : machineHead(report)}\n`);
   } finally {
     machine.dispose();
