@@ -1,5 +1,8 @@
-/** The steps that docs/kernels.md tells of the matrix product, read from its table. */
+/** The steps that docs/kernels.md tells of the matrix product, read from its table and drawn. */
+import { readFileSync } from "node:fs";
 import { type Token, type Tokens, marked } from "marked";
+import { MARGIN, WIDTH } from "./figure_parts.ts";
+import { ACCENT, Figure, PALE } from "./svg.ts";
 
 export interface Step {
   label: string;
@@ -29,4 +32,37 @@ export function diarySteps(markdown: string): { steps: Step[]; limits: [number, 
 
 function speed(text: string): number | undefined {
   return Number.isNaN(Number.parseFloat(text)) ? undefined : Number.parseFloat(text);
+}
+
+/** The table of docs/kernels.md as bars. */
+export function diaryBars(): Figure {
+  const { steps, limits } = diarySteps(readFileSync(new URL("kernels.md", import.meta.url), "utf8"));
+  const [left, bar, step] = [288, 340, 40];
+  const figure = new Figure(WIDTH, MARGIN * 2 + 34 + steps.length * step);
+  const scale = bar / limits[1];
+  figure.text(left, MARGIN + 8, "GFLOP/s, one thread:", { size: 13 });
+  figure.rect(left + 152, MARGIN - 3, 12, 12, `fill="${PALE}"`);
+  figure.text(left + 169, MARGIN + 8, "128 bits", { size: 13 });
+  figure.rect(left + 240, MARGIN - 3, 12, 12, `fill="${ACCENT}"`);
+  figure.text(left + 257, MARGIN + 8, "256 bits", { size: 13 });
+  const top = MARGIN + 26;
+  for (const [i, limit] of limits.entries()) {
+    const x = left + limit * scale;
+    figure.line(x, top - 4, x, top + steps.length * step, `stroke="${i ? ACCENT : PALE}" stroke-dasharray="4 3"`);
+  }
+  for (const [i, { label, speeds }] of steps.entries()) {
+    const y = top + i * step;
+    figure.text(MARGIN, y + 22, label, { size: 13 });
+    for (const [k, speed] of speeds.entries()) {
+      if (speed === undefined) continue;
+      figure.rect(left, y + 4 + k * 14, speed * scale, 12, `fill="${k ? ACCENT : PALE}"`);
+      figure.text(left + speed * scale - 5, y + 14 + k * 14, `${speed}`, {
+        size: 11,
+        fill: "#ffffff",
+        anchor: "end",
+        bold: true,
+      });
+    }
+  }
+  return figure;
 }
