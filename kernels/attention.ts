@@ -41,7 +41,7 @@
 // each of its pages first (slower), two halves of a window at once, two lines a step, o stored tile by tile without 17, a
 // padded row of scores, 128 keys a block (2 % slower), maxima and weights as functions of their own. 2ᶠ of degree 5 is 1 %
 // faster and 2.1 ULP.
-import { FREE, LINE, MR, ROWS, fillTile, pack_panel, read, tile_4x16, tile_6x16 } from "./gemm";
+import { FREE, LINE, MR, ROWS, fillTile, pack_panel, read, tileOf } from "./gemm";
 import { EXP2_TABLE, at, exp2_f32x4 } from "./math";
 import { hmax, hsum, madd } from "./simd";
 
@@ -146,14 +146,6 @@ function start(state: usize): void {
   v128.store(state, f32x4.splat(0));
   v128.store(state, f32x4.splat(0), 16);
   store<f32>(state, -Infinity, 32);
-}
-
-/** Up to 6 rows × 16 columns by the tiles in use. */
-// @ts-ignore: decorator
-@inline
-function tileOf(wide: i32, rows: i32, c: usize, ldc: usize, s: usize, lds: usize, a: usize, b: usize, ldb: usize, K: i32): void {
-  if (rows > 4) tile_6x16(wide, c, ldc, s, lds, a, b, ldb, K);
-  else tile_4x16(wide, c, ldc, s, lds, a, b, ldb, K);
 }
 
 /**
