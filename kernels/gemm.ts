@@ -38,6 +38,12 @@
 // 19. rows of C in groups: the decoder's transposed convolutions write their cells and add the fine features at once, where a
 //    copy and a sum followed: 9.7 → 9.7 ms with one thread, 5.5 → 5.0 with two, as less goes through memory, which both share
 // 20. blocks of 48 or 24 rows where 96 make few tiles, fewer tiles at a time: with two threads the same or 2 % slower
+// 21. blocks of 48 rows for the 6×8 tile, whose rows of A then stay in the first-level cache: Node 20, K = 96 without gelu 90 → 94,
+//    192 92 → 94, 768 and more 1 … 2 more, the rest unchanged; 6×16 no change for K ≤ 192, deeper ones with residual −1
+// 22. the 6×8 loop two or four steps a round, with a way out after each: Node 20 spills, 90 → 65 / 52
+// 23. mlp.0 and mlp.1 for some 192 rows at a time, so that what is between them stays in the second-level cache: stage 1 of the
+//    encoder in Node 26 104 → 99 ms, stage 2 94 → 92, stage 3 90 → 95 (its weights no longer stay); Node 20 193 → 190, 180 → 179,
+//    177 → 182. 0.4 % of the encoder at best, not kept
 // In the cache K = 96 / 384 / 1536 reach 94 / 96 / 98 here, K = 96 with gelu 82. Reading A from memory costs 2, and 15 where
 // N is only 96; writing C 1 … 3. (A store that V8 joins comes with one of its first half: what a trap must leave behind.)
 import { GELU_TABLE, at, gelu_by } from "./math";

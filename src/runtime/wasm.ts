@@ -6,6 +6,7 @@ import { type ParallelFor, SCRATCH_BYTES } from "./threads.ts";
 import { elementwiseKernels } from "./wasm_elementwise.ts";
 
 const ROWS = 96; // of an output tile: 16 register tiles, whose rows of A stay in the second-level cache
+const NARROW_ROWS = 48; // of a gemm's by the 6×8 tile, which reads A twice: from the first-level cache
 const COLUMNS = 768; // of a gemm's output tile, at most: A is read from memory once for this many
 const DEEP = 1024; // from this many summed channels on half as many columns: more of B is left for the next rows
 const SMALL = 1 << 18; // multiply-adds of a tile that are worth a thread: some 5 µs
@@ -43,7 +44,7 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
       const { shape, stride } = inGroups(c);
       const [G, L] = shape;
       const most = G * L > ROWS ? (K < DEEP ? COLUMNS : COLUMNS / 2) : Math.min(COLUMNS / 2, SMALL / (G * L * K));
-      const mc = share(L, ROWS, 6);
+      const mc = share(L, wide ? ROWS : NARROW_ROWS, 6);
       const nc = share(N, most, 16);
       const C = [address(c), 4 * stride[0], 4 * stride[1]];
       const A = [address(a), 4 * a.stride[0], rows ? rows.byteOffset : 0];
