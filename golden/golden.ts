@@ -5,7 +5,7 @@ import type { Sam2Config } from "../src/model/config.ts";
 import type { LayerEvent } from "../src/nn/layer.ts";
 import type { Fused } from "../src/nn/linear.ts";
 import { numel, type Shape } from "../src/tensor/shape.ts";
-import { isContiguous, type Tensor } from "../src/tensor/view.ts";
+import { isContiguous, type Tensor, values } from "../src/tensor/view.ts";
 import { sampleIndices } from "./hash_weights.ts";
 import manifest from "./manifest.json" with { type: "json" };
 import type { GoldenVideo } from "./video.ts";
@@ -197,7 +197,8 @@ function compareFused(
     return golden.compare(key, size, (i) => t.data[t.offset + (i % t.shape[0])]);
   }
   if (!residual && !rows && isContiguous(t)) return golden.compareTensor(key, t);
-  const value = (i: number) => t.data[t.offset + i] - (residual ? residual.data[residual.offset + i] : 0);
+  const added = residual ? values(residual) : [0]; // may repeat for each prompt of a batch
+  const value = (i: number) => t.data[t.offset + i] - added[i % added.length];
   if (!rows) return golden.compare(key, numel(t.shape), value);
 
   const C = t.shape.at(-1)!;

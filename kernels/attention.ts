@@ -35,13 +35,19 @@
 // 18. a tile of 4 rows for what is left of a group; v of a window in place                          65 / 34 / 74 / 79
 // 19. constants of 2ˣ in local variables after all, as now memory waits for less                    66 / 34 / 75 / 79; 13
 // 20. 512 queries a tile                                                                            66 / 34 / 75 / 81
+// 21. o divided 24 rows at a time, where 20 divided tile by tile; a window's sums in the same place again and again: windows of
+//    8 / of 4 from 63.5 / 31.5 to 64 / 33, in the cache 69.5 → 70.5; Node 20 72.5 / 45 → 72.8 / 47, in the cache 77.8 → 78.2
 // With windows of 8 in the cache 76: a seventh of their time is memory, 33 GB/s. A single global tile reaches 86; the rest is
 // rows of k and v that lie apart, a page or more each. Node 20, 11 → 20, % of 59: 67 → 75 / 34 → 48 / 74 → 79 / 83 → 87 (one tile).
 // No gain on the AMD: reading the next window's rows between tiles (a load that misses holds up all that follows), a word of
 // each of its pages first (slower), two halves of a window at once, two lines a step, o stored tile by tile without 17, a
 // padded row of scores, 128 keys a block (2 % slower), maxima and weights as functions of their own. 2ᶠ of degree 5 is 1 %
-// faster and 2.1 ULP.
-import { FREE, LINE, MR, ROWS, fillTile, pack_panel, read, tile_4x16, tile_6x16 } from "./gemm";
+// faster and 2.1 ULP. Where the time of windows of 8 goes in Node 20, in points of the peak that leaving it out gains: weights 5,
+// maxima 0.7, the division 1.3, packing k 1.4, and without reading ahead 15 are lost; tiles of K = 96 / 64 reach 90 / 86. Tried
+// there for no gain: weights divided by the sum instead of o, which then is written by the tiles; k packed while its rows are
+// read; both halves of a 6×8 tile by one call; 12, 18, 36, 66 queries at a time. Two vectors of weights a step are 0.8 points
+// more (fewer spills), but add sums in another order, less exactly: ceilings of the goldens were exceeded.
+import { FREE, LINE, MR, ROWS, fillTile, pack_panel, read, tileOf } from "./gemm";
 import { EXP2_TABLE, at, exp2_f32x4 } from "./math";
 import { hmax, hsum, madd } from "./simd";
 
@@ -64,8 +70,7 @@ export function attention_f32(
   const weights = queries + 4 * <usize>nq; // addresses of the rows of scores
   const zeros = scratch + FREE;
   const running = zeros + LINE; // of each query 8 lanes of sums and the maximum
-  const tile = running + LINE * <usize>nq; // of o, before the division
-  const scores = tile + <usize>MR * LINE;
+  const scores = running + LINE * <usize>nq;
   const kp = scores + lds * GROUP; // panels of 16 keys
   const vp = kp + lds * d; // panels of 16 columns of v
   const out = vp + lds * columns; // accumulators of all queries, where there are several blocks of keys
@@ -112,7 +117,7 @@ export function attention_f32(
       for (let n = 0; n < count; n += GROUP) {
         const rows = min(GROUP, count - n);
         const state = running + <usize>n * LINE;
-        const sums = out + <usize>n * ldo;
+        const sums = window ? out : out + <usize>n * ldo;
         for (let s = 0; s < block; s += 16) {
           for (let m = 0; m < rows; m += MR) {
             const a = queries + (<usize>(n + m) << 2), c = scores + <usize>m * lds + (<usize>s << 2);
@@ -126,14 +131,10 @@ export function attention_f32(
           const b = inPlace ? vb + (<usize>c << 2) : vp + lds * c, ldb = inPlace ? vS : LINE;
           for (let m = 0; m < rows; m += MR) {
             const a = weights + (<usize>m << 2), sum = sums + <usize>m * ldo + (<usize>c << 2);
-            const after = last ? tile : sum, before = s0 ? sum : zeros;
-            tileOf(wide, rows - m, after, last ? LINE : ldo, before, s0 ? ldo : 0, a, b, ldb, block);
-            if (last) {
-              const to = ot + <usize>(n + m) * oN + (<usize>c << 2);
-              finish(to, oN, tile, state + <usize>m * LINE, min(MR, rows - m), min(16, dv - c));
-            }
+            tileOf(wide, rows - m, sum, ldo, s0 ? sum : zeros, s0 ? ldo : 0, a, b, ldb, block);
           }
         }
+        if (last) finish(ot + <usize>n * oN, oN, sums, ldo, state, rows, dv);
       }
     }
   }
@@ -146,14 +147,6 @@ function start(state: usize): void {
   v128.store(state, f32x4.splat(0));
   v128.store(state, f32x4.splat(0), 16);
   store<f32>(state, -Infinity, 32);
-}
-
-/** Up to 6 rows × 16 columns by the tiles in use. */
-// @ts-ignore: decorator
-@inline
-function tileOf(wide: i32, rows: i32, c: usize, ldc: usize, s: usize, lds: usize, a: usize, b: usize, ldb: usize, K: i32): void {
-  if (rows > 4) tile_6x16(wide, c, ldc, s, lds, a, b, ldb, K);
-  else tile_4x16(wide, c, ldc, s, lds, a, b, ldb, K);
 }
 
 /**
@@ -265,18 +258,17 @@ function copyColumns(to: usize, from: usize, stride: usize, count: i32, width: i
   }
 }
 
-/** o = tile/sum */
-function finish(o: usize, oN: usize, tile: usize, state: usize, rows: i32, width: i32): void {
-  if (width == 16) {
-    for (; rows > 0; rows--, o += oN, tile += LINE, state += LINE) {
-      const f = v128.load32_splat(state);
-      const x0 = f32x4.mul(v128.load(tile), f), x1 = f32x4.mul(v128.load(tile, 16), f);
-      const x2 = f32x4.mul(v128.load(tile, 32), f), x3 = f32x4.mul(v128.load(tile, 48), f);
-      v128.store(o, x0); v128.store(o, x1, 16); v128.store(o, x2, 32); v128.store(o, x3, 48);
+/** o = sums · 1/sum */
+function finish(o: usize, oN: usize, sums: usize, ldo: usize, state: usize, rows: i32, dv: i32): void {
+  const whole = <usize>(dv & ~7) << 2, all = <usize>dv << 2;
+  for (; rows > 0; rows--, o += oN, sums += ldo, state += LINE) {
+    const f = v128.load32_splat(state);
+    let at: usize = 0;
+    for (; at < whole; at += 32) {
+      const x0 = f32x4.mul(v128.load(sums + at), f), x1 = f32x4.mul(v128.load(sums + at, 16), f);
+      v128.store(o + at, x0);
+      v128.store(o + at, x1, 16);
     }
-  } else {
-    for (; rows > 0; rows--, o += oN, tile += LINE, state += LINE) {
-      for (let at: usize = 0; at < <usize>width << 2; at += 4) store<f32>(o + at, load<f32>(tile + at) * load<f32>(state));
-    }
+    for (; at < all; at += 4) store<f32>(o + at, load<f32>(sums + at) * load<f32>(state));
   }
 }

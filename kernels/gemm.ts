@@ -33,6 +33,17 @@
 // 16. a tile that adds the residual before it stores: at most 1 more in whole products, but 88 → 42 in Node 20; not kept
 // 17. the next block's rows read during this one's tiles, a few lines at a time: K = 384 with residual 81 → 72, others −1 … −5:
 //    multiply-adds wait behind the reads. Nothing read ahead: K = 96 92 → 89, K = 384 with residual 81 → 74
+// 18. the tile of 4 rows for what is left of a block, and products of up to 96 rows in tiles of 2¹⁸ multiply-adds, so that a
+//    second thread gains: 8×256×2048 with one / two threads 230 / 215 → 217 / 124 µs, most of it weights on their way from memory
+// 19. rows of C in groups: the decoder's transposed convolutions write their cells and add the fine features at once, where a
+//    copy and a sum followed: 9.7 → 9.7 ms with one thread, 5.5 → 5.0 with two, as less goes through memory, which both share
+// 20. blocks of 48 or 24 rows where 96 make few tiles, fewer tiles at a time: with two threads the same or 2 % slower
+// 21. blocks of 48 rows for the 6×8 tile, whose rows of A then stay in the first-level cache: Node 20, K = 96 without gelu 90 → 94,
+//    192 92 → 94, 768 and more 1 … 2 more, the rest unchanged; 6×16 no change for K ≤ 192, deeper ones with residual −1
+// 22. the 6×8 loop two or four steps a round, with a way out after each: Node 20 spills, 90 → 65 / 52
+// 23. mlp.0 and mlp.1 for some 192 rows at a time, so that what is between them stays in the second-level cache: stage 1 of the
+//    encoder in Node 26 104 → 99 ms, stage 2 94 → 92, stage 3 90 → 95 (its weights no longer stay); Node 20 193 → 190, 180 → 179,
+//    177 → 182. 0.4 % of the encoder at best, not kept
 // In the cache K = 96 / 384 / 1536 reach 94 / 96 / 98 here, K = 96 with gelu 82. Reading A from memory costs 2, and 15 where
 // N is only 96; writing C 1 … 3. (A store that V8 joins comes with one of its first half: what a trap must leave behind.)
 import { GELU_TABLE, at, gelu_by } from "./math";
@@ -226,28 +237,30 @@ export function tile_4x16(wide: i32, c: usize, ldc: usize, s: usize, lds: usize,
 /**
  * Tiles [from, to) of C in blocks of mc rows × nc columns, the rows of a column block one after the other.
  *
- * `rows` is 0, or M row numbers, −1 for zeros; `bias` and `r` may be 0; `wide` chooses the register tile.
+ * The rows of C are G groups of L, `cG` and `ldc` bytes apart, those of the residual likewise. `rows` is 0, or G·L row
+ * numbers, −1 for zeros; `bias` and `r` may be 0; `wide` chooses the register tile.
  */
 export function gemm_f32(
-  c: usize, ldc: usize, a: usize, lda: usize, rows: usize, b: usize, bias: usize, activation: i32, r: usize, ldr: usize,
-  M: i32, N: i32, K: i32, mc: i32, nc: i32, wide: i32, scratch: usize, from: i32, to: i32,
+  c: usize, cG: usize, ldc: usize, a: usize, lda: usize, rows: usize, b: usize, bias: usize, activation: i32, r: usize, rG: usize,
+  ldr: usize, G: i32, L: i32, N: i32, K: i32, mc: i32, nc: i32, wide: i32, scratch: usize, from: i32, to: i32,
 ): void {
   const zeros = scratch + FREE;
   memory.fill(zeros, 0, <usize>K << 2);
-  const blocks = (M + mc - 1) / mc;
+  const ofGroup = (L + mc - 1) / mc, blocks = G * ofGroup;
   for (let t = from; t < to; t++) {
-    const m0 = t % blocks * mc, m1 = min(M, m0 + mc);
+    const g = t % blocks / ofGroup, l0 = t % blocks % ofGroup * mc, count = min(mc, L - l0);
     const n0 = t / blocks * nc, n1 = min(N, n0 + nc);
+    const ct = c + <usize>g * cG + <usize>l0 * ldc, rt = r ? r + <usize>g * rG + <usize>l0 * ldr : 0;
     let at = scratch + ROWS;
-    for (let m = m0; m < m1; m++, at += 4) {
+    for (let m = g * L + l0, end = m + count; m < end; m++, at += 4) {
       const row = rows ? load<i32>(rows + (<usize>m << 2)) : m;
       const address = row < 0 ? zeros : a + <usize>row * lda;
       store<u32>(at, address);
       if (K < DEEP) touch(address, lda, 1, K, scratch);
     }
-    if (r) touch(r + <usize>m0 * ldr + (<usize>n0 << 2), ldr, m1 - m0, n1 - n0, scratch);
-    fillTile(at, m1 - m0);
-    block(c + <usize>m0 * ldc, ldc, m1 - m0, n0, n1, b, bias, activation, r ? r + <usize>m0 * ldr : 0, ldr, N, K, wide, scratch);
+    if (r) touch(rt + (<usize>n0 << 2), ldr, count, n1 - n0, scratch);
+    fillTile(at, count);
+    block(ct, ldc, count, n0, n1, b, bias, activation, rt, ldr, N, K, wide, scratch);
   }
 }
 
@@ -271,6 +284,14 @@ export function read(row: usize, bytes: usize): i32 {
   let sum = 0;
   for (const end = row + bytes; row < end; row += LINE) sum += load<i32>(row);
   return sum;
+}
+
+/** Up to 6 rows × 16 columns by the tiles in use. */
+// @ts-ignore: decorator
+@inline
+export function tileOf(wide: i32, height: i32, c: usize, ldc: usize, s: usize, lds: usize, rows: usize, b: usize, ldb: usize, K: i32): void {
+  if (height > 4) tile_6x16(wide, c, ldc, s, lds, rows, b, ldb, K);
+  else tile_4x16(wide, c, ldc, s, lds, rows, b, ldb, K);
 }
 
 /** Rows that only fill the last register tile: the first one again. */
@@ -301,7 +322,7 @@ export function block(
         tile_6x16(wide, to, ldc, first, 0, rows, panel, LINE, K);
         continue;
       }
-      tile_6x16(wide, sum, LINE, first, 0, rows, panel, LINE, K);
+      tileOf(wide, height, sum, LINE, first, 0, rows, panel, LINE, K);
       if (direct && activation == GELU) {
         gelu_f32_6x16(to, ldc, sum);
         continue;
@@ -331,7 +352,12 @@ function finish(c: usize, ldc: usize, tile: usize, low: f32, r: usize, ldr: usiz
   const least = f32x4.splat(low);
   for (; height > 0; height--, c += ldc, r += ldr, tile += LINE) {
     if (width < 16) {
-      for (let at: usize = 0; at < <usize>width << 2; at += 4) {
+      let at: usize = 0;
+      for (const whole = <usize>(width & ~3) << 2; at < whole; at += 16) {
+        const x = f32x4.pmax(v128.load(tile + at), least);
+        v128.store(c + at, r ? f32x4.add(v128.load(r + at), x) : x);
+      }
+      for (const end = <usize>width << 2; at < end; at += 4) {
         const x = load<f32>(tile + at), y = x < low ? low : x;
         store<f32>(c + at, r ? load<f32>(r + at) + y : y);
       }

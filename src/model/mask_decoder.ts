@@ -66,11 +66,8 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
   /** The image tokens with the dense prompt embedding of each of B prompts. @shape dense [D] or [B, E, E, D] */
   const firstImageSide = (image: ImageFeatures, dense: Tensor, B: number, pe: Tensor): ImageSide => {
     const [images, E] = image.imageEmbed.shape;
-    const sources = Array.from({ length: B }, (_, b) => {
-      const embed = narrow(image.imageEmbed, 0, images === 1 ? 0 : b, 1);
-      return add(embed, dense.shape.length === 1 ? dense : select(dense, 0, b));
-    });
-    return imageSide(reshape(concat(sources, 0), [B, E * E, D]), pe);
+    const embed = images === B ? image.imageEmbed : concat(Array<Tensor>(B).fill(image.imageEmbed), 0);
+    return imageSide(reshape(add(embed, dense), [B, E * E, D]), pe);
   };
 
   /** All four masks; token 0 is the single mask, tokens 1…3 the three of `multimaskOutput`. */
@@ -178,7 +175,7 @@ function outputUpscaling(w: Weights, D: number) {
   const dc2 = convTranspose2x2(w.at(3), D / 4, D / 8);
 
   return layer(w, "Sequential", (src: Tensor, [featS0, featS1]: readonly [Tensor, Tensor]) => {
-    const x = gelu(ln1(add(dc1(src), select(featS1, 0, 0)))); // [B, 2E, 2E, D/4]
-    return gelu(add(dc2(x), select(featS0, 0, 0))); // [B, 4E, 4E, D/8]
+    const x = gelu(ln1(dc1(src, { residual: featS1 }))); // [B, 2E, 2E, D/4]
+    return gelu(dc2(x, { residual: featS0 })); // [B, 4E, 4E, D/8]
   });
 }

@@ -1,9 +1,9 @@
 import type { Weights } from "../io/weights.ts";
 import { machine } from "../runtime/machine.ts";
 import { expectShape, numel } from "../tensor/shape.ts";
-import { permute, reshape, type Tensor, tensor } from "../tensor/view.ts";
+import { narrow, permute, reshape, select, type Tensor, tensor } from "../tensor/view.ts";
 import { layer } from "./layer.ts";
-import { contiguous } from "./layout.ts";
+import { concat } from "./layout.ts";
 import { type Fused, packable, packedWeight, project } from "./linear.ts";
 
 /**
@@ -46,24 +46,38 @@ export function conv1x1(w: Weights, Cin: number, Cout: number) {
 
 /**
  * Transposed convolution with kernel 2×2 and stride 2: every pixel becomes a 2×2 cell, and no cells overlap, so it is
- * a linear layer to 4·Cout channels, (p, q, c), that are then laid out in space.
+ * two linear layers to 2·Cout channels, (q, c), one for the upper row of all cells and one for the lower.
  *
- * @shape  [B, H, W, Cin] → [B, 2H, 2W, Cout]
+ * @shape  [B, H, W, Cin] → [B, 2H, 2W, Cout]; residual [1 or B, 2H, 2W, Cout]
  * @source torch.nn.ConvTranspose2d
  */
 export function convTranspose2x2(w: Weights, Cin: number, Cout: number) {
-  const room = packable(4 * Cout, Cin);
-  readPermuted(w, [Cin, Cout, 2, 2], [2, 3, 1, 0], room);
-  const weight = machine.kernels.pack(room, 4 * Cout);
+  const weights = [0, 1].map(() => packable(2 * Cout, Cin));
+  machine.heap.scope(() => {
+    const all = machine.heap.alloc([2, 2 * Cout, Cin]); // (p, q, c)
+    readPermuted(w, [Cin, Cout, 2, 2], [2, 3, 1, 0], all);
+    weights.forEach((room, p) => machine.kernels.copy(narrow(room, 0, 0, 2 * Cout), select(all, 0, p)));
+  });
+  const packed = weights.map((room) => machine.kernels.pack(room, 2 * Cout));
   const perChannel = w.get("bias", [Cout]);
-  const bias = machine.heap.alloc([4 * Cout]);
-  for (let cell = 0; cell < 4; cell++) bias.data.set(perChannel.data, cell * Cout);
+  const bias = concat([perChannel, perChannel], 0);
 
-  return layer(w, "ConvTranspose2d", (x: Tensor) => {
+  return layer(w, "ConvTranspose2d", (x: Tensor, { residual }: Fused = {}) => {
     const [B, H, W] = x.shape;
-    const cells = reshape(project(w, weight, { bias }, x, {}), [B, H, W, 2, 2, Cout]);
-    const y = contiguous(permute(cells, [0, 1, 3, 2, 4, 5])); // [B, H, 2, W, 2, Cout]
-    return reshape(y, [B, 2 * H, 2 * W, Cout]);
+    expectShape(w.prefix, x.shape, [-1, -1, -1, Cin]);
+    const y = machine.heap.alloc([B, 2 * H, 2 * W, Cout]);
+    machine.macs += numel(y.shape) * Cin;
+    if (residual) expectShape(`${w.prefix} residual`, residual.shape, [-1, 2 * H, 2 * W, Cout]);
+    /** The upper (p = 0) or lower rows of all cells. @shape [B, 2H, 2W, Cout] → [H, W, 2·Cout] */
+    const half = (t: Tensor, b: number, p: number) => select(reshape(select(t, 0, b), [H, 2, W, 2 * Cout]), 1, p);
+    for (let b = 0; b < B; b++) {
+      const pixels = reshape(select(x, 0, b), [H * W, Cin]);
+      for (const [p, weight] of packed.entries()) {
+        const added = residual && half(residual, residual.shape[0] === 1 ? 0 : b, p);
+        machine.kernels.gemm(half(y, b, p), pixels, weight, { bias, residual: added });
+      }
+    }
+    return y;
   });
 }
 

@@ -13,7 +13,7 @@ export interface Epilogue {
   bias?: Tensor;
   /** applied to the sum */
   activation?: "gelu" | "relu";
-  /** [M, N], added last; row stride is free */
+  /** shaped as the result, added last; row stride is free */
   residual?: Tensor;
 }
 
@@ -52,8 +52,9 @@ export interface Kernels {
   /**
    * c[m, n] = residual[m, n] + activation(bias[n] + Σ_k a[row(m), k] · b[n, k]), k ascending, one chain of additions.
    *
-   * c [M, N]; a [R, K] with any row stride. Without `rows`, row(m) = m and M = R. With it, row(m) = rows[m] and −1
-   * stands for a row of zeros: window partition, its padding and its reverse are such tables, never copies.
+   * c [M, N], or [G, L, N] with M = G·L; a [R, K]; channels adjacent, other strides free. Without `rows`, row(m) = m and
+   * M = R. With it, row(m) = rows[m] and −1 stands for a row of zeros: window partition, its padding and its reverse are
+   * such tables, never copies.
    */
   gemm(c: Tensor, a: Tensor, b: Packed, epilogue: Epilogue, rows?: Int32Array): void;
 

@@ -1,4 +1,5 @@
-import { reshape, type Tensor, values } from "../tensor/view.ts";
+import { numel } from "../tensor/shape.ts";
+import { reshape, select, type Tensor, values } from "../tensor/view.ts";
 import type { Epilogue, Kernels, Packed } from "./kernels.ts";
 
 /**
@@ -15,11 +16,14 @@ export const reference: Kernels = {
   },
 
   gemm(c, a, b, epilogue, rows) {
+    const { residual } = epilogue;
+    const L = c.shape.at(-2)!;
     const zeros = new Float32Array(b.K);
-    for (let m = 0; m < c.shape[0]; m++) {
+    const group = (t: Tensor, m: number) => (t.shape.length === 3 ? select(t, 0, Math.floor(m / L)) : t);
+    for (let m = 0; m < numel(c.shape.slice(0, -1)); m++) {
       const row = rows ? rows[m] : m;
-      if (row < 0) gemmRow(c, m, zeros, 0, b, epilogue);
-      else gemmRow(c, m, a.data, a.offset + row * a.stride[0], b, epilogue);
+      const [x, from] = row < 0 ? [zeros, 0] : [a.data, a.offset + row * a.stride[0]];
+      gemmRow(group(c, m), m % L, x, from, b, { ...epilogue, residual: residual && group(residual, m) });
     }
   },
 

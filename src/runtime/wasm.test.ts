@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { builds, difference, type Fill, onHeap } from "../../golden/tables.ts";
-import { expand, narrow, permute, reshape } from "../tensor/view.ts";
+import { expand, narrow, permute, reshape, select } from "../tensor/view.ts";
 import type { Epilogue, Kernels, Packed } from "./kernels.ts";
 import { reference } from "./reference.ts";
 
@@ -73,6 +73,31 @@ for (const { tables, heap, fused } of builds) {
         assert.ok(difference(got, want) <= bound);
       });
     });
+  }
+
+  for (const kernels of tables) {
+    Gemm(
+      `${kernels.name} lays rows out in groups, as every second one of c and of the residual, within ${bound}`,
+      () => {
+        for (const [G, L, N, K] of [
+          [3, 7, 20, 9],
+          [2, 130, 32, 5],
+          [0, 4, 16, 3],
+        ]) {
+          onHeap(heap, (fill) => {
+            const { packed, plain } = weights(kernels, fill, N, K);
+            const a = fill([G * L, K]);
+            const epilogue: Epilogue = { bias: fill([N]), residual: select(fill([G, 2, L, N]), 1, 1) };
+            const got = fill([G, 2, L, N]); // what lies between the groups must stay
+            const want = heap.from(got.data, got.shape);
+            kernels.gemm(select(got, 1, 0), a, packed, epilogue);
+            reference.gemm(select(want, 1, 0), a, plain, epilogue);
+            const worst = difference(got, want);
+            assert.ok(worst <= bound, `${G}·${L}×${N}×${K}: |Δ| ${worst}`);
+          });
+        }
+      },
+    );
   }
 
   const [one, other] = tables;

@@ -1,12 +1,15 @@
 import { ShapeError } from "../errors.ts";
+import { type Tensor, unsqueeze } from "../tensor/view.ts";
 import { address, walk } from "./address.ts";
 import type { Epilogue, Kernels } from "./kernels.ts";
 import { type ParallelFor, SCRATCH_BYTES } from "./threads.ts";
 import { elementwiseKernels } from "./wasm_elementwise.ts";
 
 const ROWS = 96; // of an output tile: 16 register tiles, whose rows of A stay in the second-level cache
+const NARROW_ROWS = 48; // of a gemm's by the 6×8 tile, which reads A twice: from the first-level cache
 const COLUMNS = 768; // of a gemm's output tile, at most: A is read from memory once for this many
 const DEEP = 1024; // from this many summed channels on half as many columns: more of B is left for the next rows
+const SMALL = 1 << 18; // multiply-adds of a tile that are worth a thread: some 5 µs
 const QUERIES = 512; // of an attention tile, at most: keys and values are read from memory once for this many
 const SUMS = 96 << 10; // their accumulators, at most: with packed keys and values they fill the scratch
 const KEYS = 256; // of an attention block, at most: scores of 24 queries stay in the first-level cache
@@ -38,29 +41,15 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
     },
 
     gemm(c, a, { data, N, K }, epilogue, rows) {
-      const M = c.shape[0];
-      const strips = Math.ceil(N / (K < DEEP && M > ROWS ? COLUMNS : COLUMNS / 2));
-      const nc = Math.ceil(N / strips / 16) * 16;
-      const tiles = Math.ceil(M / ROWS) * Math.ceil(N / nc);
-      const { bias, activation, residual, ldr } = epilogueArgs(epilogue);
+      const { shape, stride } = inGroups(c);
+      const [G, L] = shape;
+      const most = G * L > ROWS ? (K < DEEP ? COLUMNS : COLUMNS / 2) : Math.min(COLUMNS / 2, SMALL / (G * L * K));
+      const mc = share(L, wide ? ROWS : NARROW_ROWS, 6);
+      const nc = share(N, most, 16);
+      const C = [address(c), 4 * stride[0], 4 * stride[1]];
       const A = [address(a), 4 * a.stride[0], rows ? rows.byteOffset : 0];
-      const args = [
-        address(c),
-        4 * c.stride[0],
-        ...A,
-        address(data),
-        bias,
-        activation,
-        residual,
-        ldr,
-        M,
-        N,
-        K,
-        ROWS,
-        nc,
-        wide,
-      ];
-      parallelFor("gemm_f32", tiles, args);
+      const args = [...C, ...A, address(data), ...epilogueArgs(epilogue), G, L, N, K, mc, nc, wide];
+      parallelFor("gemm_f32", G * Math.ceil(L / mc) * Math.ceil(N / nc), args);
     },
 
     conv2d(y, x, { data, N, K }, k, stride, padding, epilogue) {
@@ -68,7 +57,7 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
       const [, outH, outW] = y.shape;
       const room = Math.floor(SCRATCH_BYTES / 4 / (24 * K)) * 6; // rows of patches that fit in a quarter of the scratch
       const mc = Math.max(6, Math.min(ROWS, room));
-      const { bias, activation, residual, ldr } = epilogueArgs(epilogue);
+      const [bias, activation, residual, , ldr] = epilogueArgs(epilogue);
       const sizes = [B, H, W, C, outH, outW, N, k, stride, padding, mc, wide];
       const args = [address(y), address(x), address(data), bias, activation, residual, ldr, ...sizes];
       parallelFor("conv2d_f32", Math.ceil((B * outH * outW) / mc), args);
@@ -112,11 +101,23 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
   };
 }
 
-function epilogueArgs({ bias, activation, residual }: Epilogue) {
-  return {
-    bias: bias ? address(bias) : 0,
-    activation: ACTIVATIONS[activation ?? "none"],
-    residual: residual ? address(residual) : 0,
-    ldr: residual ? 4 * residual.stride[0] : 0,
-  };
+/** Address of the bias, activation, address and strides of the residual. */
+function epilogueArgs({ bias, activation, residual }: Epilogue): number[] {
+  const added = residual && inGroups(residual);
+  return [
+    bias ? address(bias) : 0,
+    ACTIVATIONS[activation ?? "none"],
+    ...(added ? [address(added), 4 * added.stride[0], 4 * added.stride[1]] : [0, 0, 0]),
+  ];
+}
+
+/** Rows without groups are one. @shape [M, N] or [G, L, N] → [G, L, N] */
+function inGroups(t: Tensor): Tensor {
+  return t.shape.length === 2 ? unsqueeze(t, 0) : t;
+}
+
+/** The size of even shares of n: at most about `most`, a multiple of `unit`. */
+function share(n: number, most: number, unit: number): number {
+  const shares = Math.max(1, Math.ceil(n / most));
+  return Math.max(1, Math.ceil(n / shares / unit)) * unit;
 }
