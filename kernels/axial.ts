@@ -36,7 +36,7 @@
 // 10. four steps a round: no change
 // Shares then: scores 31 %, values 23, X + Y 15, X and Y 14, softmax 8, memories from the third-level cache 4. What is left by
 // 11. the upper half of 256 bits stored before the lower: else V8 stores the lower half twice, as 128 bits and in the 256. It is
-//    what made X + Y dear, 4.5 cycles a line; in gemm.ts and attention.ts it gains nothing                   0.70
+//    what made X + Y dear, 4.5 cycles a line; in gemm.ts and attention.ts it gains nothing                  0.70
 // 12. X + Y in the tile instead of beforehand, 7×8                                                          0.66
 // 13. X + Y in tiles of 4×16 and 3×16, which go through all places of a block; two steps a round            0.64
 // 14. X and Y by halves; room for all of Y, 4 MB                                                            0.62
@@ -125,7 +125,7 @@ function tile(wide: bool, R: i32, c: usize, s: usize, lds: usize, a: usize, lda:
 }
 
 /**
- * R = 1, 3 or 4 rows × 8 or 16 columns of scores, at one place after another: s[r] = u[C] + Σ_c keys[c, r]·u[c] with u = x + y,
+ * R = 1 … 4 rows × 8 or 16 columns of scores, at one place after another: s[r] = u[C] + Σ_c keys[c, r]·u[c] with u = x + y,
  * a line a channel. Rows of keys are ldk bytes apart; places follow each other in keys and x, and are lds apart in s.
  *
  * NB two steps a round for 256-bit code only, where the fourth row costs a tenth less; Node 20 spills.
@@ -153,6 +153,8 @@ function score(
       if (R > 1) {
         k = v128.load32_splat(keys, 4); c10 = madd(k, u0, c10); c11 = madd(k, u1, c11);
         if (wide) { c12 = madd(k, u2, c12); c13 = madd(k, u3, c13); }
+      }
+      if (R > 2) {
         k = v128.load32_splat(keys, 8); c20 = madd(k, u0, c20); c21 = madd(k, u1, c21);
         if (wide) { c22 = madd(k, u2, c22); c23 = madd(k, u3, c23); }
       }
@@ -171,6 +173,8 @@ function score(
       if (R > 1) {
         k = v128.load32_splat(keys, 4); c10 = madd(k, u0, c10); c11 = madd(k, u1, c11);
         if (wide) { c12 = madd(k, u2, c12); c13 = madd(k, u3, c13); }
+      }
+      if (R > 2) {
         k = v128.load32_splat(keys, 8); c20 = madd(k, u0, c20); c21 = madd(k, u1, c21);
         if (wide) { c22 = madd(k, u2, c22); c23 = madd(k, u3, c23); }
       }
@@ -186,6 +190,8 @@ function score(
     if (R > 1) {
       v128.store(s, c11, 80); v128.store(s, c10, 64);
       if (wide) { v128.store(s, c13, 112); v128.store(s, c12, 96); }
+    }
+    if (R > 2) {
       v128.store(s, c21, 144); v128.store(s, c20, 128);
       if (wide) { v128.store(s, c23, 176); v128.store(s, c22, 160); }
     }
@@ -220,6 +226,11 @@ export function axial_scores_f32_1x8(
 ): void {
   score(false, 1, s, lds, keys, ldk, x, y, C, places);
 }
+export function axial_scores_f32_2x8(
+  s: usize, lds: usize, keys: usize, ldk: usize, x: usize, y: usize, C: i32, places: i32,
+): void {
+  score(false, 2, s, lds, keys, ldk, x, y, C, places);
+}
 export function axial_scores_f32_3x8(
   s: usize, lds: usize, keys: usize, ldk: usize, x: usize, y: usize, C: i32, places: i32,
 ): void {
@@ -234,6 +245,11 @@ export function axial_scores_f32_1x16(
   s: usize, lds: usize, keys: usize, ldk: usize, x: usize, y: usize, C: i32, places: i32,
 ): void {
   score(true, 1, s, lds, keys, ldk, x, y, C, places);
+}
+export function axial_scores_f32_2x16(
+  s: usize, lds: usize, keys: usize, ldk: usize, x: usize, y: usize, C: i32, places: i32,
+): void {
+  score(true, 2, s, lds, keys, ldk, x, y, C, places);
 }
 export function axial_scores_f32_3x16(
   s: usize, lds: usize, keys: usize, ldk: usize, x: usize, y: usize, C: i32, places: i32,
@@ -264,19 +280,21 @@ function product(wide: i32, rows: i32, c: usize, s: usize, lds: usize, a: usize,
   }
 }
 
-/** Scores of T memories at each of `places`: fours and threes, as far as there are. */
+/** Scores of T memories at each of `places`: fours and threes if there are more than four. */
 function scores(wide: i32, T: i32, s: usize, keys: usize, x: usize, y: usize, C: i32, places: i32): void {
   const lds = LINE * <usize>T, ldk = <usize>T << 2;
   for (let height = 0; T > 0; T -= height, s += <usize>height * LINE, keys += <usize>height << 2) {
-    height = T % 3 == 0 && T < 12 ? 3 : T > 3 ? 4 : 1;
+    height = T < 5 ? T : T == 5 || T == 6 || T == 9 ? 3 : 4;
     if (wide) {
       if (height == 4) axial_scores_f32_4x16(s, lds, keys, ldk, x, y, C, places);
       else if (height == 3) axial_scores_f32_3x16(s, lds, keys, ldk, x, y, C, places);
+      else if (height == 2) axial_scores_f32_2x16(s, lds, keys, ldk, x, y, C, places);
       else axial_scores_f32_1x16(s, lds, keys, ldk, x, y, C, places);
     } else {
       for (let at: usize = 0; at < LINE; at += 32) {
         if (height == 4) axial_scores_f32_4x8(s + at, lds, keys, ldk, x + at, y + at, C, places);
         else if (height == 3) axial_scores_f32_3x8(s + at, lds, keys, ldk, x + at, y + at, C, places);
+        else if (height == 2) axial_scores_f32_2x8(s + at, lds, keys, ldk, x + at, y + at, C, places);
         else axial_scores_f32_1x8(s + at, lds, keys, ldk, x + at, y + at, C, places);
       }
     }

@@ -167,8 +167,8 @@ export function memoryAttention(w: Weights, config: Sam2Config) {
     return norm(x);
   });
 
-  /** Does it pay to sort S tokens by place? With few maps a multiply-add costs 1.7 times as much there. */
-  const paysByPlace = (S: number) => 1.7 * axialMacs(E, E, D, M, S) < S * (D + M);
+  /** Does it pay to sort S tokens by place? With few maps a multiply-add costs 1.5 times as much there. */
+  const paysByPlace = (S: number) => 1.5 * axialMacs(E, E, D, M, S) < S * (D + M);
 
   return { lookAround, lookBack };
 }
