@@ -64,8 +64,8 @@ export function ropeAttention(w: Weights, D: number, kvDim: number, { cos, sin }
  *     Qₙ·R_p(Wₖ·k + bₖ) = (Wₖᵀ·R_pᵀ·Qₙ)·k + bₖ·R_pᵀ·Qₙ
  *
  * and a score is a sum over M channels instead of D. Half of the rotation depends on x, half on y, so the bracket is a sum
- * of a vector for x and one for y: E + E products a query instead of E². All maps share it, so it pays where there are
- * several: `placed` is undefined elsewhere.
+ * of a vector for x and one for y: E + E products a query instead of E², and by symmetry half of that. All maps share it, so
+ * it pays where there are several: `placed` is undefined elsewhere.
  *
  * @shape  q [1, N, D] → [1, N, D]
  * @source sam2/modeling/sam/transformer.py, RoPEAttention
@@ -167,7 +167,7 @@ export function memoryAttention(w: Weights, config: Sam2Config) {
     return norm(x);
   });
 
-  /** Does it pay to sort S tokens by place? A multiply-add costs 1.5 times as much there. */
+  /** Does it pay to sort S tokens by place? With few maps a multiply-add costs 1.5 times as much there. */
   const paysByPlace = (S: number) => 1.5 * axialMacs(E, E, D, M, S) < S * (D + M);
 
   return { lookAround, lookBack };

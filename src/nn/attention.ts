@@ -73,5 +73,6 @@ export function axialSdpa(q: Tensor, memory: PlacedMemory, projection: Tensor, c
 
 /** Multiply-adds of a query that comes to S memories of C channels on a grid of W × H. */
 export function axialMacs(W: number, H: number, d: number, C: number, S: number): number {
-  return (W + H) * (d / 2) * (C + 1) + d * (C + 1) + 2 * S * C;
+  const distances = Math.floor(W / 2) + Math.floor(H / 2) + 2;
+  return (distances * (d / 2) + 3 * d) * (C + 1) + 2 * S * C;
 }

@@ -26,7 +26,7 @@ export interface MachineOptions {
 
 const PAGE = 65536;
 const MAX_BYTES = 2 ** 32;
-const INITIAL_PAGES = 48; // constants and scratch
+const INITIAL_PAGES = 80; // constants and scratch
 
 /** A machine of its own memory. What was chosen and why stands in `chosen`. */
 export async function createMachine(options: MachineOptions): Promise<Machine> {

@@ -81,7 +81,7 @@ export interface Kernels {
    * kernels/axial.ts.
    *
    * o [N, C]; q [N, d], rotated; projection [d, C + 1] is W and, as its last channel, b; cos, sin [P, d/2] are the angles
-   * of R, of which the first half depends on x alone, the second on y. All contiguous.
+   * of R, the first half in proportion to x, the second to y. All contiguous.
    */
   axialAttention(
     o: Tensor,

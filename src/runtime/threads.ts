@@ -20,7 +20,7 @@ export type Args = readonly number[];
 export type ParallelFor = (kernel: string, tiles: number, args: Args) => void;
 
 /** Room for one thread's packing and accumulators. */
-export const SCRATCH_BYTES = 1 << 21;
+export const SCRATCH_BYTES = 1 << 22;
 
 /** A helper that does not finish a chunk of tiles in this time, though nobody else finishes one either, is dead. */
 const PATIENCE_MS = 3000;

@@ -83,8 +83,10 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
       const [P, C, T] = keys.shape;
       const L = loneKeys.shape[1];
       const places = Math.max(1, Math.floor(PLACED / T)); // of a block
-      const shared = LINE * (C + 2 + d / 2 + places * T);
-      const panel = LINE * (d + 2 + C + (W + 1) * (C + 1)); // what 16 queries need
+      const H = P / W;
+      const distances = Math.floor(Math.max(W, H) / 2) + 2; // of a place from the middle of an axis
+      const shared = LINE * (2 * (C + 1) + 2 * (d + distances) + places * T) + 4 * d * distances;
+      const panel = LINE * (2 + C + (W + H) * (C + 1)); // what 16 queries need
       const panels = Math.min(PANELS, Math.floor((SCRATCH_BYTES - shared) / panel));
       if (panels < 1) {
         throw new ShapeError(
@@ -95,7 +97,7 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
         );
       }
       const tensors = [o, q, keys, values, loneKeys, loneValues, projection, cos, sin].map(address);
-      const args = [...tensors, N, d, C, W, P / W, T, L, scale, places, panels, wide];
+      const args = [...tensors, N, d, C, W, H, T, L, scale * Math.LOG2E, places, panels, wide];
       parallelFor("axial_attention_f32", Math.ceil(N / (16 * panels)), args);
     },
   };
