@@ -41,18 +41,20 @@
 // 13. X + Y in tiles of 4×16 and 3×16, which go through all places of a block; two steps a round            0.64
 // 14. X and Y by halves; room for all of Y, 4 MB                                                            0.62
 // 15. 2ˣ with its constants in registers; a score takes 1.1 cycles instead of 1.9                           0.56
-// Node 24 0.56; Node 20 1.32 → 1.22, portable on Node 26 1.90 → 1.54, on Node 20 1.99 → 1.71.
+// Node 24 0.56; without 256-bit code, as in browsers, 1.26 → 1.06, on Node 20 1.32 → 1.22; portable 1.90 → 1.54, on Node 20 1.99 → 1.71.
 // Tiles that add X + Y, cycles a step of k for 16 columns:
 // 16. 7×8 10.7: V8 computes an address for each load into all lanes that has an offset, 34 instructions a step. Four steps a round
 //    by hand leave 21, and 9.9. 6×8 8.8, 4×8 7.9: no more than 4×16
 // 17. 4×16 5.5, as a loop over places 5.4, and two steps a round 4.9, four 4.7; 3×16 4.8, 4.3, 4.3, 4.3; 5×16 6.5, 6.1, 5.6
-// 18. 6×16 spills, 14; on Node 20 4×8 spills one register in a loop over places, 16 instead of 12
-// 19. the address of four memories at once, v128.load, and a shuffle for each: V8 makes loads into all lanes of it again
+// 18. 6×16 spills, 14; so does 3×16 at two places at once, twelve chains, 7.0 a place
+// 19. four memories by one v128.load and a shuffle for each: V8 makes loads into all lanes of it again
+// 20. on Node 20 4×8 spills one register in the loop over places, 16 instead of 12; a call a place there is 5 % faster, not kept
 // X read from the third-level cache costs nothing: always the same X is as slow. Blocks of 64, 126, 252, 448 memories: 0.60, 0.58,
-// 0.56, 0.56; 48, 64, 96 queries: 0.60, 0.58, 0.56.
+// 0.56, 0.56; 48, 64, 96 queries: 0.60, 0.58, 0.56. Rows of values a line apart from another, so that they fall into all sets of
+// the first-level cache: 0.58.
 // Shares now: scores 44 %, values 36, X and Y 11, softmax 9. The multiply-adds alone would take 0.39.
-// Not tried: 3×16 at two places at once, twelve chains, perhaps 3 %; values in panels of 16 channels, as now the rows of a block
-// fall into 16 of the 64 sets of the first-level cache, 2 %.
+// Memory attention of tiny with a full bank, one thread: 3360 → 2910 ms; a frame with four objects 2.43 times one with one object.
+// Objects share X and Y of the first layer, 7 % of what one costs there: 1 % of a frame with four, not done.
 import { exp2, exponent } from "./attention";
 import { LINE } from "./gemm";
 import { EXP2_TABLE, at, exp2_f32x4 } from "./math";
