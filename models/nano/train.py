@@ -51,8 +51,8 @@ class Stage:
     taught: float = 0.0  # share of clip steps that remember the true masks instead of the found ones
     pointers: float = 1.0  # share of clip steps with object pointers
     recalls: int = 0  # instead of windows of clips, so many single frames with made-up memories; the encoder rests
-    moments: int = 0  # instead of windows of clips, so many single frames of whole clips; the image encoder rests
-    hold: int = 12  # every so many steps the oldest of these clips are replaced
+    kinds: tuple = (1, 1, 1, 1)  # weights of their banks: true and found mixed, as found, a ghost, nothing
+    renew: int = 1  # every so many steps one of the clips is replaced
 
 
 # Still images first and small, because features and prompts are learned there at a quarter of the cost. Stages 1 to 4
@@ -78,18 +78,17 @@ STAGES = [
     # Still images alone once more: what the image encoder, boxes and corrections gain from more steps.
     Stage(292, 256, (3e-4, 2.3e-4), 40, True, 0.99, sharp=True, thorough=True),
     Stage(300, 256, (2.3e-4, 2e-5), 1, average=0.99, sharp=True, thorough=True),
-    # Single frames of whole clips, each with the memories that the model itself had by then; most of them are near a
-    # time when nothing of the object shows. Tracking goes up and down between the ends of the last three of these
-    # stages, so the mean of their averaged weights is exported.
-    Stage(173, 256, (2e-4, 1.5e-4), 30, True, 0.99, 3, True, True, memory=2, clip=256, taught=0.25, moments=24),
-    Stage(144, 256, (1.5e-4, 1.3e-4), 1, False, 0.99, 3, True, True, memory=2, clip=256, taught=0.25, moments=24),
-    Stage(250, 256, (1.3e-4, 4e-5), 1, False, 0.99, 3, True, True, memory=2, clip=256, taught=0.25, moments=24),
-    Stage(206, 256, (4e-5, 5e-6), 1, False, 0.99, 3, True, True, memory=2, clip=256, taught=0.25, moments=24),
+    # (Here 773 steps followed on single frames of whole clips, with what tracking these had left behind. They are no
+    # longer part of this file: the recalls below replace them, without having to track.)
     # Still images with the image encoder learning, two frames of each scene: one object looks alike in both.
     Stage(800, 256, (3e-4, 2e-5), 40, True, 0.99, sharp=True, pairs=True, thorough=True),
-    # Single frames with made-up memories.
-    Stage(800, 256, (3e-4, 1.5e-4), 40, True, 0.99, 4, True, False, True, memory=2, clip=256, recalls=40),
-    Stage(700, 256, (1.5e-4, 5e-6), 1, False, 0.99, 4, True, False, True, memory=2, clip=256, recalls=40),
+    # Single frames with made-up memories (200 clips held in the first of these stages): first all kinds of banks alike,
+    # then more of those that mislead.
+    Stage(801, 256, (3e-4, 1.5e-4), 40, True, 0.99, 4, True, False, True, memory=2, clip=256, recalls=40),
+    Stage(
+        560, 256, (2.5e-4, 5e-6), average=0.985, still=4, sharp=True, thorough=True, memory=3, clip=256, recalls=40,
+        kinds=(0.15, 0.15, 0.4, 0.3), renew=2,
+    ),
 ]
 SCENES = 8  # scenes of a step
 PROMPTS = 4  # targets of a scene
@@ -97,9 +96,8 @@ POOL = 400  # drawn scenes that wait; each step replaces FRESH of them
 FRESH = 2
 TRACKS = 2  # objects of a clip
 CLIP_POOL = 10  # drawn clips that wait, for each clip of a step
-TRACKED = 24  # tracked clips whose moments are trained on
-STORIES = "cover", "leave", "cover", "leave", "roam"  # of these clips, in turn
-HELD = 200  # clips whose moments are recalled; each step replaces one
+HELD = 160  # clips whose moments are recalled
+STORIES = "cover", "leave", "cover", "leave", "roam"  # of these, in turn
 WINDOW = 12  # frames of them in a row, beside frame 0
 TARGETS = 4  # objects of them
 TRAIN_SEEDS = 1_000_000  # training draws seeds from here on
@@ -441,186 +439,19 @@ class Clips:
         return total, report
 
 
-class Moments:
-    """Loss of one step on single frames of clips, each with the memories and pointers the model itself had by then.
-
-    Clips are tracked whole, as when they are evaluated, without learning; what they leave behind stays for some steps.
-    A moment's own frame learns, and through the memories of frame 0 and of the frame before also what made these two.
-    The image encoder and what it hands to the mask decoder rest.
-    """
-
-    def __init__(self, model, stage, seed):
-        self.model, self.stage, self.size, self.seed = model, stage, stage.clip, seed
-        self.steps = self.next = self.dealt = 0
-        nano.set_size(model, self.size)
-        model.eval()  # so that what is remembered of frame 0 is a binary mask, as when tracking
-        model.binarize_mask_from_pts_for_mem_enc = True
-        for module in (model.image_encoder, model.sam_mask_decoder.conv_s0, model.sam_mask_decoder.conv_s1):
-            module.requires_grad_(False)
-        low, length, rows = self.size // 16, scenes.LENGTH, TRACKED * TRACKS
-        half = {"dtype": torch.bfloat16}
-        self.levels = [
-            torch.zeros(length, TRACKED, nano.D_MODEL // 8, 4 * low, 4 * low, **half),
-            torch.zeros(length, TRACKED, nano.D_MODEL // 4, 2 * low, 2 * low, **half),
-            torch.zeros(length, TRACKED, nano.D_MODEL, low, low, **half),
-        ]
-        self.truth = torch.zeros(length, rows, self.size, self.size, dtype=torch.bool)
-        self.memory = torch.zeros(length, rows, nano.MEM_DIM, low, low)
-        self.logits = torch.zeros(length, rows, 1, 4 * low, 4 * low)  # as remembered
-        self.scores = torch.zeros(length, rows, 1)
-        self.tokens = torch.zeros(length, rows, nano.D_MODEL)  # of the mask decoder: a pointer before its projection
-        self.weight = torch.zeros(length, rows)
-        self.sizes = [level.shape[-2:] for level in self.levels]
-        sine = nano.sine(nano.D_MODEL)(self.levels[2][0, :1])
-        self.place = sine.flatten(2).permute(2, 0, 1)
-        self.memory_place = nano.sine(nano.MEM_DIM)(self.memory[0, :1])
-        while self.dealt < TRACKED:
-            self.track()
-
-    def draw(self):
-        """A clip that shows its hero on frame 0: images [T, S, S, 3], owners [T, S, S], codes of frame 0."""
-        story = STORIES[self.dealt % len(STORIES)]
-        self.dealt += 1
-        while True:
-            scene = scenes.describe(self.seed)
-            self.seed += 1
-            if scene["story"] != story:
-                continue
-            codes = [code for code, _ in scenes.targets(scenes.frame(scene, 0, self.size)[1])]
-            if 1 in codes:
-                break
-        images, owners = zip(*(scenes.frame(scene, t, self.size) for t in range(scenes.LENGTH)))
-        image, owner = torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(owners))
-        for axis in (1, 2):
-            if int(torch.randint(2, ())):
-                image, owner = image.flip(axis), owner.flip(axis)
-        return image[..., torch.randperm(3)], owner, codes
-
-    def features(self, t, rows):
-        """Levels of frame t as the tracking step wants them, [H·W, N, C]."""
-        return [level[t, rows // TRACKS].float().flatten(2).permute(2, 0, 1) for level in self.levels]
-
-    @torch.no_grad()
-    def track(self):
-        """Tracks the hero and one more object of each of a few new clips, which replace the oldest ones."""
-        model, clips = self.model, self.stage.clips
-        drawn = [self.draw() for _ in range(clips)]
-        first, self.next = self.next, (self.next + clips) % TRACKED
-        rows = torch.arange(first * TRACKS, (first + clips) * TRACKS)
-        codes = torch.tensor([c for *_, known in drawn for c in (1, known[int(torch.randint(len(known), ()))])])
-        owners = torch.stack([owner for _, owner, _ in drawn], 1).repeat_interleave(TRACKS, 1)
-        taught = torch.rand(len(codes)) < self.stage.taught  # these remember the true masks instead of the found ones
-        boxed = int(torch.randint(3, ())) == 0
-        bank = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
-        tokens, wrong = [], torch.zeros(scenes.LENGTH, len(rows), dtype=torch.bool)
-        hook = model.obj_ptr_proj.register_forward_pre_hook(lambda _, inputs: tokens.append(inputs[0]))
-        for t in range(scenes.LENGTH):
-            masks = masks_of(owners[t], codes)
-            present = masks.flatten(1).any(1)
-            prompt = None
-            if t == 0:
-                points = boxes_of(masks) if boxed else clicks_on(owners[0], codes, masks)
-                labels = torch.tensor([2, 3] if boxed else [1], dtype=torch.int32)
-                prompt = {"point_coords": points, "point_labels": labels.expand(len(codes), -1)}
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                images = normalise(torch.stack([image[t] for image, *_ in drawn]))
-                levels = model.image_encoder(images.contiguous(memory_format=torch.channels_last))["backbone_fpn"]
-                decoder = model.sam_mask_decoder
-                levels = decoder.conv_s0(levels[0]), decoder.conv_s1(levels[1]), levels[2]
-                for kept, level in zip(self.levels, levels):
-                    kept[t, first : first + clips] = level
-                features = self.features(t, rows)
-                current, outputs, _, _ = model._track_step(
-                    t, t == 0, features, [self.place], self.sizes, prompt, None, bank, scenes.LENGTH, False, None
-                )
-                *_, logits, _, _, scores = outputs
-                logits, scores = logits.float(), scores.float()
-                goal = F.avg_pool2d(masks[:, None].float(), 4)
-                wrong[t] = ((scores[:, 0] > 0) != present) | present & (true_ious(logits, goal[:, 0])[:, 0] < 0.5)
-                if t > 0:
-                    logits = torch.where(taught[:, None, None, None], 20 * goal - 10, logits)
-                    scores = torch.where(taught[:, None], torch.where(present, 10.0, -10.0)[:, None], scores)
-                self.truth[t, rows], self.logits[t, rows], self.scores[t, rows] = masks, logits, scores
-                self.tokens[t, rows] = tokens.pop().float()
-                current.update(self.remember(t, rows, True))
-                self.memory[t, rows] = current["maskmem_features"]
-            bank["cond_frame_outputs" if t == 0 else "non_cond_frame_outputs"][t] = current
-        hook.remove()
-        # Frames that show nothing of the object weigh most, then the eight before and after them, then all that went
-        # wrong.
-        gone = ~self.truth[:, rows].flatten(2).any(2)
-        near = F.max_pool1d(gone.T[:, None].float(), 17, 1, 8)[:, 0].T > 0
-        weight = torch.where(near, 1.0, torch.where(wrong, 0.7, 0.4))
-        self.weight[:, rows] = torch.where(gone, 2.0, weight)
-        self.weight[0] = 0
-
-    def remember(self, t, rows, again):
-        """What the bank keeps of frame t; `again`: the memory is made again, so that what makes it learns."""
-        model, memory = self.model, self.memory[t, rows]
-        if again:
-            masks = F.interpolate(self.logits[t, rows], (self.size, self.size), mode="bilinear", align_corners=False)
-            features = self.features(t, rows)
-            memory, _ = model._encode_new_memory(features, self.sizes, masks, self.scores[t, rows], t == 0)
-        seen = (self.scores[t, rows] > 0).float()
-        pointer = seen * model.obj_ptr_proj(self.tokens[t, rows]) + (1 - seen) * model.no_obj_ptr
-        place = self.memory_place.expand(len(rows), -1, -1, -1)
-        return {"maskmem_features": memory.float(), "maskmem_pos_enc": [place], "obj_ptr": pointer.float()}
-
-    def loss(self):
-        model = self.model
-        nano.set_size(model, self.size)
-        self.steps += 1
-        if self.steps % self.stage.hold == 0:
-            self.track()
-        total, found, signs = 0.0, [], []
-        for _ in range(2):  # two times, and half of the moments at each of them
-            t = int(torch.multinomial(self.weight.sum(1), 1))
-            rows = torch.multinomial(self.weight[t], self.stage.moments // 2)
-            masks = self.truth[t, rows]
-            present = masks.flatten(1).any(1)
-            goal = F.avg_pool2d(masks[:, None].float(), 4)[:, 0]
-            points = torch.zeros(len(rows), 1, 2), -torch.ones(len(rows), 1, dtype=torch.int32)
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                past = range(max(1, t - 15), t)
-                bank = {
-                    "cond_frame_outputs": {0: self.remember(0, rows, True)},
-                    "non_cond_frame_outputs": {k: self.remember(k, rows, k == t - 1) for k in past},
-                }
-                features = self.features(t, rows)
-                low = model._prepare_memory_conditioned_features(
-                    t, False, features[2:], [self.place], self.sizes[2:], bank, scenes.LENGTH
-                )
-                sparse, dense = model.sam_prompt_encoder(points=points, boxes=None, masks=None)
-                logits, ious, _, scores = model.sam_mask_decoder.predict_masks(
-                    image_embeddings=low,
-                    image_pe=model.sam_prompt_encoder.get_dense_pe(),
-                    sparse_prompt_embeddings=sparse,
-                    dense_prompt_embeddings=dense,
-                    repeat_image=False,
-                    high_res_features=[level[t, rows // TRACKS] for level in self.levels[:2]],
-                )
-            logits, ious, scores = logits[:, 1:].float(), ious[:, 1:].float(), scores.float()
-            total = total + 0.5 * track_loss(logits, ious, scores, goal, present, present)
-            truth = true_ious(logits.detach(), goal).gather(1, ious.argmax(1, keepdim=True))[:, 0]
-            found.append((truth * (scores[:, 0] > 0))[present])
-            signs.append(((scores[:, 0] > 0) == present).float())
-        report = {"track": float(torch.cat(found).mean()), "sign": float(torch.cat(signs).mean())}
-        report["track_loss"] = float(total.detach())
-        return total, report
-
-
 class Recalls:
     """Loss of one step on single frames of clips whose memories are made up, so that nothing has to be tracked.
 
     Of each clip frame 0 is kept, with what was found there after a click or a box, and WINDOW frames in a row. A moment
     is one of these frames and one of TARGETS objects; its bank holds frame 0, and for each of the frames before it one
     of: the true mask, what the model found there when it was asked last, another object (a ghost), nothing. Whatever
-    these say, the object of frame 0 is to be found. The image encoder and what it hands to the mask decoder rest.
+    these say, the object of frame 0 is to be found, or nothing where it does not show. The image encoder and what it
+    hands to the mask decoder rest.
     """
 
     def __init__(self, model, stage, seed):
         self.model, self.stage, self.size, self.seed = model, stage, stage.clip, seed
-        self.next = self.dealt = 0
+        self.next = self.dealt = self.steps = 0
         nano.set_size(model, self.size)
         model.eval()  # so that what is remembered of frame 0 is a binary mask, as when tracking
         model.binarize_mask_from_pts_for_mem_enc = True
@@ -738,7 +569,7 @@ class Recalls:
         n = len(clips)
         past = frames[:, None] - torch.arange(1, count + 1)
         past = torch.where(past > 0, past, 1 + (torch.rand(past.shape) * (frames[:, None] - 1)).long())
-        kind = torch.randint(4, (n, 1))  # true and found mixed, as found, ghost, nothing
+        kind = torch.multinomial(torch.tensor(self.stage.kinds, dtype=torch.float), n, replacement=True)[:, None]
         reach = 1 + (torch.rand(n, 1) * count).long()  # how many of the last frames are wrong
         reach = torch.where(torch.rand(n, 1) < 0.5, reach, count)
         wrong = torch.arange(count) < reach
@@ -756,7 +587,9 @@ class Recalls:
     def loss(self):
         model = self.model
         nano.set_size(model, self.size)
-        self.draw()
+        self.steps += 1
+        if self.steps % self.stage.renew == 0:
+            self.draw()
         total, ious_found, signs = 0.0, [], []
         for _ in range(2):  # twice half of the moments, with banks of different length
             n = self.stage.recalls // 2
@@ -997,7 +830,7 @@ def main():
         if current != number:
             current = number
             images = Images(model, stage, state["seed"]) if stage.image else None
-            kind = Recalls if stage.recalls else Moments if stage.moments else Clips
+            kind = Recalls if stage.recalls else Clips
             clips = kind(model, stage, state["clip_seed"]) if stage.clip else None
         rate = learning_rate(stage, state["step"] - (ends[number] - stage.steps))
         for group in optimiser.param_groups:
