@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from sam2.modeling.sam2_utils import get_1d_sine_pe
 
 import model as nano
 import scenes
@@ -38,6 +39,7 @@ class Stage:
     average: float = 0.996  # what each step keeps of the averaged weights
     still: int = 1  # every so many steps there is a step on still images
     sharp: bool = False  # whether masks must fit at full size too, and not only at stride 4
+    pairs: bool = False  # the images are two frames each of half as many scenes, and the side loss compares these too
     thorough: bool = False  # boxes for half of the targets, not a quarter; boxes and corrections count like the click
     memory: float = 1.0  # the memory modules learn so many times as fast
     clip: int = 0  # size of the clips, 0 for none
@@ -48,8 +50,7 @@ class Stage:
     stride: int = 3  # two frames are at most so many times apart
     taught: float = 0.0  # share of clip steps that remember the true masks instead of the found ones
     pointers: float = 1.0  # share of clip steps with object pointers
-    moments: int = 0  # instead of windows of clips, so many single frames of whole clips; the image encoder rests
-    hold: int = 12  # every so many steps the oldest of these clips are replaced
+    recalls: int = 0  # instead of windows of clips, so many single frames with made-up memories; the encoder rests
 
 
 # Still images first and small, because features and prompts are learned there at a quarter of the cost. Stages 1 to 4
@@ -75,13 +76,14 @@ STAGES = [
     # Still images alone once more: what the image encoder, boxes and corrections gain from more steps.
     Stage(292, 256, (3e-4, 2.3e-4), 40, True, 0.99, sharp=True, thorough=True),
     Stage(300, 256, (2.3e-4, 2e-5), 1, average=0.99, sharp=True, thorough=True),
-    # Single frames of whole clips, each with the memories that the model itself had by then; most of them are near a
-    # time when nothing of the object shows. Tracking goes up and down between the ends of the last three of these
-    # stages, so the mean of their averaged weights is exported.
-    Stage(173, 256, (2e-4, 1.5e-4), 30, True, 0.99, 3, True, True, memory=2, clip=256, taught=0.25, moments=24),
-    Stage(144, 256, (1.5e-4, 1.3e-4), 1, False, 0.99, 3, True, True, memory=2, clip=256, taught=0.25, moments=24),
-    Stage(250, 256, (1.3e-4, 4e-5), 1, False, 0.99, 3, True, True, memory=2, clip=256, taught=0.25, moments=24),
-    Stage(206, 256, (4e-5, 5e-6), 1, False, 0.99, 3, True, True, memory=2, clip=256, taught=0.25, moments=24),
+    # (Here 773 steps followed on single frames of whole clips, with what tracking these had left behind. They are no
+    # longer part of this file: the recalls below replace them, without having to track.)
+    # Still images with the image encoder learning, two frames of each scene: one object looks alike in both.
+    Stage(800, 256, (3e-4, 2e-5), 40, True, 0.99, sharp=True, pairs=True, thorough=True),
+    # Single frames with made-up memories (one cosine over both stages). Tracking goes up and down, so the mean of the
+    # averaged weights at the ends of the two is exported.
+    Stage(494, 256, (3e-4, 2e-4), 40, True, 0.99, 4, True, False, True, memory=2, clip=256, recalls=40),
+    Stage(308, 256, (2e-4, 1.5e-4), 1, False, 0.99, 4, True, False, True, memory=2, clip=256, recalls=40),
 ]
 SCENES = 8  # scenes of a step
 PROMPTS = 4  # targets of a scene
@@ -89,8 +91,10 @@ POOL = 400  # drawn scenes that wait; each step replaces FRESH of them
 FRESH = 2
 TRACKS = 2  # objects of a clip
 CLIP_POOL = 10  # drawn clips that wait, for each clip of a step
-TRACKED = 24  # tracked clips whose moments are trained on
-STORIES = "cover", "leave", "cover", "leave", "roam"  # of these clips, in turn
+HELD = 200  # clips whose moments are recalled; every step replaces one
+STORIES = "cover", "leave", "cover", "leave", "roam"  # of these, in turn
+WINDOW = 12  # frames of them in a row, beside frame 0
+TARGETS = 4  # objects of them
 TRAIN_SEEDS = 1_000_000  # training draws seeds from here on
 CLIP_SEEDS = 500_000_000
 VALID_SEEDS = range(100_000, 100_064)  # picks the weights; evaluate.py reports on other seeds
@@ -121,50 +125,55 @@ class Blank(torch.nn.Module):
 
 
 class Pool:
-    """Drawn scenes to sample from: flipped, turned and with permuted colour channels at every use."""
+    """Drawn scenes to sample from, a few frames of each: flipped, turned, with permuted colour channels at every use."""
 
-    def __init__(self, size, seed):
-        self.size, self.seed = size, seed
-        self.images = torch.empty(POOL, size, size, 3, dtype=torch.uint8)
-        self.owners = torch.empty(POOL, size, size, dtype=torch.uint8)
-        self.codes = [None] * POOL
+    def __init__(self, size, seed, frames):
+        self.size, self.seed, self.frames = size, seed, frames
+        self.images = torch.empty(POOL, frames, size, size, 3, dtype=torch.uint8)
+        self.owners = torch.empty(POOL, frames, size, size, dtype=torch.uint8)
+        self.codes = [None] * POOL  # of each frame
         self.next = 0
         self.refresh(POOL)
 
     def refresh(self, count):
         while count:
-            image, owner = scenes.still(self.seed, self.size)
+            scene = scenes.describe(self.seed)
             self.seed += 1
-            codes = [code for code, _ in scenes.targets(owner)]
-            if not codes:
+            times = scene["still"], *torch.randint(scenes.LENGTH, (self.frames - 1,)).tolist()
+            images, owners = zip(*(scenes.frame(scene, t, self.size) for t in times))
+            codes = [[code for code, _ in scenes.targets(owner)] for owner in owners]
+            if not all(codes):
                 continue
-            self.images[self.next] = torch.from_numpy(image)
-            self.owners[self.next] = torch.from_numpy(owner)
+            self.images[self.next] = torch.from_numpy(np.stack(images))
+            self.owners[self.next] = torch.from_numpy(np.stack(owners))
             self.codes[self.next] = codes
             self.next = (self.next + 1) % POOL
             count -= 1
 
     def sample(self, count):
-        """Images [count, 3, S, S], owners [count, S, S], codes [count, PROMPTS] (0: nothing, a click on the ground)."""
+        """Images [count, 3, S, S], owners [count, S, S], codes [count, PROMPTS] (0: nothing, a click on the ground).
+
+        Frames of one scene follow each other.
+        """
         images, owners, codes = [], [], []
-        for i in torch.randperm(POOL)[:count].tolist():
+        for i in torch.randperm(POOL)[: count // self.frames].tolist():
             image, owner = self.images[i], self.owners[i]
             turn = int(torch.randint(8, ()))
             if turn & 1:
-                image, owner = image.flip(0), owner.flip(0)
-            if turn & 2:
                 image, owner = image.flip(1), owner.flip(1)
+            if turn & 2:
+                image, owner = image.flip(2), owner.flip(2)
             if turn & 4:
-                image, owner = image.transpose(0, 1), owner.transpose(0, 1)
-            images.append(image[:, :, torch.randperm(3)])
+                image, owner = image.transpose(1, 2), owner.transpose(1, 2)
+            images.append(image[..., torch.randperm(3)])
             owners.append(owner)
-            pick = self.codes[i]
-            order = torch.randperm(len(pick)).tolist()
-            chosen = [pick[order[p % len(pick)]] for p in range(PROMPTS)]
-            if float(torch.rand(())) < 0.4:
-                chosen[-1] = 0
-            codes.append(chosen)
-        return normalise(torch.stack(images)), torch.stack(owners), torch.tensor(codes)
+            for known in self.codes[i]:
+                order = torch.randperm(len(known)).tolist()
+                chosen = [known[order[p % len(known)]] for p in range(PROMPTS)]
+                if float(torch.rand(())) < 0.4:
+                    chosen[-1] = 0
+                codes.append(chosen)
+        return normalise(torch.cat(images)), torch.cat(owners), torch.tensor(codes)
 
 
 def masks_of(owners, codes):
@@ -236,7 +245,7 @@ class Images:
 
     def __init__(self, model, stage, seed):
         self.model, self.size, self.sharp, self.thorough = model, stage.image, stage.sharp, stage.thorough
-        self.pool = Pool(self.size, seed)
+        self.pool = Pool(self.size, seed, 2 if stage.pairs else 1)
         nano.set_size(model, self.size)
         with torch.no_grad():
             self.place = model.sam_prompt_encoder.get_dense_pe()
@@ -268,7 +277,8 @@ class Images:
         self.pool.refresh(FRESH)
         images, owners, codes = self.pool.sample(SCENES)
         levels = self.features(images)
-        side = side_loss(model.side, levels, owners)
+        wide = [torch.cat(maps.unflatten(0, (-1, self.pool.frames)).unbind(1), -1) for maps in (owners, *levels)]
+        side = side_loss(model.side, wide[1:], wide[0])
         with torch.autocast("cpu", dtype=torch.bfloat16):
             decoder = model.sam_mask_decoder
             empty = model.no_mem_embed.view(1, -1, 1, 1)
@@ -424,44 +434,48 @@ class Clips:
         return total, report
 
 
-class Moments:
-    """Loss of one step on single frames of clips, each with the memories and pointers the model itself had by then.
+class Recalls:
+    """Loss of one step on single frames of clips whose memories are made up, so that nothing has to be tracked.
 
-    Clips are tracked whole, as when they are evaluated, without learning; what they leave behind stays for some steps.
-    A moment's own frame learns, and through the memories of frame 0 and of the frame before also what made these two.
-    The image encoder and what it hands to the mask decoder rest.
+    Of each clip frame 0 is kept, with what was found there after a click or a box, and WINDOW frames in a row. A moment
+    is one of these frames and one of TARGETS objects; its bank holds frame 0, and for each of the frames before it one
+    of: the true mask, what the model found there when it was asked last, another object (a ghost), nothing. Whatever
+    these say, the object of frame 0 is to be found, or nothing where it does not show. The image encoder and what it
+    hands to the mask decoder rest.
     """
 
     def __init__(self, model, stage, seed):
         self.model, self.stage, self.size, self.seed = model, stage, stage.clip, seed
-        self.steps = self.next = self.dealt = 0
+        self.next = self.dealt = 0
         nano.set_size(model, self.size)
         model.eval()  # so that what is remembered of frame 0 is a binary mask, as when tracking
         model.binarize_mask_from_pts_for_mem_enc = True
         for module in (model.image_encoder, model.sam_mask_decoder.conv_s0, model.sam_mask_decoder.conv_s1):
             module.requires_grad_(False)
-        low, length, rows = self.size // 16, scenes.LENGTH, TRACKED * TRACKS
-        half = {"dtype": torch.bfloat16}
+        low, frames, half = self.size // 16, 1 + WINDOW, {"dtype": torch.bfloat16}
         self.levels = [
-            torch.zeros(length, TRACKED, nano.D_MODEL // 8, 4 * low, 4 * low, **half),
-            torch.zeros(length, TRACKED, nano.D_MODEL // 4, 2 * low, 2 * low, **half),
-            torch.zeros(length, TRACKED, nano.D_MODEL, low, low, **half),
+            torch.zeros(HELD, frames, nano.D_MODEL // 8, 4 * low, 4 * low, **half),
+            torch.zeros(HELD, frames, nano.D_MODEL // 4, 2 * low, 2 * low, **half),
+            torch.zeros(HELD, frames, nano.D_MODEL, low, low, **half),
         ]
-        self.truth = torch.zeros(length, rows, self.size, self.size, dtype=torch.bool)
-        self.memory = torch.zeros(length, rows, nano.MEM_DIM, low, low)
-        self.logits = torch.zeros(length, rows, 1, 4 * low, 4 * low)  # as remembered
-        self.scores = torch.zeros(length, rows, 1)
-        self.tokens = torch.zeros(length, rows, nano.D_MODEL)  # of the mask decoder: a pointer before its projection
-        self.weight = torch.zeros(length, rows)
+        self.owners = torch.zeros(HELD, frames, self.size, self.size, dtype=torch.uint8)
+        self.start = torch.zeros(HELD, dtype=torch.long)  # time of frame 1
+        self.codes = torch.zeros(HELD, TARGETS, dtype=torch.long)
+        self.first = torch.zeros(HELD, TARGETS, self.size, self.size, dtype=torch.bool)  # as found on frame 0
+        # Twice: as it is, and as the model found it when it was asked last.
+        self.shown = torch.zeros(HELD, frames, TARGETS, 2, dtype=torch.bool)
+        self.memory = torch.zeros(HELD, frames, TARGETS, 2, nano.MEM_DIM, low, low, **half)
+        self.tokens = torch.zeros(HELD, frames, TARGETS, 2, nano.D_MODEL)  # pointers before their projection
+        self.nothing = torch.zeros(HELD, frames, nano.MEM_DIM, low, low, **half)  # memory of an empty mask
+        self.weight = torch.zeros(HELD, frames, TARGETS)
         self.sizes = [level.shape[-2:] for level in self.levels]
-        sine = nano.sine(nano.D_MODEL)(self.levels[2][0, :1])
-        self.place = sine.flatten(2).permute(2, 0, 1)
-        self.memory_place = nano.sine(nano.MEM_DIM)(self.memory[0, :1])
-        while self.dealt < TRACKED:
-            self.track()
+        self.place = nano.sine(nano.D_MODEL)(self.levels[2][0, :1]).flatten(2).permute(2, 0, 1)
+        self.memory_place = nano.sine(nano.MEM_DIM)(self.nothing[0, :1]).flatten(2).permute(2, 0, 1)
+        for _ in range(HELD):
+            self.draw()
 
-    def draw(self):
-        """A clip that shows its hero on frame 0: images [T, S, S, 3], owners [T, S, S], codes of frame 0."""
+    def scene(self):
+        """A clip that shows its hero on frame 0, and the codes of its targets: the hero, what covers it, others."""
         story = STORIES[self.dealt % len(STORIES)]
         self.dealt += 1
         while True:
@@ -470,124 +484,171 @@ class Moments:
             if scene["story"] != story:
                 continue
             codes = [code for code, _ in scenes.targets(scenes.frame(scene, 0, self.size)[1])]
-            if 1 in codes:
+            if 1 in codes and len(codes) > 1:
                 break
-        images, owners = zip(*(scenes.frame(scene, t, self.size) for t in range(scenes.LENGTH)))
-        image, owner = torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(owners))
-        for axis in (1, 2):
-            if int(torch.randint(2, ())):
-                image, owner = image.flip(axis), owner.flip(axis)
-        return image[..., torch.randperm(3)], owner, codes
-
-    def features(self, t, rows):
-        """Levels of frame t as the tracking step wants them, [H·W, N, C]."""
-        return [level[t, rows // TRACKS].float().flatten(2).permute(2, 0, 1) for level in self.levels]
+        codes.remove(1)
+        codes = [codes[i] for i in torch.randperm(len(codes)).tolist()]
+        codes.sort(key=lambda code: story != "cover" or code != len(scene["objects"]))
+        return scene, [1, *itertools.islice(itertools.cycle(codes), TARGETS - 1)]
 
     @torch.no_grad()
-    def track(self):
-        """Tracks the hero and one more object of each of a few new clips, which replace the oldest ones."""
-        model, clips = self.model, self.stage.clips
-        drawn = [self.draw() for _ in range(clips)]
-        first, self.next = self.next, (self.next + clips) % TRACKED
-        rows = torch.arange(first * TRACKS, (first + clips) * TRACKS)
-        codes = torch.tensor([c for *_, known in drawn for c in (1, known[int(torch.randint(len(known), ()))])])
-        owners = torch.stack([owner for _, owner, _ in drawn], 1).repeat_interleave(TRACKS, 1)
-        taught = torch.rand(len(codes)) < self.stage.taught  # these remember the true masks instead of the found ones
-        boxed = int(torch.randint(3, ())) == 0
-        bank = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
-        tokens, wrong = [], torch.zeros(scenes.LENGTH, len(rows), dtype=torch.bool)
+    def draw(self):
+        """A new clip takes the place of the oldest one."""
+        model, at = self.model, self.next
+        self.next = (at + 1) % HELD
+        scene, codes = self.scene()
+        last = scenes.LENGTH - WINDOW
+        start = 1 + int(torch.randint(last, ()))
+        if scene["story"] != "roam" and float(torch.rand(())) < 0.6:
+            away = next(o[scene["story"]]["peak"] for o in scene["objects"] if scene["story"] in o)
+            start = int(min(max(1, away + float(torch.empty(()).uniform_(-WINDOW, WINDOW / 2))), last))
+        images, owners = zip(*(scenes.frame(scene, t, self.size) for t in (0, *range(start, start + WINDOW))))
+        images, owners = torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(owners))
+        for axis in (1, 2):
+            if int(torch.randint(2, ())):
+                images, owners = images.flip(axis), owners.flip(axis)
+        self.start[at], self.owners[at], self.codes[at] = start, owners, torch.tensor(codes)
+        masks = torch.stack([masks_of(owner.expand(TARGETS, -1, -1), self.codes[at]) for owner in owners])
+        goals = F.avg_pool2d(masks.float(), 4)
+        tokens = []
         hook = model.obj_ptr_proj.register_forward_pre_hook(lambda _, inputs: tokens.append(inputs[0]))
-        for t in range(scenes.LENGTH):
-            masks = masks_of(owners[t], codes)
-            present = masks.flatten(1).any(1)
-            prompt = None
-            if t == 0:
-                points = boxes_of(masks) if boxed else clicks_on(owners[0], codes, masks)
-                labels = torch.tensor([2, 3] if boxed else [1], dtype=torch.int32)
-                prompt = {"point_coords": points, "point_labels": labels.expand(len(codes), -1)}
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                images = normalise(torch.stack([image[t] for image, *_ in drawn]))
-                levels = model.image_encoder(images.contiguous(memory_format=torch.channels_last))["backbone_fpn"]
-                decoder = model.sam_mask_decoder
-                levels = decoder.conv_s0(levels[0]), decoder.conv_s1(levels[1]), levels[2]
-                for kept, level in zip(self.levels, levels):
-                    kept[t, first : first + clips] = level
-                features = self.features(t, rows)
-                current, outputs, _, _ = model._track_step(
-                    t, t == 0, features, [self.place], self.sizes, prompt, None, bank, scenes.LENGTH, False, None
-                )
-                *_, logits, _, _, scores = outputs
-                logits, scores = logits.float(), scores.float()
-                goal = F.avg_pool2d(masks[:, None].float(), 4)
-                wrong[t] = ((scores[:, 0] > 0) != present) | present & (true_ious(logits, goal[:, 0])[:, 0] < 0.5)
-                if t > 0:
-                    logits = torch.where(taught[:, None, None, None], 20 * goal - 10, logits)
-                    scores = torch.where(taught[:, None], torch.where(present, 10.0, -10.0)[:, None], scores)
-                self.truth[t, rows], self.logits[t, rows], self.scores[t, rows] = masks, logits, scores
-                self.tokens[t, rows] = tokens.pop().float()
-                current.update(self.remember(t, rows, True))
-                self.memory[t, rows] = current["maskmem_features"]
-            bank["cond_frame_outputs" if t == 0 else "non_cond_frame_outputs"][t] = current
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            images = normalise(images[..., torch.randperm(3)]).contiguous(memory_format=torch.channels_last)
+            levels, decoder = model.image_encoder(images)["backbone_fpn"], model.sam_mask_decoder
+            levels = decoder.conv_s0(levels[0]), decoder.conv_s1(levels[1]), levels[2]
+            for kept, level in zip(self.levels, levels):
+                kept[at] = level
+            boxed = int(torch.randint(3, ())) == 0
+            owner = owners[:1].expand(TARGETS, -1, -1)
+            points = boxes_of(masks[0]) if boxed else clicks_on(owner, self.codes[at], masks[0])
+            labels = torch.tensor([2, 3] if boxed else [1], dtype=torch.int32).expand(TARGETS, -1)
+            high, mid, low = (level[:1].float().expand(TARGETS, -1, -1, -1) for level in levels)
+            outputs = model._forward_sam_heads(
+                low + model.no_mem_embed.view(1, -1, 1, 1),
+                {"point_coords": points, "point_labels": labels},
+                None,
+                [high, mid],
+                not boxed,
+            )
+            found = outputs[3].float()
+            fits = (true_ious(found, goals[0])[:, 0] > 0.5).view(-1, 1, 1)
+            large = F.interpolate(found, (self.size, self.size), mode="bilinear", align_corners=False)[:, 0]
+            self.first[at] = torch.where(fits, large > 0, masks[0])
+            frames = torch.arange(1 + WINDOW)
+            self.nothing[at] = self.encode(torch.full_like(frames, at), frames, torch.full_like(goals[:, :1], -10))
+            frames = frames.repeat_interleave(TARGETS)
+            memory = self.encode(torch.full_like(frames, at), frames, 20 * goals.flatten(0, 1)[:, None] - 10)
+            self.memory[at] = memory.unflatten(0, (-1, TARGETS))[:, :, None]
         hook.remove()
-        # Frames that show nothing of the object weigh most, then the eight before and after them, then all that went
-        # wrong.
-        gone = ~self.truth[:, rows].flatten(2).any(2)
-        near = F.max_pool1d(gone.T[:, None].float(), 17, 1, 8)[:, 0].T > 0
-        weight = torch.where(near, 1.0, torch.where(wrong, 0.7, 0.4))
-        self.weight[:, rows] = torch.where(gone, 2.0, weight)
-        self.weight[0] = 0
+        self.tokens[at] = tokens[0].float()[:, None]
+        shown = masks.flatten(2).any(2)
+        self.shown[at] = shown[..., None]
+        # Frames that show nothing of the object weigh more, and the four before and after them; so does the hero.
+        near = F.max_pool1d((~shown).T[:, None].float(), 9, 1, 4)[:, 0].T > 0
+        self.weight[at] = torch.where(near, 1.0, 0.5)
+        self.weight[at, :, 0] *= 2
+        self.weight[at, :3] = 0  # nothing is known before these
 
-    def remember(self, t, rows, again):
-        """What the bank keeps of frame t; `again`: the memory is made again, so that what makes it learns."""
-        model, memory = self.model, self.memory[t, rows]
-        if again:
-            masks = F.interpolate(self.logits[t, rows], (self.size, self.size), mode="bilinear", align_corners=False)
-            features = self.features(t, rows)
-            memory, _ = model._encode_new_memory(features, self.sizes, masks, self.scores[t, rows], t == 0)
-        seen = (self.scores[t, rows] > 0).float()
-        pointer = seen * model.obj_ptr_proj(self.tokens[t, rows]) + (1 - seen) * model.no_obj_ptr
-        place = self.memory_place.expand(len(rows), -1, -1, -1)
-        return {"maskmem_features": memory.float(), "maskmem_pos_enc": [place], "obj_ptr": pointer.float()}
+    def features(self, clips, frames):
+        """Levels of some frames as the reference's tracking wants them, [H·W, N, C]."""
+        return [level[clips, frames].float().flatten(2).permute(2, 0, 1) for level in self.levels]
+
+    def encode(self, clips, frames, logits, first=False):
+        """The memory map of masks that show something, [N, 64, H/16, W/16]."""
+        masks = F.interpolate(logits, (self.size, self.size), mode="bilinear", align_corners=False)
+        seen = torch.ones(len(masks), 1)
+        return self.model._encode_new_memory(self.features(clips, frames), self.sizes, masks, seen, first)[0].float()
+
+    def history(self, clips, frames, objects, count):
+        """The `count` frames before as the bank has them: frames, objects, views, and whether these show, [N, count]."""
+        n = len(clips)
+        past = frames[:, None] - torch.arange(1, count + 1)
+        past = torch.where(past > 0, past, 1 + (torch.rand(past.shape) * (frames[:, None] - 1)).long())
+        kind = torch.randint(4, (n, 1))  # true and found mixed, as found, ghost, nothing
+        reach = 1 + (torch.rand(n, 1) * count).long()  # how many of the last frames are wrong
+        reach = torch.where(torch.rand(n, 1) < 0.5, reach, count)
+        wrong = torch.arange(count) < reach
+        views = torch.where(kind == 1, 1, (torch.rand(n, count) < 0.5).long())
+        other = torch.where(torch.rand(n) < 0.5, (objects == 0).long(), torch.randint(TARGETS, (n,)))
+        whole = self.codes[clips] & (scenes.PART - 1)
+        pick = torch.arange(n)
+        apart = (whole[pick, other] != whole[pick, objects])[:, None]
+        ghost = (kind == 2) & wrong & apart
+        who = torch.where(ghost, other[:, None], objects[:, None])
+        views = torch.where(ghost, 0, views)
+        shows = self.shown[clips[:, None], past, who, views] & ~((kind == 3) & wrong)
+        return past, who, views, shows
 
     def loss(self):
         model = self.model
         nano.set_size(model, self.size)
-        self.steps += 1
-        if self.steps % self.stage.hold == 0:
-            self.track()
-        total, found, signs = 0.0, [], []
-        for _ in range(2):  # two times, and half of the moments at each of them
-            t = int(torch.multinomial(self.weight.sum(1), 1))
-            rows = torch.multinomial(self.weight[t], self.stage.moments // 2)
-            masks = self.truth[t, rows]
+        self.draw()
+        total, ious_found, signs = 0.0, [], []
+        for _ in range(2):  # twice half of the moments, with banks of different length
+            n = self.stage.recalls // 2
+            cells = torch.multinomial(self.weight.flatten(), n)
+            clips, frames, objects = torch.unravel_index(cells, self.weight.shape)
+            masks = masks_of(self.owners[clips, frames], self.codes[clips, objects])
             present = masks.flatten(1).any(1)
             goal = F.avg_pool2d(masks[:, None].float(), 4)[:, 0]
-            points = torch.zeros(len(rows), 1, 2), -torch.ones(len(rows), 1, dtype=torch.int32)
+            slots = model.num_maskmem - 1
+            slots = slots if float(torch.rand(())) < 0.75 else int(torch.randint(slots, ()))
+            pointers = model.max_obj_ptrs_in_encoder - 1
+            pointers = pointers if slots == model.num_maskmem - 1 else slots
             with torch.autocast("cpu", dtype=torch.bfloat16):
-                past = range(max(1, t - 15), t)
-                bank = {
-                    "cond_frame_outputs": {0: self.remember(0, rows, True)},
-                    "non_cond_frame_outputs": {k: self.remember(k, rows, k == t - 1) for k in past},
-                }
-                features = self.features(t, rows)
-                low = model._prepare_memory_conditioned_features(
-                    t, False, features[2:], [self.place], self.sizes[2:], bank, scenes.LENGTH
+                past, who, views, shows = self.history(clips, frames, objects, pointers)
+                kept = clips[:, None], past[:, :slots], who[:, :slots], views[:, :slots]
+                empty = self.nothing[kept[0], kept[1]].float() + model.no_obj_embed_spatial.view(1, 1, -1, 1, 1)
+                shown = shows[:, :slots, None, None, None]
+                recent = torch.where(shown, self.memory[kept].float(), empty)
+                logits = torch.where(self.first[clips, objects], 10.0, -10.0)[:, None]
+                first = self.encode(clips, torch.zeros_like(frames), logits, first=True)
+                memory = torch.cat([first[:, None], recent], 1).flatten(3).permute(1, 3, 0, 2).flatten(0, 1)
+                ages = [model.num_maskmem - 1, *range(slots)]
+                places = torch.cat([self.memory_place + model.maskmem_tpos_enc[age, 0] for age in ages])
+                # Pointers, each as two tokens.
+                token = self.tokens[clips[:, None], past, who, views]
+                token = torch.cat([self.tokens[clips, 0, objects, :1], token], 1)
+                seen = torch.cat([torch.ones(n, 1, dtype=torch.bool), shows], 1)[..., None]
+                pointer = torch.where(seen, model.obj_ptr_proj(token).float(), model.no_obj_ptr)
+                age = torch.arange(1, pointers + 1).expand(n, -1)
+                age = torch.cat([(self.start[clips] + frames - 1)[:, None], age], 1)
+                age = get_1d_sine_pe(age / (model.max_obj_ptrs_in_encoder - 1), dim=nano.D_MODEL)
+                age = model.obj_ptr_tpos_proj(age).repeat_interleave(2, 1)
+                pointer = pointer.unflatten(2, (2, -1)).flatten(1, 2)
+                features = self.features(clips, frames)
+                low = model.memory_attention(
+                    curr=features[2:],
+                    curr_pos=[self.place.expand(-1, n, -1)],
+                    memory=torch.cat([memory, pointer.transpose(0, 1)]),
+                    memory_pos=torch.cat([places.expand(-1, n, -1), age.transpose(0, 1)]),
+                    num_obj_ptr_tokens=pointer.shape[1],
                 )
+                points = torch.zeros(n, 1, 2), -torch.ones(n, 1, dtype=torch.int32)
                 sparse, dense = model.sam_prompt_encoder(points=points, boxes=None, masks=None)
-                logits, ious, _, scores = model.sam_mask_decoder.predict_masks(
-                    image_embeddings=low,
+                logits, ious, tokens, scores = model.sam_mask_decoder.predict_masks(
+                    image_embeddings=low.permute(1, 2, 0).unflatten(2, self.sizes[2]),
                     image_pe=model.sam_prompt_encoder.get_dense_pe(),
                     sparse_prompt_embeddings=sparse,
                     dense_prompt_embeddings=dense,
                     repeat_image=False,
-                    high_res_features=[level[t, rows // TRACKS] for level in self.levels[:2]],
+                    high_res_features=[level[clips, frames] for level in self.levels[:2]],
                 )
             logits, ious, scores = logits[:, 1:].float(), ious[:, 1:].float(), scores.float()
             total = total + 0.5 * track_loss(logits, ious, scores, goal, present, present)
-            truth = true_ious(logits.detach(), goal).gather(1, ious.argmax(1, keepdim=True))[:, 0]
-            found.append((truth * (scores[:, 0] > 0))[present])
-            signs.append(((scores[:, 0] > 0) == present).float())
-        report = {"track": float(torch.cat(found).mean()), "sign": float(torch.cat(signs).mean())}
+            truth = true_ious(logits.detach(), goal)
+            with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+                pick, best = torch.arange(n), ious.argmax(1)
+                truth, seen = truth[pick, best], scores[:, 0] > 0
+                token = tokens[pick, best + 1].float()
+                self.shown[clips, frames, objects, 1] = seen
+                self.memory[clips, frames, objects, 1] = self.encode(clips, frames, logits[pick, best, None]).bfloat16()
+                self.tokens[clips, frames, objects, 1] = token
+                right = seen & (truth > 0.7)
+                self.tokens[clips[right], frames[right], objects[right], 0] = token[right]
+            ious_found.append((truth * seen)[present])
+            signs.append((seen == present).float())
+        report = {"track": float(torch.cat(ious_found).mean()), "sign": float(torch.cat(signs).mean())}
         report["track_loss"] = float(total.detach())
         return total, report
 
@@ -647,15 +708,17 @@ def track_loss(logits, ious, scores, goal, present, shown):
 def side_loss(scale, levels, owners, count=160):
     """Same or not, for all pairs of `count` random pixels: BCE on scaled cosines, at every FPN level.
 
+    Frames that lie side by side [N, H, frames · W] are compared with each other as well.
+
     The first half of the channels tells objects apart, the second half also their parts.
     """
-    batch, size = owners.shape[0], owners.shape[-1]
-    x, y = torch.randint(size, (2, batch, count))
+    batch, height, width = owners.shape
+    x, y = torch.randint(width, (batch, count)), torch.randint(height, (batch, count))
     rows = torch.arange(batch)[:, None]
     part = owners[rows, y, x]
     total = 0.0
     for k, level in enumerate(levels):
-        stride = size // level.shape[-1]
+        stride = width // level.shape[-1]
         features = level[rows, :, y // stride, x // stride].float()
         for ids, f in zip((part & (scenes.PART - 1), part), features.chunk(2, -1)):
             same = ids[:, :, None] == ids[:, None, :]
@@ -722,7 +785,7 @@ def main():
             model.load_state_dict(nano.load(options.weights).state_dict(), strict=False)
         average.load_state_dict(model.state_dict(), strict=False)
     if options.export:
-        files = [options.run / f"stage{len(STAGES) - back}.pt" for back in (2, 1)] + [state_file]
+        files = options.run / f"stage{len(STAGES) - 1}.pt", state_file
         found = [torch.load(file, weights_only=True)["average"] for file in files]
         average.load_state_dict({name: sum(weights[name] for weights in found) / len(found) for name in found[0]})
         nano.export(average, Path(__file__).parent / "nano.safetensors", STAGES[-1].image)
@@ -760,7 +823,7 @@ def main():
         if current != number:
             current = number
             images = Images(model, stage, state["seed"]) if stage.image else None
-            kind = Moments if stage.moments else Clips
+            kind = Recalls if stage.recalls else Clips
             clips = kind(model, stage, state["clip_seed"]) if stage.clip else None
         rate = learning_rate(stage, state["step"] - (ends[number] - stage.steps))
         for group in optimiser.param_groups:
