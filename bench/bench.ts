@@ -5,7 +5,8 @@ import type { Peak } from "../src/runtime/peak.ts";
 import { numel, type Shape } from "../src/tensor/shape.ts";
 import { type Tensor, values } from "../src/tensor/view.ts";
 
-export type Group = "gemm" | "conv" | "attention" | "stage";
+export const GROUPS = ["gemm", "conv", "attention", "stage"] as const;
+export type Group = (typeof GROUPS)[number];
 
 /** One thing to time, prepared on a machine: `check` throws unless what `run` left is right. */
 export interface Prepared {

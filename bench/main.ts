@@ -1,11 +1,11 @@
 // npm run bench -- [options]: kernels and stages against the limit of the machine. See --help.
-import { rename, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { describeMachine } from "../src/cli/machine.ts";
 import { nodePlatform } from "../src/platform/node.ts";
 import { setPlatform } from "../src/platform/platform.ts";
+import { GROUPS } from "./bench.ts";
 import { runInChromium } from "./chromium.ts";
-import { GROUPS, type Job, NAMES, run } from "./run.ts";
+import { type Job, NAMES, run } from "./run.ts";
 import { STAGES } from "./stages.ts";
 
 const HELP = `npm run bench -- [options]
@@ -44,6 +44,5 @@ const job: Job = { only, description: describeMachine() };
 const results = await (options.chromium ? runInChromium(job, console.log) : run(job, console.log));
 if (options.json) {
   const text = JSON.stringify({ node: process.version, ...results }, null, 2);
-  await writeFile(`${options.json}.part`, `${text}\n`);
-  await rename(`${options.json}.part`, options.json);
+  await nodePlatform.writeFile(options.json, new TextEncoder().encode(`${text}\n`));
 }

@@ -6,7 +6,7 @@ import { type Peak, peakMeter } from "../src/runtime/peak.ts";
 import { type MachineDescription, machineHead, type MachineReport, machineReport } from "../src/runtime/report.ts";
 import { formatShape } from "../src/tensor/shape.ts";
 import { attentionCases } from "./attention.ts";
-import { measure, ofPeak, type Row, weightedOfPeak } from "./bench.ts";
+import { GROUPS, measure, ofPeak, type Row, weightedOfPeak } from "./bench.ts";
 import { conv2dCases } from "./conv2d.ts";
 import { gemmCases } from "./gemm.ts";
 import { measureStages, STAGES } from "./stages.ts";
@@ -25,9 +25,8 @@ export interface Results {
 }
 
 const CASES = [...gemmCases, ...conv2dCases, ...attentionCases];
-export const GROUPS = ["gemm", "conv", "attention", "stage"];
 /** By which `only` may ask for rows. */
-export const NAMES = [...GROUPS, ...CASES.map(({ name }) => name), ...STAGES.map(([name]) => name)];
+export const NAMES: readonly string[] = [...GROUPS, ...CASES.map(({ name }) => name), ...STAGES.map(([name]) => name)];
 
 /** Time what is wanted, and print it line by line. */
 export async function run({ only, description }: Job, print: (line: string) => void): Promise<Results> {
@@ -40,8 +39,8 @@ export async function run({ only, description }: Job, print: (line: string) => v
   const portable = await createMachine({ kernels: "portable" });
   const measurePeak = await peakMeter();
 
-  const machine = await machineReport(auto, description);
-  print(machineHead(machine));
+  const report = await machineReport(auto, description);
+  print(machineHead(report));
 
   print(`${"".padEnd(34)}${"".padEnd(34)}${"kernels".padEnd(15)}   min ms  median ms  GFLOP/s  of peak`);
   const rows: Row[] = [];
@@ -69,7 +68,7 @@ export async function run({ only, description }: Job, print: (line: string) => v
   for (const row of rows) row.ofPeak = ofPeak(row, peakGflops);
   const peaks = Object.entries(peakGflops).map(([key, value]) => `${key} ${value.toFixed(1)}`);
   print(`register-tile peak, GFLOP/s: ${peaks.join(", ")}`);
-  return { machine, peakGflops, rows };
+  return { machine: report, peakGflops, rows };
 }
 
 function toText({ name, shape, kernels, threads, minMs, medianMs, gflops, ofPeak }: Row): string {

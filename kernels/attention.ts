@@ -48,7 +48,7 @@
 // read; both halves of a 6×8 tile by one call; 12, 18, 36, 66 queries at a time. Two vectors of weights a step are 0.8 points
 // more (fewer spills), but add sums in another order, less exactly: ceilings of the goldens were exceeded.
 import { FREE, LINE, MR, ROWS, fillTile, pack_panel, read, tileOf } from "./gemm";
-import { EXP2_TABLE, at, exp2_f32x4 } from "./math";
+import { EXP2_TABLE, at, exp2, exp2_f32x4, exponent } from "./math";
 import { hmax, hsum, madd } from "./simd";
 
 // @ts-ignore: decorator
@@ -209,28 +209,11 @@ function weigh(row: usize, lds: usize, rows: i32, count: i32, state: usize, scal
   }
 }
 
-/** factor·(s − top), offset = −factor·top. Fused, one sum rounds; else factor·s would round too, so the difference comes first. */
-// @ts-ignore: decorator
-@inline
-export function exponent(s: v128, top: v128, factor: v128, offset: v128): v128 {
-  if (ASC_FEATURE_RELAXED_SIMD) return madd(s, factor, offset);
-  return f32x4.mul(f32x4.sub(s, top), factor);
-}
-
 /** Of each row 1/sum instead of the lanes. */
 // @ts-ignore: decorator
 @inline
 function invert(state: usize, rows: i32): void {
   for (; rows > 0; rows--, state += LINE) store<f32>(state, 1 / hsum(f32x4.add(v128.load(state), v128.load(state, 16))));
-}
-
-/** 2ˣ outside of loops */
-// @ts-ignore: decorator
-@inline
-export function exp2(x: v128): v128 {
-  const low = at(EXP2_TABLE, 0), round = at(EXP2_TABLE, 1), c6 = at(EXP2_TABLE, 2), c5 = at(EXP2_TABLE, 3), c4 = at(EXP2_TABLE, 4);
-  const c3 = at(EXP2_TABLE, 5), c2 = at(EXP2_TABLE, 6), c1 = at(EXP2_TABLE, 7), one = at(EXP2_TABLE, 8);
-  return exp2_f32x4(x, low, round, c6, c5, c4, c3, c2, c1, one);
 }
 
 /** x *= factor */

@@ -55,9 +55,8 @@
 // Shares now: scores 44 %, values 36, X and Y 11, softmax 9. The multiply-adds alone would take 0.39.
 // Memory attention of tiny with a full bank, one thread: 3360 → 2910 ms; a frame with four objects 2.43 times one with one object.
 // Objects share X and Y of the first layer, 7 % of what one costs there: 1 % of a frame with four, not done.
-import { exp2, exponent } from "./attention";
 import { LINE } from "./gemm";
-import { EXP2_TABLE, at, exp2_f32x4 } from "./math";
+import { EXP2_TABLE, at, exp2, exp2_f32x4, exponent } from "./math";
 import { madd } from "./simd";
 
 /**

@@ -1,6 +1,6 @@
 // y = f(x) and y = a ∘ b over contiguous floats, in tiles of `tile` elements.
 import { load_lanes, store_lanes } from "./lanes";
-import { EXP2_TABLE, at, cos_f32x4, exp2_f32x4, exp_f32x4, gelu_f32x4, sigmoid_f32x4, sin_f32x4 } from "./math";
+import { cos_f32x4, exp2, exp_f32x4, gelu_f32x4, sigmoid_f32x4, sin_f32x4 } from "./math";
 import { madd } from "./simd";
 
 // @ts-ignore: decorator
@@ -18,9 +18,7 @@ function apply(op: i32, x: v128, scale: v128, offset: v128): v128 {
   if (op == SIN) return sin_f32x4(x);
   if (op == COS) return cos_f32x4(x);
   if (op == EXP) return exp_f32x4(x);
-  const low = at(EXP2_TABLE, 0), round = at(EXP2_TABLE, 1), c6 = at(EXP2_TABLE, 2), c5 = at(EXP2_TABLE, 3), c4 = at(EXP2_TABLE, 4);
-  const c3 = at(EXP2_TABLE, 5), c2 = at(EXP2_TABLE, 6), c1 = at(EXP2_TABLE, 7), one = at(EXP2_TABLE, 8);
-  return exp2_f32x4(x, low, round, c6, c5, c4, c3, c2, c1, one);
+  return exp2(x);
 }
 
 // @ts-ignore: decorator

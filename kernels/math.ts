@@ -92,6 +92,23 @@ export function exp2_f32x4(
   return i32x4.add(p, i32x4.shl(t, 23)); // n added to the exponent
 }
 
+/** 2ˣ outside of loops */
+// @ts-ignore: decorator
+@inline
+export function exp2(x: v128): v128 {
+  const low = at(EXP2_TABLE, 0), round = at(EXP2_TABLE, 1), c6 = at(EXP2_TABLE, 2), c5 = at(EXP2_TABLE, 3), c4 = at(EXP2_TABLE, 4);
+  const c3 = at(EXP2_TABLE, 5), c2 = at(EXP2_TABLE, 6), c1 = at(EXP2_TABLE, 7), one = at(EXP2_TABLE, 8);
+  return exp2_f32x4(x, low, round, c6, c5, c4, c3, c2, c1, one);
+}
+
+/** factor·(s − top), offset = −factor·top. Fused, one sum rounds; else factor·s would round too, so the difference comes first. */
+// @ts-ignore: decorator
+@inline
+export function exponent(s: v128, top: v128, factor: v128, offset: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return madd(s, factor, offset);
+  return f32x4.mul(f32x4.sub(s, top), factor);
+}
+
 export const GELU_TABLE = memory.data<f32>([
   -0.0,           // 0  the sign bit
   -5.59,          // 1  |x| beyond counts as this: p there is 0, or nearly

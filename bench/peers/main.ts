@@ -2,7 +2,6 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
-import { rename, writeFile } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,6 +9,7 @@ import { parseArgs } from "node:util";
 import { format } from "prettier";
 import { CHROMIUM } from "../../golden/chromium.ts";
 import { describeMachine } from "../../src/cli/machine.ts";
+import { nodePlatform } from "../../src/platform/node.ts";
 import { type Job, type Result, STAGES, type StageName } from "./job.ts";
 import { partOf } from "./onnxruntime.ts";
 import { compare, type Row, toMarkdown, toText } from "./table.ts";
@@ -128,7 +128,7 @@ for (const stage of stages) {
   }
 }
 const report = { date, machine, rows };
-if (options.json) await replace(options.json, `${JSON.stringify(report, null, 2)}\n`);
+if (options.json) await write(options.json, `${JSON.stringify(report, null, 2)}\n`);
 if (options.markdown) await writeMarkdown(options.markdown, toMarkdown(report));
 
 /** As users run it: JavaScript, without what learns TypeScript on the way. A copy, so that edits do not change a run. */
@@ -197,10 +197,9 @@ async function writeMarkdown(file: string, table: string): Promise<void> {
   const old = existsSync(file) ? readFileSync(file, "utf8") : "";
   const [from, to] = [old.indexOf(begin), old.indexOf(end)];
   const text = from >= 0 && to > from ? `${old.slice(0, from + begin.length)}\n\n${table}\n${old.slice(to)}` : table;
-  await replace(file, await format(text, { parser: "markdown", printWidth: 120 }));
+  await write(file, await format(text, { parser: "markdown", printWidth: 120 }));
 }
 
-async function replace(file: string, text: string): Promise<void> {
-  await writeFile(`${file}.part`, text);
-  await rename(`${file}.part`, file);
+function write(file: string, text: string): Promise<void> {
+  return nodePlatform.writeFile(file, new TextEncoder().encode(text));
 }

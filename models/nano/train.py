@@ -28,7 +28,6 @@ import model as nano
 import scenes
 
 
-
 @dataclass
 class Stage:
     steps: int

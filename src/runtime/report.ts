@@ -1,9 +1,9 @@
+import { values } from "../tensor/view.ts";
 import { Control } from "./control.ts";
 import { createMachine, type KernelChoice } from "./create.ts";
 import { type Machine, withMachine } from "./machine.ts";
 import { type Peak, peakMeter } from "./peak.ts";
 import type { RegisterTile } from "./wasm.ts";
-import { values } from "../tensor/view.ts";
 
 /** Where this runs. */
 export interface MachineDescription {
