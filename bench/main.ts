@@ -1,5 +1,6 @@
 // npm run bench -- [options]: kernels and stages against the limit of the machine. See --help.
 import { parseArgs } from "node:util";
+import { CHROMIUM, hasChromium } from "../golden/chromium.ts";
 import { describeMachine } from "../src/cli/machine.ts";
 import { nodePlatform } from "../src/platform/node.ts";
 import { setPlatform } from "../src/platform/platform.ts";
@@ -36,6 +37,10 @@ const only = options.only?.split(",");
 const unknown = only?.filter((name) => !NAMES.includes(name)) ?? [];
 if (unknown.length) {
   console.error(`bench: no group or row is called ${unknown}; all names: ${NAMES.join(", ")}`);
+  process.exit(2);
+}
+if (options.chromium && !hasChromium) {
+  console.error(`bench: there is no Chromium at ${CHROMIUM}; install it, or set CHROMIUM to its path`);
   process.exit(2);
 }
 

@@ -12,15 +12,16 @@ import type { Results } from "./run.ts";
 const main = fileURLToPath(new URL("main.ts", import.meta.url));
 const ROW = "stage 4 windows 7";
 
-function bench(...args: string[]) {
-  return spawnSync(process.execPath, ["--import", "tsx", main, ...args], { encoding: "utf8" });
+function bench(args: string[], env: Record<string, string> = {}) {
+  const options = { encoding: "utf8", env: { ...process.env, ...env } } as const;
+  return spawnSync(process.execPath, ["--import", "tsx", main, ...args], options);
 }
 
 /** What `bench` writes for one row. */
 function resultsOf(...args: string[]): Results {
   const folder = mkdtempSync(join(tmpdir(), "sam2-bench-"));
   const file = join(folder, "bench.json");
-  const { status, stdout, stderr } = bench("--only", ROW, "--json", file, ...args);
+  const { status, stdout, stderr } = bench(["--only", ROW, "--json", file, ...args]);
   assert.is(status, 0, stderr);
   assert.match(stdout, ROW);
   const results = JSON.parse(readFileSync(file, "utf8"));
@@ -48,10 +49,16 @@ Bench("one row in Node", () => {
 });
 
 Bench("help, and a name that nothing has", () => {
-  assert.match(bench("--help").stdout, "--chromium");
-  const { status, stderr } = bench("--only", "gem");
+  assert.match(bench(["--help"]).stdout, "--chromium");
+  const { status, stderr } = bench(["--only", "gem"]);
   assert.is(status, 2);
   assert.match(stderr, "called gem; all names: gemm, ");
+});
+
+Bench("no browser where CHROMIUM says", () => {
+  const { status, stderr } = bench(["--chromium"], { CHROMIUM: "/nowhere" });
+  assert.is(status, 2);
+  assert.match(stderr, "no Chromium at /nowhere; install it, or set CHROMIUM");
 });
 
 Bench.run();
