@@ -6,9 +6,9 @@ import torch.nn.functional as F
 
 import model as nano
 import scenes
-from training.losses import track_loss, true_ious
-from training.prompts import boxes_of, clicks_on, masks_of
-from training.stills import normalise
+from trainer.losses import track_loss, true_ious
+from trainer.prompts import boxes_of, clicks_on, masks_of
+from trainer.stills import normalise
 
 TRACKS = 2  # objects of a clip
 POOL = 10  # drawn clips that wait, for each clip of a step

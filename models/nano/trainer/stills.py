@@ -6,9 +6,9 @@ import torch.nn.functional as F
 
 import model as nano
 import scenes
-from training.losses import prompt_loss, side_loss
-from training.prompts import boxes_of, clicks_on, corrections, masks_of
-from training.workers import WORKERS
+from trainer.losses import prompt_loss, side_loss
+from trainer.prompts import boxes_of, clicks_on, corrections, masks_of
+from trainer.workers import WORKERS
 
 SCENES = 8 // WORKERS  # scenes of a step, in this process
 PROMPTS = 4  # targets of a scene

@@ -10,10 +10,10 @@ from sam2.modeling.sam2_utils import get_1d_sine_pe
 
 import model as nano
 import scenes
-from training.losses import track_loss, true_ious
-from training.prompts import boxes_of, clicks_on, masks_of
-from training.stills import normalise
-from training.workers import WORKERS
+from trainer.losses import track_loss, true_ious
+from trainer.prompts import boxes_of, clicks_on, masks_of
+from trainer.stills import normalise
+from trainer.workers import WORKERS
 
 COHORTS = 4  # of clips that are tracked side by side
 STORIES = "cover", "leave", "cover", "leave", "roam"  # of their clips, in turn
