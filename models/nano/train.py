@@ -27,8 +27,8 @@ import torch.nn.functional as F
 
 import model as nano
 from trainer.clips import Clips
+from trainer.recalls import Recalls
 from trainer.stills import Images
-from trainer.walks import Walks
 from trainer.workers import RANK, WORKERS, share_gradients
 
 
@@ -53,7 +53,7 @@ class Stage:
     stride: int = 3  # two frames are at most so many times apart
     taught: float = 0.0  # share of clip steps that remember the true masks instead of the found ones
     pointers: float = 1.0  # share of clip steps with object pointers
-    walks: int = 0  # instead of windows of clips, one frame of whole ones for so many objects; the encoder rests
+    recalls: int = 0  # instead of windows of clips, so many single frames with made-up memories; the encoder rests
 
 
 # Still images first and small, because features and prompts are learned there at a quarter of the cost. Stages 1 to 4
@@ -82,8 +82,8 @@ STAGES = [
     # (Here 773, 800 and 802 steps followed whose code is gone: see the model card.)
     # Still images with the image encoder learning, two frames of each scene: one object looks alike in both.
     Stage(3000, 256, (4e-4, 5e-6), 40, True, 0.995, sharp=True, pairs=True, thorough=True),
-    # Whole clips, tracked as they are when nothing is learned.
-    Stage(2300, 256, (3e-4, 0), 40, True, 0.995, 3, True, False, True, memory=2, clip=256, walks=42),
+    # Single frames with made-up memories.
+    Stage(1750, 256, (2.5e-4, 0), 100, True, 0.995, 4, True, False, True, memory=2, clip=256, recalls=40),
 ]
 TRAIN_SEEDS = 1_000_000 + 200_000_000 * RANK  # training draws seeds from here on
 CLIP_SEEDS = 500_000_000 + 200_000_000 * RANK
@@ -213,7 +213,7 @@ def main():
         if current != number:
             current = number
             images = Images(model, stage, TRAIN_SEEDS + state["scenes"]) if stage.image else None
-            kind = Walks if stage.walks else Clips
+            kind = Recalls if stage.recalls else Clips
             clips = kind(model, stage, CLIP_SEEDS + state["clips"]) if stage.clip else None
         rate = learning_rate(stage, state["step"] - (ends[number] - stage.steps))
         for group in optimiser.param_groups:

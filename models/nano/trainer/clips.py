@@ -118,8 +118,7 @@ class Clips:
                 signs.append(((scores[:, 0] > 0) == present).float())
             if learns and given is None:
                 shown = present & (scores[:, 0].detach() > 0)  # masks of what is taken for absent are −1024 everywhere
-                found = outputs[0].float(), guesses.float(), scores.float()
-                total = total + track_loss(*found, goal, present, shown, torch.ones(len(codes)))
+                total = total + track_loss(outputs[0].float(), guesses.float(), scores.float(), goal, present, shown)
         model.use_obj_ptrs_in_encoder = True
         report["track"] = float(torch.cat(ious).mean())
         report["sign"] = float(torch.cat(signs).mean())

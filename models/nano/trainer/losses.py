@@ -49,14 +49,14 @@ def prompt_loss(logits, ious, scores, goal, masks, present, multimask):
     return total, {"object": float(object_loss.detach()), "iou": float(chosen.mean())}
 
 
-def track_loss(logits, ious, scores, goal, present, shown, weight):
-    """`prompt_loss` for one tracked frame, the masks only of those that are `shown`; `weight` [N] of the objects."""
-    total = F.binary_cross_entropy_with_logits(scores[:, 0], present.float(), weight)
+def track_loss(logits, ious, scores, goal, present, shown):
+    """`prompt_loss` for one tracked frame, the masks only of those that are `shown`."""
+    total = F.binary_cross_entropy_with_logits(scores[:, 0], present.float())
     if shown.any():
         losses = mask_losses(logits[shown], goal[shown])
         truth = true_ious(logits[shown].detach(), goal[shown])
-        each = losses.min(1).values + 0.1 * losses.mean(1) + (ious[shown] - truth).abs().mean(1)
-        total = total + (weight[shown] * each).sum() / len(shown)
+        share = shown.sum() / len(shown)
+        total = total + share * (losses.min(1).values.mean() + 0.1 * losses.mean() + (ious[shown] - truth).abs().mean())
     return total
 
 
