@@ -79,11 +79,14 @@ STAGES = [
     # Still images alone once more: what the image encoder, boxes and corrections gain from more steps.
     Stage(292, 256, (3e-4, 2.3e-4), 40, True, 0.99, sharp=True, thorough=True),
     Stage(300, 256, (2.3e-4, 2e-5), 1, average=0.99, sharp=True, thorough=True),
-    # (Here 773, 800 and 802 steps followed whose code is gone: see the model card.)
+    # (Here 773 steps followed on single frames of whole clips, with what tracking these had left behind. They are no
+    # longer part of this file: the recalls below replace them, without having to track.)
     # Still images with the image encoder learning, two frames of each scene: one object looks alike in both.
-    Stage(3000, 256, (4e-4, 5e-6), 40, True, 0.995, sharp=True, pairs=True, thorough=True),
-    # Single frames with made-up memories.
-    Stage(1750, 256, (2.5e-4, 0), 100, True, 0.995, 4, True, False, True, memory=2, clip=256, recalls=40),
+    Stage(800, 256, (3e-4, 2e-5), 40, True, 0.99, sharp=True, pairs=True, thorough=True),
+    # Single frames with made-up memories (one cosine over both stages). Tracking goes up and down, so the mean of the
+    # averaged weights at the ends of the two is exported.
+    Stage(494, 256, (3e-4, 2e-4), 40, True, 0.99, 4, True, False, True, memory=2, clip=256, recalls=40),
+    Stage(308, 256, (2e-4, 1.5e-4), 1, False, 0.99, 4, True, False, True, memory=2, clip=256, recalls=40),
 ]
 TRAIN_SEEDS = 1_000_000 + 200_000_000 * RANK  # training draws seeds from here on
 CLIP_SEEDS = 500_000_000 + 200_000_000 * RANK
@@ -171,7 +174,9 @@ def main():
             model.load_state_dict(nano.load(options.weights).state_dict(), strict=False)
         average.load_state_dict(model.state_dict(), strict=False)
     if options.export:
-        average.load_state_dict(torch.load(state_file, weights_only=True)["average"])
+        files = options.run / f"stage{len(STAGES) - 1}.pt", state_file
+        found = [torch.load(file, weights_only=True)["average"] for file in files]
+        average.load_state_dict({name: sum(weights[name] for weights in found) / len(found) for name in found[0]})
         nano.export(average, Path(__file__).parent / "nano.safetensors", STAGES[-1].image)
         return
     torch.manual_seed(1 + WORKERS * state["step"] + RANK)
