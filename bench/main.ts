@@ -1,6 +1,6 @@
 // npm run bench -- [options]: kernels and stages against the limit of the machine. See --help.
 import { parseArgs } from "node:util";
-import { CHROMIUM, hasChromium } from "../golden/chromium.ts";
+import { hasChromium, NO_CHROMIUM } from "../golden/chromium.ts";
 import { describeMachine } from "../src/cli/machine.ts";
 import { nodePlatform } from "../src/platform/node.ts";
 import { setPlatform } from "../src/platform/platform.ts";
@@ -40,7 +40,7 @@ if (unknown.length) {
   process.exit(2);
 }
 if (options.chromium && !hasChromium) {
-  console.error(`bench: there is no Chromium at ${CHROMIUM}; install it, or set CHROMIUM to its path`);
+  console.error(`bench: ${NO_CHROMIUM}`);
   process.exit(2);
 }
 

@@ -4,6 +4,7 @@ import { type Browser, chromium } from "playwright-core";
 
 export const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 export const hasChromium = existsSync(CHROMIUM);
+export const NO_CHROMIUM = `there is no Chromium at ${CHROMIUM}; install it, or set CHROMIUM to its path`;
 
 /** Headers of a page that may share memory between threads. */
 export const ISOLATED = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
@@ -27,7 +28,7 @@ export function launchChromium(): Promise<Browser> {
 export function runWithChromium(suite: { run(): void }, name: string, tests: number): void {
   if (hasChromium) suite.run();
   else {
-    console.log(`${name}: left out, because there is no Chromium at ${CHROMIUM}; install it, or set CHROMIUM`);
+    console.log(`${name}: left out, because ${NO_CHROMIUM}`);
     console.log(`  Skipped:   ${tests}`);
   }
 }

@@ -1,9 +1,11 @@
 """Trains nano from nothing on scenes.py. Seeded; stop it at any time and the same command goes on.
 
     python train.py --run DIR            # train, or go on
-    torchrun --nproc-per-node 2 -- train.py --run DIR   # the same with two processes, each with half of every step
+    torchrun --nproc-per-node 2 -- train.py --run DIR   # two processes share pictures and single frames
     python train.py --run DIR --weights nano.safetensors --stage 6   # begin with those weights at a later stage
     python train.py --run DIR --export   # write nano.safetensors, when all stages are done
+
+Two processes share the gradients; each takes half of the pictures and single frames, but all the clips of a step.
 
 Needs torch, sam2 1.1.0 and safetensors. The schedule is STAGES; the curve is DIR/log.csv; DIR/last.pt is the state.
 """
