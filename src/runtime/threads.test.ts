@@ -14,7 +14,7 @@ import { createMachine } from "./create.ts";
 import type { Machine } from "./machine.ts";
 
 const VALUES = 1 << 20;
-const PATIENCE_MS = 5000;
+const heard: unknown[] = []; // from helpers, so far
 
 /** A machine whose helpers run `program` instead of ours: `state`, `OPEN` and `enter()` are at its service. */
 async function machineWithHelpers(program: string): Promise<Machine> {
@@ -30,7 +30,10 @@ async function machineWithHelpers(program: string): Promise<Machine> {
     startWorker(_, { onMessage, onDeath }: WorkerEvents) {
       const worker = new Worker(source, { eval: true });
       worker.unref();
-      worker.on("message", onMessage!);
+      worker.on("message", (message) => {
+        heard.push(message);
+        onMessage!(message);
+      });
       worker.on("exit", () => onDeath("exit"));
       return { post: (m) => worker.postMessage(m), hold() {}, stop: async () => void (await worker.terminate()) };
     },
@@ -55,45 +58,43 @@ function relus(machine: Machine, calls: number): Float32Array {
   });
 }
 
-/** What `run` throws, and after how long. */
-function failure(run: () => unknown): { error: unknown; ms: number } {
-  const start = performance.now();
+/** What `run` throws. */
+function failure(run: () => unknown): unknown {
   try {
-    run();
-    return { error: undefined, ms: 0 };
+    return void run();
   } catch (error) {
-    return { error, ms: performance.now() - start };
+    return error;
   }
 }
 
 const Threads = suite("threads");
 
-Threads(`a helper that dies at work is missed within ${PATIENCE_MS} ms, and again by every later call`, async () => {
+Threads("a helper that dies at work is missed, and again by every later call", async () => {
   const machine = await machineWithHelpers("enter(); process.exit(1);");
-  const { error, ms } = failure(() => relus(machine, 100_000));
+  const error = failure(() => relus(machine, 100_000));
   assert.ok(error instanceof EngineError, `${error}`);
-  assert.ok(ms < PATIENCE_MS + 2000, `${ms} ms, of which some went by before it died`);
-  assert.ok(failure(() => relus(machine, 1)).error instanceof EngineError);
+  assert.ok(failure(() => relus(machine, 1)) instanceof EngineError);
   machine.dispose();
 });
 
 Threads("a helper that dies while it waits is told of, by a typed error", async () => {
   const machine = await machineWithHelpers("process.exit(1);");
   await new Promise((resolve) => setTimeout(resolve, 500));
-  assert.ok(failure(() => relus(machine, 1)).error instanceof EngineError);
+  assert.ok(failure(() => relus(machine, 1)) instanceof EngineError);
 });
 
 Threads("a machine is ready when its helpers are: Chromium starts none while their maker is busy", async () => {
-  const start = performance.now();
-  const machine = await machineWithHelpers("setTimeout(() => parentPort.postMessage('ready'), 400);");
-  const ms = performance.now() - start;
-  assert.ok(ms >= 400 && ms < 3000, `${ms} ms`);
+  const machine = await machineWithHelpers("setTimeout(() => parentPort.postMessage('late'), 400);");
+  assert.is(heard.at(-1), "late");
   machine.dispose();
 });
 
 Threads("a helper that never begins is waited for only once", async () => {
   const machine = await machineWithHelpers("setInterval(() => {}, 1000);");
-  assert.is(failure(() => relus(machine, 10)).error, undefined);
+  assert.is(
+    failure(() => relus(machine, 10)),
+    undefined,
+  );
   machine.dispose();
 });
 
@@ -101,7 +102,7 @@ Threads("a trap leaves the call when the helpers have left it too", async () => 
   const machine = await createMachine({ kernels: "portable", tile: "6x8", threads: 2 });
   relus(machine, 10);
   const beyond = { ...machine.heap.alloc([16]), shape: [2 ** 29], stride: [1], offset: 0 };
-  const { error } = failure(() => machine.kernels.relu(beyond as never, beyond as never));
+  const error = failure(() => machine.kernels.relu(beyond as never, beyond as never));
   assert.ok(error instanceof WebAssembly.RuntimeError || error instanceof EngineError, `${error}`);
   machine.dispose();
 });
