@@ -87,16 +87,28 @@ Nano("a flood fill from the click finds less than one click does", () => {
   assert.ok(mean(scores.flood) < mean(scores.click), `mean IoU ${mean(scores.flood)}`);
 });
 
-const clip = figures.clips.find(({ present }) => present.includes(false))!;
-Nano("a clip whose hero is gone for a while is tracked as by PyTorch: J and object scores within 1e-3", async () => {
-  await using model = await Sam2.fromPretrained(WEIGHTS, { threads: 1 });
-  const ours = await scoreClip(new VideoPredictor(model), clip.seed, model.config.imageSize);
-  assert.equal(ours.present, clip.present);
-  for (const kind of ["j", "score"] as const) {
-    const worst = Math.max(...ours[kind].map((value, t) => Math.abs(value - clip[kind][t])));
-    assert.ok(worst <= 1e-3, `${kind} of seed ${clip.seed} differs by ${worst}`);
-  }
-});
+// What nano finds is what it looks for next, so where it is in doubt a rounding error grows: on clip 50001, where it finds
+// half of its hero, PyTorch with one thread and with two differ by 0.007 in J and 0.009 in the score (we from PyTorch, with
+// portable kernels, by 0.007 and 0.010); on the other clip by 1e-4.
+for (const { seed, ceiling } of [
+  { seed: 50_001, ceiling: 2e-2 },
+  { seed: 50_003, ceiling: 1e-3 },
+]) {
+  Nano(
+    `clip ${seed}, whose hero is gone for a while, is tracked as by PyTorch: J and scores within ${ceiling}`,
+    async () => {
+      await using model = await Sam2.fromPretrained(WEIGHTS, { threads: 1 });
+      const clip = figures.clips.find((clip) => clip.seed === seed)!;
+      const ours = await scoreClip(new VideoPredictor(model), seed, model.config.imageSize);
+      assert.ok(clip.present.includes(false));
+      assert.equal(ours.present, clip.present);
+      for (const kind of ["j", "score"] as const) {
+        const worst = Math.max(...ours[kind].map((value, t) => Math.abs(value - clip[kind][t])));
+        assert.ok(worst <= ceiling, `${kind} of seed ${seed} differs by ${worst}`);
+      }
+    },
+  );
+}
 
 Nano(
   "fromPretrained without a name is nano, and the console says so once, with the line that gets an official model",

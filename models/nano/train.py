@@ -3,11 +3,12 @@
     python train.py --run DIR            # train, or go on
     torchrun --nproc-per-node 2 -- train.py --run DIR   # two processes share pictures and single frames
     python train.py --run DIR --weights nano.safetensors --stage 6   # begin with those weights at a later stage
-    python train.py --run DIR --export   # write nano.safetensors, when all stages are done
+    python train.py --run DIR --export FILE ...   # write nano.safetensors, the mean of these weights
 
 Two processes share the gradients; each takes half of the pictures and single frames, but all the clips of a step.
 
-Needs torch, sam2 1.1.0 and safetensors. The schedule is STAGES; the curve is DIR/log.csv; DIR/last.pt is the state.
+Needs torch, sam2 1.1.0 and safetensors. The schedule is STAGES; the curve is DIR/log.csv; DIR/last.pt is the state;
+DIR/average*.safetensors are the averaged weights after so many steps.
 """
 
 import argparse
@@ -16,7 +17,6 @@ import csv
 import itertools
 import math
 import os
-import shutil
 import signal
 import time
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ import model as nano
 from trainer.clips import Clips
 from trainer.recalls import Recalls
 from trainer.stills import Images
+from trainer.tracks import Tracks
 from trainer.workers import RANK, WORKERS, share_gradients
 
 
@@ -56,6 +57,7 @@ class Stage:
     taught: float = 0.0  # share of clip steps that remember the true masks instead of the found ones
     pointers: float = 1.0  # share of clip steps with object pointers
     recalls: int = 0  # instead of windows of clips, so many single frames with made-up memories; the encoder rests
+    tracks: int = 0  # or so many with the memories that tracking leaves
 
 
 # Still images first and small, because features and prompts are learned there at a quarter of the cost. Stages 1 to 4
@@ -85,10 +87,13 @@ STAGES = [
     # longer part of this file: the recalls below replace them, without having to track.)
     # Still images with the image encoder learning, two frames of each scene: one object looks alike in both.
     Stage(800, 256, (3e-4, 2e-5), 40, True, 0.99, sharp=True, pairs=True, thorough=True),
-    # Single frames with made-up memories (one cosine over both stages). Tracking goes up and down, so the mean of the
-    # averaged weights at the ends of the two is exported.
+    # Single frames with made-up memories (one cosine over both stages).
     Stage(494, 256, (3e-4, 2e-4), 40, True, 0.99, 4, True, False, True, memory=2, clip=256, recalls=40),
     Stage(308, 256, (2e-4, 1.5e-4), 1, False, 0.99, 4, True, False, True, memory=2, clip=256, recalls=40),
+    # Single frames with the memories that tracking leaves. Tracking goes up and down, and means of weights are above
+    # what they are of: this began with the mean of the averages at the ends of the two stages before (--export, then
+    # --weights --stage 17); nano is the mean of these weights and of the averages after 715 and after all of its steps.
+    Stage(2000, 256, (1.5e-4, 0), 60, True, 0.995, 3, True, False, True, clip=256, tracks=40),
 ]
 TRAIN_SEEDS = 1_000_000 + 200_000_000 * RANK  # training draws seeds from here on
 CLIP_SEEDS = 500_000_000 + 200_000_000 * RANK
@@ -135,7 +140,7 @@ def validate(model, size):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--export", action="store_true")
+    parser.add_argument("--export", type=Path, nargs="+", metavar="FILE", help="write the mean of these weights")
     parser.add_argument("--weights", type=Path, help="a new run begins with these weights")
     parser.add_argument("--stage", type=int, default=1, help="a new run begins with this stage (1: the first)")
     options = parser.parse_args()
@@ -176,8 +181,7 @@ def main():
             model.load_state_dict(nano.load(options.weights).state_dict(), strict=False)
         average.load_state_dict(model.state_dict(), strict=False)
     if options.export:
-        files = options.run / f"stage{len(STAGES) - 1}.pt", state_file
-        found = [torch.load(file, weights_only=True)["average"] for file in files]
+        found = [nano.load(file).state_dict() for file in options.export]
         average.load_state_dict({name: sum(weights[name] for weights in found) / len(found) for name in found[0]})
         nano.export(average, Path(__file__).parent / "nano.safetensors", STAGES[-1].image)
         return
@@ -198,6 +202,7 @@ def main():
         }
         torch.save(saved, options.run / "new.pt")
         os.replace(options.run / "new.pt", state_file)
+        nano.export(average, options.run / f"average{state['step']}.safetensors", STAGES[-1].image)
 
     cpu_before = state["cpu"] - time.process_time()
     images, clips, current, sums, count = None, None, None, {}, {}
@@ -212,15 +217,13 @@ def main():
         stage = STAGES[number]
         if state["step"] in ends:
             save()
-            if RANK == 0:
-                shutil.copy(state_file, options.run / f"stage{number}.pt")
             if stage.fresh:
                 model.load_state_dict(average.state_dict(), strict=False)
                 optimiser.state.clear()
         if current != number:
             current = number
             images = Images(model, stage, TRAIN_SEEDS + state["scenes"]) if stage.image else None
-            kind = Recalls if stage.recalls else Clips
+            kind = Recalls if stage.recalls else Tracks if stage.tracks else Clips
             clips = kind(model, stage, CLIP_SEEDS + state["clips"]) if stage.clip else None
         rate = learning_rate(stage, state["step"] - (ends[number] - stage.steps))
         for group in optimiser.param_groups:
