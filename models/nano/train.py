@@ -3,7 +3,7 @@
     python train.py --run DIR            # train, or go on
     torchrun --nproc-per-node 2 -- train.py --run DIR   # two processes share pictures and single frames
     python train.py --run DIR --weights nano.safetensors --stage 6   # begin with those weights at a later stage
-    python train.py --run DIR --export FILE ...   # write nano.safetensors, the mean of these weights
+    python train.py --export FILE ...   # write nano.safetensors, the mean of these weights
 
 Two processes share the gradients; each takes half of the pictures and single frames, but all the clips of a step.
 
@@ -137,13 +137,25 @@ def validate(model, size):
     return tuple(float(np.mean(values)) for values in scores.values())
 
 
+def export_mean(files):
+    """Writes nano.safetensors: the mean of the weights in some exported files."""
+    found = [nano.load(file).state_dict() for file in files]
+    model = nano.build(STAGES[-1].image)
+    model.load_state_dict({name: sum(weights[name] for weights in found) / len(found) for name in found[0]})
+    nano.export(model, Path(__file__).parent / "nano.safetensors", STAGES[-1].image)
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--export", type=Path, nargs="+", metavar="FILE", help="write the mean of these weights")
+    task = parser.add_mutually_exclusive_group(required=True)
+    task.add_argument("--run", type=Path, metavar="DIR", help="train in this folder, or go on")
+    task.add_argument("--export", type=Path, nargs="+", metavar="FILE", help="write the mean of these weights")
     parser.add_argument("--weights", type=Path, help="a new run begins with these weights")
     parser.add_argument("--stage", type=int, default=1, help="a new run begins with this stage (1: the first)")
     options = parser.parse_args()
+    if options.export:
+        export_mean(options.export)
+        return
     options.run.mkdir(parents=True, exist_ok=True)
     state_file = options.run / "last.pt"
 
@@ -180,11 +192,6 @@ def main():
         if options.weights:
             model.load_state_dict(nano.load(options.weights).state_dict(), strict=False)
         average.load_state_dict(model.state_dict(), strict=False)
-    if options.export:
-        found = [nano.load(file).state_dict() for file in options.export]
-        average.load_state_dict({name: sum(weights[name] for weights in found) / len(found) for name in found[0]})
-        nano.export(average, Path(__file__).parent / "nano.safetensors", STAGES[-1].image)
-        return
     torch.manual_seed(1 + WORKERS * state["step"] + RANK)
     log = open(options.run / "log.csv" if RANK == 0 else os.devnull, "a", newline="")
     writer = csv.writer(log)

@@ -28,7 +28,8 @@ class Moments:
     a row. A moment is one of these frames and one of `targets` objects: clips, frames, objects, [N] each.
 
     What is remembered of a moment is kept in `views` ways, the last of them as the model found it when it was asked
-    last. The image encoder and what it hands to the mask decoder rest.
+    last. The image encoder and what it hands to the mask decoder rest. Kinds of moments say how clips come (`draw`) and
+    what is asked (`question`).
     """
 
     held: int
@@ -36,6 +37,8 @@ class Moments:
     targets: int
     views: int
     boxed: float  # share of clips that begin with a box
+    batch: int  # clips of one draw
+    every: int  # steps between two draws
 
     def __init__(self, model, stage, seed):
         self.model, self.stage, self.size, self.seed = model, stage, stage.clip, seed
@@ -64,6 +67,8 @@ class Moments:
         self.sizes = [level.shape[-2:] for level in self.levels]
         self.place = nano.sine(nano.D_MODEL)(self.levels[2][0, :1]).flatten(2).permute(2, 0, 1)
         self.memory_place = nano.sine(nano.MEM_DIM)(self.nothing[0, :1]).flatten(2).permute(2, 0, 1)
+        for _ in range(0, held, self.batch):
+            self.draw()
 
     def scene(self):
         """A clip that shows its hero on frame 0, and the codes of its targets: the hero, what covers it, others."""
@@ -84,7 +89,7 @@ class Moments:
 
     @torch.no_grad()
     def keep(self, scene, codes, start):
-        """Takes the place of the oldest clip; its place, and the true masks [1 + window, targets, S, S]."""
+        """A clip takes the place of the oldest one: that place, and the true masks [1 + window, targets, S, S]."""
         model, at = self.model, self.next
         self.next = (at + 1) % self.held
         times = 0, *range(start, start + self.window)
@@ -213,10 +218,13 @@ class Moments:
         truth = true_ious(logits, goal)[torch.arange(len(ious)), ious.argmax(1)]
         return loss, present, scores[:, 0] > 0, truth
 
-    @staticmethod
-    def summary(asked):
-        """Mean loss of some calls of `ask`, and what the log says of them."""
-        losses, present, seen, truth = zip(*asked)
+    def loss(self):
+        nano.set_size(self.model, self.size)
+        self.steps += 1
+        if self.steps % self.every == 0:
+            self.draw()
+        # Twice half of the moments, with banks of different length.
+        losses, present, seen, truth = zip(*(self.ask(*self.question()) for _ in range(2)))
         loss, present, seen, truth = sum(losses) / len(losses), torch.cat(present), torch.cat(seen), torch.cat(truth)
         sign, found = (seen == present).float().mean(), (truth * seen)[present].mean()
         return loss, {"track_loss": float(loss.detach()), "track": float(found), "sign": float(sign)}

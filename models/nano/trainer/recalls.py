@@ -3,7 +3,6 @@
 import torch
 import torch.nn.functional as F
 
-import model as nano
 import scenes
 from trainer.moments import Moments, near
 from trainer.workers import WORKERS
@@ -22,11 +21,8 @@ class Recalls(Moments):
     targets = 4
     views = 2  # as it is, and as found
     boxed = 1 / 3
-
-    def __init__(self, model, stage, seed):
-        super().__init__(model, stage, seed)
-        for _ in range(self.held):
-            self.draw()
+    batch = 1
+    every = WORKERS
 
     @torch.no_grad()
     def draw(self):
@@ -69,21 +65,20 @@ class Recalls(Moments):
         shows = self.shown[clips[:, None], past, who, views] & ~((kind == 3) & wrong)
         return past, who, views, shows
 
-    def loss(self):
+    def question(self):
+        """Some moments, and what `answer` reads of them. A quarter of them have shorter banks."""
         model = self.model
-        nano.set_size(model, self.size)
-        self.steps += 1
-        if self.steps % WORKERS == 0:
-            self.draw()
-        asked = []
-        for _ in range(2):  # twice half of the moments, with banks of different length
-            cells = torch.multinomial(self.weight.flatten(), self.stage.recalls // 2 // WORKERS)
-            moment = torch.unravel_index(cells, self.weight.shape)
-            slots = model.num_maskmem - 1
-            slots = slots if float(torch.rand(())) < 0.75 else int(torch.randint(slots, ()))
-            count = model.max_obj_ptrs_in_encoder - 1 if slots == model.num_maskmem - 1 else slots
-            asked.append(self.ask(moment, self.bank(moment, count), slots))
-            _, _, seen, truth = asked[-1]
-            right = tuple(index[seen & (truth > 0.7)] for index in moment)
-            self.tokens[(*right, 0)] = self.tokens[(*right, 1)]
-        return self.summary(asked)
+        cells = torch.multinomial(self.weight.flatten(), self.stage.recalls // 2 // WORKERS)
+        moment = torch.unravel_index(cells, self.weight.shape)
+        slots = model.num_maskmem - 1
+        slots = slots if float(torch.rand(())) < 0.75 else int(torch.randint(slots, ()))
+        count = model.max_obj_ptrs_in_encoder - 1 if slots == model.num_maskmem - 1 else slots
+        return moment, self.bank(moment, count), slots
+
+    def ask(self, moment, bank, slots):
+        """As for all moments; the pointer of what was found right also counts as that of the true mask."""
+        asked = super().ask(moment, bank, slots)
+        _, _, seen, truth = asked
+        right = tuple(index[seen & (truth > 0.7)] for index in moment)
+        self.tokens[(*right, 0)] = self.tokens[(*right, 1)]
+        return asked

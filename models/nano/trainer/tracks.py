@@ -2,13 +2,9 @@
 
 import torch
 
-import model as nano
 import scenes
 from trainer.moments import Moments, near
 from trainer.workers import WORKERS
-
-BATCH = 4  # clips tracked at once
-EVERY = 16  # steps between two batches
 
 
 class Tracks(Moments):
@@ -23,24 +19,21 @@ class Tracks(Moments):
     targets = 3
     views = 1
     boxed = 1 / 4
-
-    def __init__(self, model, stage, seed):
-        super().__init__(model, stage, seed)
-        for _ in range(0, self.held, BATCH):
-            self.draw()
+    batch = 4
+    every = 16
 
     @torch.no_grad()
     def draw(self):
         """New clips take the place of the oldest ones, and are tracked side by side."""
         clips = []
-        for _ in range(BATCH):
+        for _ in range(self.batch):
             at, masks = self.keep(*self.scene(), 1)
             shown = masks.flatten(2).any(2)
             self.weigh(at, near(~shown) | ((~shown).cumsum(0) > 0))
             self.weight[at, 0] = 0
             clips.append(at)
         clips = torch.tensor(clips).repeat_interleave(self.targets)
-        objects = torch.arange(self.targets).repeat(BATCH)
+        objects = torch.arange(self.targets).repeat(self.batch)
         for frame in range(1, scenes.LENGTH):
             moment = clips, torch.full_like(clips, frame), objects
             self.remember(moment, *self.answer(moment, *self.bank(moment, frame)))
@@ -54,22 +47,15 @@ class Tracks(Moments):
         bank = past, who, views, self.shown[clips[:, None], past, who, views]
         return bank, min(frame, self.model.num_maskmem) - 1
 
-    def loss(self):
-        model = self.model
-        nano.set_size(model, self.size)
-        self.steps += 1
-        if self.steps % EVERY == 0:
-            self.draw()
-        asked = []
-        for _ in range(2):  # each half shares a length of the bank: full, or that of one early frame
-            weight, full = self.weight.clone(), model.max_obj_ptrs_in_encoder
-            if float(torch.rand(())) < float(weight[:, :full].sum() / weight.sum()):
-                frame = int(torch.multinomial(weight[:, :full].sum((0, 2)), 1))
-                weight[:, :frame] = weight[:, frame + 1 :] = 0
-            else:
-                frame = full
-                weight[:, :full] = 0
-            count = min(self.stage.tracks // 2 // WORKERS, int((weight > 0).sum()))
-            moment = torch.unravel_index(torch.multinomial(weight.flatten(), count), weight.shape)
-            asked.append(self.ask(moment, *self.bank(moment, frame)))
-        return self.summary(asked)
+    def question(self):
+        """Some moments, and what `answer` reads of them: all with a full bank, or all on one early frame."""
+        weight, full = self.weight.clone(), self.model.max_obj_ptrs_in_encoder
+        if float(torch.rand(())) < float(weight[:, :full].sum() / weight.sum()):
+            frame = int(torch.multinomial(weight[:, :full].sum((0, 2)), 1))
+            weight[:, :frame] = weight[:, frame + 1 :] = 0
+        else:
+            frame = full
+            weight[:, :full] = 0
+        count = min(self.stage.tracks // 2 // WORKERS, int((weight > 0).sum()))
+        moment = torch.unravel_index(torch.multinomial(weight.flatten(), count), weight.shape)
+        return moment, *self.bank(moment, frame)
