@@ -58,6 +58,7 @@ class Stage:
     pointers: float = 1.0  # share of clip steps with object pointers
     recalls: int = 0  # instead of windows of clips, so many single frames with made-up memories; the encoder rests
     tracks: int = 0  # or so many with the memories that tracking leaves
+    awake: bool = False  # the encoder does not rest then, but learns from these too
 
 
 # Still images first and small, because features and prompts are learned there at a quarter of the cost. Stages 1 to 4

@@ -28,8 +28,8 @@ class Moments:
     a row. A moment is one of these frames and one of `targets` objects: clips, frames, objects, [N] each.
 
     What is remembered of a moment is kept in `views` ways, the last of them as the model found it when it was asked
-    last. The image encoder and what it hands to the mask decoder rest. Kinds of moments say how clips come (`draw`) and
-    what is asked (`question`).
+    last. Unless the stage is `awake`, the image encoder and what it hands to the mask decoder rest. Kinds of moments say
+    how clips come (`draw`) and what is asked (`question`).
     """
 
     held: int
@@ -47,7 +47,7 @@ class Moments:
         model.eval()  # so that what is remembered of frame 0 is a binary mask, as when tracking
         model.binarize_mask_from_pts_for_mem_enc = True
         for module in (model.image_encoder, model.sam_mask_decoder.conv_s0, model.sam_mask_decoder.conv_s1):
-            module.requires_grad_(False)
+            module.requires_grad_(stage.awake)
         low, half = self.size // 16, {"dtype": torch.bfloat16}
         held, frames, targets, views = self.held, 1 + self.window, self.targets, self.views
         self.levels = [
@@ -55,6 +55,7 @@ class Moments:
             torch.zeros(held, frames, nano.D_MODEL // 4, 2 * low, 2 * low, **half),
             torch.zeros(held, frames, nano.D_MODEL, low, low, **half),
         ]
+        self.images = torch.zeros(held, frames, self.size, self.size, 3, dtype=torch.uint8)
         self.owners = torch.zeros(held, frames, self.size, self.size, dtype=torch.uint8)
         self.start = torch.zeros(held, dtype=torch.long)  # time of frame 1
         self.codes = torch.zeros(held, targets, dtype=torch.long)
@@ -98,18 +99,15 @@ class Moments:
         for axis in (1, 2):
             if int(torch.randint(2, ())):
                 images, owners = images.flip(axis), owners.flip(axis)
-        self.start[at], self.owners[at], self.codes[at] = start, owners, torch.tensor(codes)
+        self.images[at], self.owners[at] = images[..., torch.randperm(3)], owners
+        self.start[at], self.codes[at] = start, torch.tensor(codes)
         masks = torch.stack([masks_of(owner.expand(self.targets, -1, -1), self.codes[at]) for owner in owners])
         goal = F.avg_pool2d(masks[0].float(), 4)
         tokens = []
         hook = model.obj_ptr_proj.register_forward_pre_hook(lambda _, inputs: tokens.append(inputs[0]))
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            images = normalise(images[..., torch.randperm(3)]).contiguous(memory_format=torch.channels_last)
-            decoder = model.sam_mask_decoder
             for part in torch.arange(len(times)).split(TOGETHER):
-                high, mid, low = model.image_encoder(images[part])["backbone_fpn"]
-                for kept, level in zip(self.levels, (decoder.conv_s0(high), decoder.conv_s1(mid), low)):
-                    kept[at, part] = level.bfloat16()
+                self.look(torch.full_like(part, at), part)
             boxed = float(torch.rand(())) < self.boxed
             owner = owners[:1].expand(self.targets, -1, -1)
             points = boxes_of(masks[0]) if boxed else clicks_on(owner, self.codes[at], masks[0])
@@ -133,20 +131,35 @@ class Moments:
         self.tokens[at] = tokens[0].float()[:, None]
         return at, masks
 
+    def look(self, clips, frames):
+        """What the mask decoder gets of some frames, [N, C, H, W] at strides 4, 8 and 16; it is also kept."""
+        decoder = self.model.sam_mask_decoder
+        images = normalise(self.images[clips, frames]).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            high, mid, low = self.model.image_encoder(images)["backbone_fpn"]
+            levels = decoder.conv_s0(high), decoder.conv_s1(mid), low
+        for kept, level in zip(self.levels, levels):
+            kept[clips, frames] = level.detach().bfloat16()
+        return levels
+
+    def seen(self, clips, frames):
+        """The same of moments, each frame looked at once where the encoder learns, and otherwise as kept."""
+        if not (self.stage.awake and torch.is_grad_enabled()):
+            return [level[clips, frames].float() for level in self.levels]
+        at, each = torch.stack([clips, frames]).unique(dim=1, return_inverse=True)
+        return [level.float()[each] for level in self.look(*at)]
+
     def weigh(self, at, matters):
         """Moments that matter [1 + window, targets] count twice, and so does the hero."""
         self.weight[at] = torch.where(matters, 1.0, 0.5)
         self.weight[at, :, 0] *= 2
 
-    def features(self, clips, frames):
-        """Levels of some frames as the reference's tracking wants them, [H·W, N, C]."""
-        return [level[clips, frames].float().flatten(2).permute(2, 0, 1) for level in self.levels]
-
     def encode(self, clips, frames, logits, first=False):
         """The memory map of masks that show something, [N, 64, H/16, W/16]."""
         masks = F.interpolate(logits, (self.size, self.size), mode="bilinear", align_corners=False)
-        seen = torch.ones(len(masks), 1)
-        return self.model._encode_new_memory(self.features(clips, frames), self.sizes, masks, seen, first)[0].float()
+        shown = torch.ones(len(masks), 1)
+        low = self.levels[2][clips, frames].float().flatten(2).permute(2, 0, 1)
+        return self.model._encode_new_memory([low], self.sizes, masks, shown, first)[0].float()
 
     def answer(self, moment, bank, slots):
         """Masks 1 to 3 [N, 3, h, w], their predicted IoU [N, 3] and tokens [N, 3, C], object scores [N, 1].
@@ -156,6 +169,7 @@ class Moments:
         """
         model, (clips, frames, objects), (past, who, views, shows) = self.model, moment, bank
         n, count = past.shape
+        high, mid, low = self.seen(clips, frames)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             kept = clips[:, None], past[:, :slots], who[:, :slots], views[:, :slots]
             empty = self.nothing[kept[0], kept[1]].float() + model.no_obj_embed_spatial.view(1, 1, -1, 1, 1)
@@ -168,15 +182,15 @@ class Moments:
             # Pointers, each as two tokens.
             token = self.tokens[clips[:, None], past, who, views]
             token = torch.cat([self.tokens[clips, 0, objects, :1], token], 1)
-            seen = torch.cat([torch.ones(n, 1, dtype=torch.bool), shows], 1)[..., None]
-            pointer = torch.where(seen, model.obj_ptr_proj(token).float(), model.no_obj_ptr)
+            found = torch.cat([torch.ones(n, 1, dtype=torch.bool), shows], 1)[..., None]
+            pointer = torch.where(found, model.obj_ptr_proj(token).float(), model.no_obj_ptr)
             age = torch.arange(1, count + 1).expand(n, -1)
             age = torch.cat([(self.start[clips] + frames - 1)[:, None], age], 1)
             age = get_1d_sine_pe(age / (model.max_obj_ptrs_in_encoder - 1), dim=nano.D_MODEL)
             age = model.obj_ptr_tpos_proj(age).repeat_interleave(2, 1)
             pointer = pointer.unflatten(2, (2, -1)).flatten(1, 2)
             low = model.memory_attention(
-                curr=self.features(clips, frames)[2:],
+                curr=[low.flatten(2).permute(2, 0, 1)],
                 curr_pos=[self.place.expand(-1, n, -1)],
                 memory=torch.cat([memory, pointer.transpose(0, 1)]),
                 memory_pos=torch.cat([places.expand(-1, n, -1), age.transpose(0, 1)]),
@@ -190,7 +204,7 @@ class Moments:
                 sparse_prompt_embeddings=sparse,
                 dense_prompt_embeddings=dense,
                 repeat_image=False,
-                high_res_features=[level[clips, frames] for level in self.levels[:2]],
+                high_res_features=[high, mid],
             )
         return logits[:, 1:].float(), ious[:, 1:].float(), tokens[:, 1:].float(), scores.float()
 
