@@ -65,7 +65,7 @@ class Moments:
         self.tokens = torch.zeros(held, frames, targets, views, nano.D_MODEL)  # pointers before their projection
         self.nothing = torch.zeros(held, frames, nano.MEM_DIM, low, low, **half)  # memory of an empty mask
         self.weight = torch.zeros(held, frames, targets)  # how often moments are asked for
-        self.sizes = [level.shape[-2:] for level in self.levels]
+        self.grid = low, low
         self.place = nano.sine(nano.D_MODEL)(self.levels[2][0, :1]).flatten(2).permute(2, 0, 1)
         self.memory_place = nano.sine(nano.MEM_DIM)(self.nothing[0, :1]).flatten(2).permute(2, 0, 1)
         for _ in range(0, held, self.batch):
@@ -159,7 +159,7 @@ class Moments:
         masks = F.interpolate(logits, (self.size, self.size), mode="bilinear", align_corners=False)
         shown = torch.ones(len(masks), 1)
         low = self.levels[2][clips, frames].float().flatten(2).permute(2, 0, 1)
-        return self.model._encode_new_memory([low], self.sizes, masks, shown, first)[0].float()
+        return self.model._encode_new_memory([low], [self.grid], masks, shown, first)[0].float()
 
     def answer(self, moment, bank, slots):
         """Masks 1 to 3 [N, 3, h, w], their predicted IoU [N, 3] and tokens [N, 3, C], object scores [N, 1].
@@ -199,7 +199,7 @@ class Moments:
             points = torch.zeros(n, 1, 2), -torch.ones(n, 1, dtype=torch.int32)
             sparse, dense = model.sam_prompt_encoder(points=points, boxes=None, masks=None)
             logits, ious, tokens, scores = model.sam_mask_decoder.predict_masks(
-                image_embeddings=low.permute(1, 2, 0).unflatten(2, self.sizes[2]),
+                image_embeddings=low.permute(1, 2, 0).unflatten(2, self.grid),
                 image_pe=model.sam_prompt_encoder.get_dense_pe(),
                 sparse_prompt_embeddings=sparse,
                 dense_prompt_embeddings=dense,
