@@ -6,7 +6,8 @@ import { axialMacs } from "../src/nn/attention.ts";
 import { type Machine, withMachine } from "../src/runtime/machine.ts";
 import { reference } from "../src/runtime/reference.ts";
 import { narrow, permute, type Tensor } from "../src/tensor/view.ts";
-import { type Case, expectClose, random, randomTensor } from "./bench.ts";
+import { random } from "../tests/random.ts";
+import { type Case, expectClose, randomTensor } from "./bench.ts";
 
 const SHAPES: readonly (readonly [name: string, B: number, h: number, N: number, S: number, d: number, dv: number])[] =
   [

@@ -35,14 +35,6 @@ export interface Row {
   peakBytes: number;
 }
 
-/** Values in −1…1, the same in every run. */
-export function random(seed: number): () => number {
-  return () => {
-    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-    return seed / 2 ** 31 - 1;
-  };
-}
-
 /** A tensor of random values. */
 export function randomTensor({ heap }: Machine, shape: Shape, next: () => number): Tensor {
   const t = heap.alloc(shape);

@@ -2,7 +2,8 @@
 import type { Machine } from "../src/runtime/machine.ts";
 import { reference } from "../src/runtime/reference.ts";
 import { narrow } from "../src/tensor/view.ts";
-import { type Case, expectClose, random, randomTensor } from "./bench.ts";
+import { random } from "../tests/random.ts";
+import { type Case, expectClose, randomTensor } from "./bench.ts";
 
 const SHAPES: readonly (readonly [name: string, H: number, C: number, N: number, k: number, s: number, p: number])[] = [
   ["patch embedding", 1024, 3, 96, 7, 4, 3],

@@ -4,7 +4,8 @@ import type { Epilogue } from "../src/runtime/kernels.ts";
 import type { Machine } from "../src/runtime/machine.ts";
 import { reference } from "../src/runtime/reference.ts";
 import { narrow } from "../src/tensor/view.ts";
-import { type Case, expectClose, random, randomTensor } from "./bench.ts";
+import { random } from "../tests/random.ts";
+import { type Case, expectClose, randomTensor } from "./bench.ts";
 
 type With = "" | "gelu" | "relu" | "residual";
 

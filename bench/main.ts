@@ -1,6 +1,6 @@
 // npm run bench -- [options]: kernels and stages against the limit of the machine. See --help.
 import { parseArgs } from "node:util";
-import { hasChromium, NO_CHROMIUM } from "../golden/chromium.ts";
+import { hasChromium, NO_CHROMIUM } from "../tests/chromium.ts";
 import { describeMachine } from "../src/cli/machine.ts";
 import { nodePlatform } from "../src/platform/node.ts";
 import { setPlatform } from "../src/platform/platform.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { build, preview } from "vite";
-import { ISOLATED, launchChromium } from "../golden/chromium.ts";
+import { ISOLATED, launchChromium } from "../tests/chromium.ts";
 
 /** `page.html` in `root`, bundled, with `links` (name → path) beside it. */
 export async function onPage<R>(

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { runWithChromium } from "../golden/chromium.ts";
+import { runWithChromium } from "../tests/chromium.ts";
 import type { Results } from "./run.ts";
 
 const main = fileURLToPath(new URL("main.ts", import.meta.url));

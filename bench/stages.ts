@@ -13,7 +13,8 @@ import { machine } from "../src/runtime/machine.ts";
 import type { Peak } from "../src/runtime/peak.ts";
 import { toBfloat16 } from "../src/tensor/bfloat16.ts";
 import type { Tensor } from "../src/tensor/view.ts";
-import { type Row, random, toRow } from "./bench.ts";
+import { random } from "../tests/random.ts";
+import { type Row, toRow } from "./bench.ts";
 
 const SIZE = 1024;
 const FRAME = 40; // far enough into a video that the memory bank is full

@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import type { Browser } from "playwright-core";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { launchChromium, runWithChromium } from "../golden/chromium.ts";
+import { launchChromium, runWithChromium } from "../tests/chromium.ts";
 import { buildPages } from "./build.ts";
 
 const FOLDER = new URL("html/", import.meta.url);

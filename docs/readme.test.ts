@@ -1,5 +1,5 @@
 // The front page: its commands run and its links lead somewhere. Its TypeScript is run in the packed package by
-// golden/package.test.ts, its two first commands by models/nano/report.test.ts and by whoever runs this.
+// tests/package.test.ts, its two first commands by models/nano/report.test.ts and by whoever runs this.
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

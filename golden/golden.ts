@@ -1,70 +1,12 @@
 import { readFileSync } from "node:fs";
 import { readSafetensors } from "../src/io/safetensors.ts";
 import { bytesSource, type StoredTensor } from "../src/io/tensor_file.ts";
-import type { Sam2Config } from "../src/model/config.ts";
 import type { LayerEvent } from "../src/nn/layer.ts";
 import type { Fused } from "../src/nn/linear.ts";
 import { numel, type Shape } from "../src/tensor/shape.ts";
 import { isContiguous, type Tensor, values } from "../src/tensor/view.ts";
 import { sampleIndices } from "./hash_weights.ts";
-import manifest from "./manifest.json" with { type: "json" };
-import type { GoldenVideo } from "./video.ts";
-
-/** One tensor of the reference, channels last; `samples` holds maxValues of its values. */
-export interface GoldenLayer {
-  path: string;
-  class: string;
-  shape: number[];
-  layout: string;
-  stored: string;
-  mean: number;
-  std: number;
-  min: number;
-  max: number;
-}
-
-/** One run of the reference, as manifest.json tells of it. */
-export interface GoldenEntry {
-  model: Sam2Config;
-  maxValues: number;
-  run: string;
-  image?: { seed: number; width: number; height: number };
-  images?: { seed: number; width: number; height: number }[];
-  multimask?: boolean;
-  prompt?: {
-    point_coords?: [number, number][];
-    point_labels?: (0 | 1)[];
-    box?: [number, number, number, number];
-    mask?: number;
-    multimask: boolean;
-  };
-  best?: number;
-  /** memory encoder: seed of the mask, is it binarised, object score */
-  mask?: number;
-  binarize?: boolean;
-  score?: number;
-  video?: GoldenVideo;
-  /** memory attention: the frame, and the frames whose memories it may see */
-  bank?: { frame: number; numFrames: number; reverse: boolean; cond: number[]; nonCond: number[] };
-  inputs: string[];
-  layers: GoldenLayer[];
-}
-
-const entries = manifest.cases as unknown as Record<string, GoldenEntry>;
-
-/** Names of the cases that start with `prefix`; a model's image encoder first, whose result the others take over. */
-export function goldenCases(prefix = ""): string[] {
-  const encoderFirst = (a: string, b: string) =>
-    Number(b.endsWith(".image_encoder")) - Number(a.endsWith(".image_encoder"));
-  return Object.keys(entries)
-    .filter((name) => name.startsWith(prefix) && !entries[name].video)
-    .sort(encoderFirst);
-}
-
-/** Names of the video scenarios that start with `prefix`. */
-export function goldenClips(prefix = ""): string[] {
-  return Object.keys(entries).filter((name) => name.startsWith(prefix) && entries[name].video);
-}
+import { entries, type GoldenEntry, type GoldenLayer } from "./manifest.ts";
 
 /** How far one tensor is from PyTorch's. */
 export interface Comparison {

@@ -5,7 +5,7 @@
  *     npx tsx golden/measure.ts tiny       the cases whose names start with "tiny"
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import { goldenCases } from "./golden.ts";
+import { goldenCases } from "./manifest.ts";
 import { runCases } from "./run_case.ts";
 import { TABLES } from "./suite.ts";
 

@@ -1,5 +1,5 @@
 // SAM 2 and 2.1 small at 1024×1024, stage by stage from pixels to masks, against PyTorch.
-import { goldenCases } from "./golden.ts";
+import { goldenCases } from "./manifest.ts";
 import { goldenSuites } from "./suite.ts";
 
 await goldenSuites(goldenCases("small."), 1e-3);

@@ -11,7 +11,7 @@ import type { Output } from "../src/cli/io.ts";
 import { encodePng } from "../src/io/png.ts";
 import { parameters } from "../src/model/parameters.ts";
 import { numel, type Shape } from "../src/tensor/shape.ts";
-import { enterFolder } from "./cli_fixture.ts";
+import { enterFolder } from "../tests/cli_fixture.ts";
 import { Golden } from "./golden.ts";
 import { goldenImage } from "./hash_image.ts";
 import { hashWeights } from "./hash_weights.ts";

@@ -7,42 +7,13 @@ import { toBfloat16 } from "../src/tensor/bfloat16.ts";
 import type { Comparison, Golden } from "./golden.ts";
 import { goldenFrame } from "./hash_image.ts";
 import { sampleIndices } from "./hash_weights.ts";
-
-/** A scenario that the official video predictor went through, as the manifest tells of it. */
-export interface GoldenVideo {
-  /** added to the bias of the object score */
-  scoreShift: number;
-  seed: number;
-  frames: number;
-  width: number;
-  height: number;
-  options: { [name in OptionName]?: boolean };
-  steps: Step[];
-}
-type OptionName = keyof typeof OPTIONS;
-
-type Step = { frames_answered: number[]; objects: number[] } & (
-  | {
-      do: "points";
-      frame: number;
-      object: number;
-      points?: [number, number][];
-      labels?: (0 | 1)[];
-      box?: Box;
-      clear_old_points?: boolean;
-    }
-  | { do: "mask"; frame: number; object: number; disc: [cx: number, cy: number, r: number] }
-  | { do: "propagate"; start: number | null; frames: number | null; reverse: boolean }
-  | { do: "clear"; frame: number; object: number }
-  | { do: "remove"; object: number }
-);
-type Box = [number, number, number, number];
+import type { GoldenVideo, Step } from "./manifest.ts";
 
 const OPTIONS = {
   non_overlap_masks: "nonOverlapMasks",
   add_all_frames_to_correct_as_cond: "addAllFramesToCorrectAsCond",
   clear_non_cond_mem_around_input: "clearNonCondMemAroundInput",
-} as const satisfies Record<string, keyof VideoPredictorOptions>;
+} as const satisfies Record<keyof GoldenVideo["options"], keyof VideoPredictorOptions>;
 
 /** One object on one frame of one step, ours against PyTorch's. */
 export interface FrameComparison {
@@ -84,7 +55,7 @@ export function clipFrames({ seed, frames, width, height }: GoldenVideo): RgbIma
 export async function replay(golden: Golden, sam2: Sam2, keepAll: boolean): Promise<FrameComparison[]> {
   const video = golden.entry.video!;
   const options: VideoPredictorOptions = {};
-  for (const [name, value] of Object.entries(video.options)) options[OPTIONS[name as OptionName]] = value;
+  for (const [name, value] of Object.entries(video.options)) options[OPTIONS[name as keyof typeof OPTIONS]] = value;
   const predictor = new VideoPredictor(sam2, options);
   const state = await predictor.initState(clipFrames(video), { keepAll });
 

@@ -1,5 +1,5 @@
 // SAM 2 and 2.1 tiny at 1024×1024 through a clip of eleven frames, against the official video predictor.
-import { goldenClips } from "./golden.ts";
+import { goldenClips } from "./manifest.ts";
 import { clipSuites } from "./video_suite.ts";
 
 await clipSuites(goldenClips("tiny."), ["auto"]);

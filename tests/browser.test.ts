@@ -15,8 +15,8 @@ import { ImagePredictor } from "../src/predict/image_predictor.ts";
 import { Sam2 } from "../src/predict/sam2.ts";
 import { type Answer, digestOf, IMAGE, PROMPT } from "./browser/answer.ts";
 import { ISOLATED, launchChromium, runWithChromium } from "./chromium.ts";
-import { goldenImage } from "./hash_image.ts";
-import images from "./images.json" with { type: "json" };
+import { goldenImage } from "../golden/hash_image.ts";
+import images from "../golden/images.json" with { type: "json" };
 
 const TYPES: Record<string, string> = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm" };
 
@@ -25,7 +25,7 @@ const site = mkdtempSync(join(tmpdir(), "sam2-site-"));
 let browser: Browser;
 let wanted: string;
 
-/** The page of golden/browser on a server of its own, with `headers`. */
+/** The page of tests/browser on a server of its own, with `headers`. */
 async function onPage<R>(
   headers: Record<string, string>,
   use: (page: Page, warnings: string[]) => Promise<R>,
@@ -59,7 +59,7 @@ Chromium.before(async () => {
   }
   const alias = { "sam2-ts": join(root, "dist/index.js") };
   await build({
-    root: join(root, "golden/browser"),
+    root: join(root, "tests/browser"),
     configFile: false,
     logLevel: "warn",
     resolve: { alias },

@@ -8,9 +8,9 @@ import { type WrittenTensor, writeSafetensors } from "../src/io/safetensors.ts";
 import type { Sam2Config } from "../src/model/config.ts";
 import { parameters } from "../src/model/parameters.ts";
 import { numel } from "../src/tensor/shape.ts";
-import { Golden } from "./golden.ts";
-import { goldenImage } from "./hash_image.ts";
-import { hashWeights } from "./hash_weights.ts";
+import { Golden } from "../golden/golden.ts";
+import { goldenImage } from "../golden/hash_image.ts";
+import { hashWeights } from "../golden/hash_weights.ts";
 
 /** What a command printed, and how it ended. */
 export interface Outcome {

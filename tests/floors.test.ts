@@ -1,10 +1,13 @@
-import { readdirSync, readFileSync } from "node:fs";
+// The import rule of the house: rooms of the tree, floors of src/, no circle anywhere.
+import { readFileSync, readdirSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 
-/** Floors of the house, lowest first. A file imports from its own floor or below. */
+/** Rooms of the tree, lowest first. A file imports from its own room or a lower one; a test may also use `tests/`. */
+const ROOMS = ["src", "golden", "tests", "bench", "models", "docs"];
+/** Floors of src/, lowest first. A file imports from its own floor or below. */
 const FLOORS = [
   ["errors", "platform", "tensor"],
   ["io", "runtime"],
@@ -15,48 +18,56 @@ const FLOORS = [
   ["index", "index.node"],
   ["cli"],
 ];
-/** Files that exist for Node; no other imports from it. */
-const FOR_NODE = /(\.node\.ts$|^platform\/node|^cli\/|\.test\.ts$)/;
+/** Files of src/ that exist for Node; no other imports from it. */
+const FOR_NODE = /(\.node\.ts$|^src\/platform\/node|^src\/cli\/|\.test\.ts$)/;
 
-const src = dirname(fileURLToPath(import.meta.url));
-const files = readdirSync(src, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
+const root = fileURLToPath(new URL("..", import.meta.url));
+const files = ROOMS.flatMap((room) =>
+  readdirSync(join(root, room), { recursive: true, encoding: "utf8" })
+    .filter((file) => /\.(ts|tsx|js|mjs)$/.test(file) && !/node_modules|^(html|api)\//.test(file))
+    .map((file) => normalize(join(room, file))),
+);
 const imports = new Map(files.map((file) => [file, importsOf(file)]));
+const inSrc = files.filter((file) => file.startsWith("src/"));
 
 const Floors = suite("floors");
 
-Floors("every file stands on a floor", () => {
-  assert.is(files.filter((file) => floorOf(file) < 0).join("\n"), "");
+Floors("every file of src stands on a floor", () => {
+  assert.is(inSrc.filter((file) => floorOf(file) < 0).join("\n"), "");
 });
 
 Floors("no file imports from a floor above its own", () => {
-  const against = [...imports].flatMap(([file, targets]) =>
-    (file.endsWith(".test.ts") ? [] : targets)
-      .filter((target) => target.startsWith(".") && floorOf(resolve(file, target)) > floorOf(file))
-      .map((target) => `${file} → ${target}`),
-  );
-  assert.is(against.join("\n"), "");
+  const upwards = (file: string, target: string) => floorOf(target) > floorOf(file);
+  assert.is(against(inSrc.filter(isNoTest), upwards), "");
 });
 
-Floors("no imports go in a circle", () => {
+Floors(
+  "no file imports from a room above its own; of a higher one than its own, a test may use tests/ and golden/",
+  () => {
+    const upwards = (file: string, target: string) =>
+      roomOf(target) > (isNoTest(file) ? roomOf(file) : Math.max(roomOf(file), ROOMS.indexOf("tests")));
+    assert.is(against(files, upwards), "");
+  },
+);
+
+Floors("nothing but a test imports a test", () => {
+  assert.is(
+    against(files.filter(isNoTest), (_, target) => !isNoTest(target)),
+    "",
+  );
+});
+
+Floors("no imports go in a circle, in the whole tree", () => {
   assert.is(files.map(circleFrom).find((circle) => circle !== undefined) ?? "", "");
 });
 
-Floors("no file leaves src", () => {
-  const leaving = [...imports].flatMap(([file, targets]) =>
-    targets.filter((target) => target.startsWith(".") && resolve(file, target).startsWith("..")).map(() => file),
-  );
-  assert.is(leaving.filter((file) => !file.endsWith(".test.ts")).join("\n"), "");
-});
-
 Floors("only files that exist for Node import from it", () => {
-  const node = [...imports].filter(
-    ([file, targets]) => !FOR_NODE.test(file) && targets.some((t) => t.startsWith("node:")),
-  );
-  assert.is(node.map(([file]) => file).join("\n"), "");
+  const node = inSrc.filter((file) => !FOR_NODE.test(file) && imports.get(file)!.some((t) => t.startsWith("node:")));
+  assert.is(node.join("\n"), "");
 });
 
 Floors("the model sees tensors, weights and nn: no typed array, no WebAssembly", () => {
-  const model = files.filter((file) => file.startsWith("model/") && !file.endsWith(".test.ts"));
+  const model = inSrc.filter((file) => file.startsWith("src/model/") && isNoTest(file));
   const seeing = model.filter((file) => /new (Float32|Int32|Uint8)Array|WebAssembly/.test(read(file)));
   assert.is(seeing.join("\n"), "");
 });
@@ -64,40 +75,53 @@ Floors("the model sees tensors, weights and nn: no typed array, no WebAssembly",
 Floors.run();
 
 function read(file: string): string {
-  return readFileSync(join(src, file), "utf8");
+  return readFileSync(join(root, file), "utf8");
 }
 
-/** Specifiers of static, re-exported and dynamic imports. */
+function isNoTest(file: string): boolean {
+  return !file.endsWith(".test.ts");
+}
+
+/** Specifiers of static, re-exported and dynamic imports; those of the tree as paths from its root. */
 function importsOf(file: string): string[] {
   const pattern = /^\s*(?:import|export)\b[^"';]*?from\s+"([^"]+)"|^\s*import\s+"([^"]+)"|\bimport\("([^"]+)"\)/gm;
-  return [...read(file).matchAll(pattern)].map((match) => match[1] ?? match[2] ?? match[3]);
+  return [...read(file).matchAll(pattern)]
+    .map((match) => match[1] ?? match[2] ?? match[3])
+    .map((target) => (target.startsWith(".") ? normalize(join(dirname(file), target)) : target));
 }
 
-function resolve(file: string, target: string): string {
-  return normalize(join(dirname(file), target));
+function against(from: readonly string[], wrong: (file: string, target: string) => boolean): string {
+  const arrows = from.flatMap((file) =>
+    imports
+      .get(file)!
+      .filter((target) => imports.has(target) && wrong(file, target))
+      .map((target) => `${file} → ${target}`),
+  );
+  return arrows.join("\n");
+}
+
+function roomOf(file: string): number {
+  return ROOMS.indexOf(file.split("/")[0]);
 }
 
 function floorOf(file: string): number {
-  const room = file.split("/")[0].replace(/(\.test)?\.ts$/, "");
-  if (room === "floors") return FLOORS.length;
-  return FLOORS.findIndex((floor) => floor.includes(room));
+  const [room, floor] = file.split("/");
+  if (room !== "src") return FLOORS.length;
+  return FLOORS.findIndex((names) => names.includes(floor.replace(/(\.test)?\.ts$/, "")));
 }
 
 /** The first circle that starts and ends at `file`, printed. */
 function circleFrom(file: string): string | undefined {
+  const visited = new Set<string>();
   const walk = (path: string[]): string | undefined => {
     for (const target of imports.get(path.at(-1)!) ?? []) {
-      if (!target.startsWith(".")) continue;
-      const next = resolve(path.at(-1)!, target);
-      if (next === file) return [...path, next].join(" → ");
-      if (!path.includes(next) && !visited.has(next) && imports.has(next)) {
-        visited.add(next);
-        const found = walk([...path, next]);
-        if (found) return found;
-      }
+      if (target === file) return [...path, target].join(" → ");
+      if (visited.has(target) || !imports.has(target)) continue;
+      visited.add(target);
+      const found = walk([...path, target]);
+      if (found) return found;
     }
     return undefined;
   };
-  const visited = new Set<string>();
   return walk([file]);
 }

@@ -24,7 +24,7 @@ import { createServer, build as viteBuild, preview } from "vite";
 import { DEMO_MODEL } from "../src/io/demo_model.ts";
 import { encodePng } from "../src/io/png.ts";
 import { CHROMIUM, hasChromium, ISOLATED, launchChromium } from "./chromium.ts";
-import { goldenImage } from "./hash_image.ts";
+import { goldenImage } from "../golden/hash_image.ts";
 
 const MB = 1e6;
 const [WIDTH, HEIGHT, FRAMES] = [960, 640, 3];

@@ -1,7 +1,7 @@
 /**
  * All checks: format, types, then every `*.test.ts` as a program of its own.
  *
- *     npx tsx golden/run_tests.ts [part of a path]
+ *     npx tsx tests/run.ts [part of a path]
  *
  * The last line is `N passed, N failed`.
  */
@@ -10,7 +10,7 @@ import { readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 
-const ROOTS = ["src", "golden", "bench", "models", "docs"];
+const ROOTS = ["src", "golden", "tests", "bench", "models", "docs"];
 const CHECKS: [name: string, ...command: string[]][] = [
   ["format", "prettier", "--check", "."],
   ["types", "tsc", "--noEmit"],

@@ -1,5 +1,4 @@
 // What the tests of the kernels share: both builds, each as two tables, random tensors, and the distance of two tensors.
-import { random } from "../bench/bench.ts";
 import { nodePlatform } from "../src/platform/node.ts";
 import type { Kernels } from "../src/runtime/kernels.ts";
 import { oneThread, type ParallelFor, SCRATCH_BYTES } from "../src/runtime/threads.ts";
@@ -7,6 +6,7 @@ import { wasmKernels } from "../src/runtime/wasm.ts";
 import { Heap } from "../src/tensor/heap.ts";
 import { numel, type Shape } from "../src/tensor/shape.ts";
 import { type Tensor, values } from "../src/tensor/view.ts";
+import { random } from "./random.ts";
 
 export interface Build {
   name: string;

@@ -11,9 +11,9 @@ import { Sam2 } from "../src/predict/sam2.ts";
 import { createMachine, type KernelChoice } from "../src/runtime/create.ts";
 import { toBfloat16 } from "../src/tensor/bfloat16.ts";
 import { type Tensor, values } from "../src/tensor/view.ts";
-import { Golden } from "./golden.ts";
-import { goldenImage } from "./hash_image.ts";
-import { hashWeights } from "./hash_weights.ts";
+import { Golden } from "../golden/golden.ts";
+import { goldenImage } from "../golden/hash_image.ts";
+import { hashWeights } from "../golden/hash_weights.ts";
 
 async function threadedModel(name: string, kernels: KernelChoice, threads: number): Promise<Sam2> {
   const config = new Golden(`${name}.image_encoder`).entry.model;

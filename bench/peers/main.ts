@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { format } from "prettier";
-import { CHROMIUM } from "../../golden/chromium.ts";
+import { CHROMIUM } from "../../tests/chromium.ts";
 import { describeMachine } from "../../src/cli/machine.ts";
 import { nodePlatform } from "../../src/platform/node.ts";
 import { type Job, type Result, STAGES, type StageName } from "./job.ts";
@@ -163,7 +163,12 @@ async function carryOut({ peer, command }: Contender, job: Job): Promise<Result 
 
 /** The folder of ONNX files, which are made where Python can; what they are made from is part of its name. */
 function exportModels(): string {
-  const sources = ["export_onnx.py", "pytorch.py", "../../golden/hash_weights.py", "../../golden/hash_rules.json"];
+  const sources = [
+    "export_onnx.py",
+    "pytorch.py",
+    "../../golden/reference/hash_weights.py",
+    "../../golden/hash_rules.json",
+  ];
   const hash = createHash("sha256");
   for (const file of sources) hash.update(readFileSync(join(here, file)));
   const folder = join(tmpdir(), `sam2-ts-peers-${hash.digest("hex").slice(0, 12)}`);

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "golden"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "golden" / "reference"))
 import reference  # noqa: E402
 from hash_image import golden_image  # noqa: E402
 from hash_weights import fnv1a, hash_weights, hash_words, sample_indices  # noqa: E402

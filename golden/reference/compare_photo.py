@@ -1,8 +1,8 @@
 """One photo, one official-format checkpoint: `sam2 segment` against the official predictor, from the file to the mask.
 
-    python golden/export_checkpoint.py tiny /tmp/tiny.pt
-    python golden/compare_photo.py photo.jpg /tmp/tiny.pt
-    python golden/compare_photo.py photo.jpg /tmp/tiny.pt --point 500,375 --result photo.sam2 --logits l.safetensors
+    python golden/reference/export_checkpoint.py tiny /tmp/tiny.pt
+    python golden/reference/compare_photo.py photo.jpg /tmp/tiny.pt
+    python golden/reference/compare_photo.py photo.jpg /tmp/tiny.pt --point 500,375 --result photo.sam2 --logits l.safetensors
 
 Without --result the command line is run for a point, a box, box + point and a mask input. With it, one result that
 `sam2 segment --out … --save-logits …` has written is compared; the prompt is given as it was given to `segment`.

@@ -1,7 +1,7 @@
 """Frames and one official-format checkpoint: `sam2 track` against the official propagate_in_video, frame by frame.
 
-    python golden/export_checkpoint.py tiny /tmp/tiny.pt
-    python golden/compare_video.py frames /tmp/tiny.pt
+    python golden/reference/export_checkpoint.py tiny /tmp/tiny.pt
+    python golden/reference/compare_video.py frames /tmp/tiny.pt
 
 Two objects, a click and a box on frame 0. How stable the checkpoint is by itself, conditioning.py --frames tells. Exit
 code 1 if a mask's IoU is below 0.999 or an object score differs by more than 0.01.

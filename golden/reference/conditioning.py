@@ -1,7 +1,7 @@
 """How much a relative noise of 1e-6 on every hash weight changes masks in PyTorch alone: no port can be closer.
 
-    python golden/conditioning.py tiny                       # one image, point and box
-    python golden/conditioning.py tiny --frames FOLDER       # a video too: a click and a box on frame 0, then tracking
+    python golden/reference/conditioning.py tiny                       # one image, point and box
+    python golden/reference/conditioning.py tiny --frames FOLDER       # a video too: a click and a box on frame 0, then tracking
 """
 
 import argparse

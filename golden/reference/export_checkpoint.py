@@ -1,7 +1,7 @@
 """Writes a checkpoint with the structure of the official ones and hash weights or the reference's own initial weights.
 
-    python golden/export_checkpoint.py tiny out/tiny.pt
-    python golden/export_checkpoint.py large out/large --version 2.0 --format sharded --dtype bf16
+    python golden/reference/export_checkpoint.py tiny out/tiny.pt
+    python golden/reference/export_checkpoint.py large out/large --version 2.0 --format sharded --dtype bf16
 
 pt           {"model": state dict} by torch.save, as Meta publishes it
 safetensors  one file with Meta's names; a small configuration's metadata says what its shapes do not tell

@@ -1,7 +1,7 @@
 """Small checkpoint files written by PyTorch and safetensors themselves, and transformers' names, for the tests of src/io.
 
     pip install torch==2.13.0 safetensors==0.8.0 transformers==5.23.0
-    python golden/export_fixtures.py        # writes golden/cases/checkpoints/, 26 KB
+    python golden/reference/export_fixtures.py        # writes golden/cases/checkpoints/, 26 KB
 
 Values follow from the index alone, so the tests know them: 0, 1/8, 2/8, … unless said otherwise.
 """
@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import Sam2HieraDetConfig, Sam2VideoConfig, Sam2VideoModel, Sam2VisionConfig
 
-FOLDER = pathlib.Path(__file__).parent / "cases" / "checkpoints"
+FOLDER = pathlib.Path(__file__).parents[1] / "cases" / "checkpoints"
 
 
 def ramp(*shape):

@@ -14,7 +14,7 @@ from hash_image import golden_image
 from hash_weights import hash_tensor, hash_weights
 from recorder import Case
 
-MANIFEST = Path(__file__).parent / "manifest.json"
+MANIFEST = Path(__file__).parents[1] / "manifest.json"
 ENCODER_VALUES, HEAD_VALUES = 512, 256  # larger tensors are stored as so many samples
 HEAD_OUTPUTS = ["low_res_multimasks", "high_res_multimasks", "ious", "low_res_masks", "high_res_masks", "obj_ptr"]
 

@@ -1,6 +1,6 @@
 """What the reference makes of nano on held-out stills, and what scenes.py draws: writes nano.json (half a minute).
 
-    python golden/export_nano.py
+    python golden/reference/export_nano.py
 
 A still is clicked, corrected twice (each time with the logits before), and boxed, all through SAM2ImagePredictor. Every
 third one is drawn larger than the model's input, so that it is resized. Masks are packed bits, deflated, in base64.
@@ -18,8 +18,8 @@ import numpy as np
 
 import reference
 
-FOLDER = pathlib.Path(__file__).parent
-NANO = FOLDER.parent / "models" / "nano"
+GOLDEN = pathlib.Path(__file__).parents[1]
+NANO = GOLDEN.parent / "models" / "nano"
 sys.path.insert(0, str(NANO))
 
 import evaluate  # noqa: E402
@@ -105,8 +105,8 @@ def main():
         "frames": [drawn(*what) for what in FRAMES],
         "stills": stills,
     }
-    (FOLDER / "nano.json").write_text(json.dumps(result, separators=(",", ":")) + "\n")
-    print(f"nano.json: {len(stills)} stills, {(FOLDER / 'nano.json').stat().st_size} bytes")
+    (GOLDEN / "nano.json").write_text(json.dumps(result, separators=(",", ":")) + "\n")
+    print(f"nano.json: {len(stills)} stills, {(GOLDEN / 'nano.json').stat().st_size} bytes")
 
 
 if __name__ == "__main__":

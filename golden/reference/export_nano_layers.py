@@ -1,7 +1,7 @@
 """What every layer of nano returns in PyTorch for the demo's scene and its first click: writes nano_layers.json and
 cases/nano.layers.safetensors (a few seconds). The report of `npm run demo` compares its trace with them.
 
-    python golden/export_nano_layers.py
+    python golden/reference/export_nano_layers.py
 """
 
 import hashlib
@@ -15,8 +15,8 @@ import torch
 import reference
 from recorder import Case
 
-FOLDER = pathlib.Path(__file__).parent
-NANO = FOLDER.parent / "models" / "nano"
+GOLDEN = pathlib.Path(__file__).parents[1]
+NANO = GOLDEN.parent / "models" / "nano"
 sys.path.insert(0, str(NANO))
 
 import evaluate  # noqa: E402
@@ -52,7 +52,7 @@ def main():
     manifest = {"cases": {}}
     case.save(manifest)
     entry = {**manifest["cases"]["nano.layers"], "weights": hashlib.sha256(weights.read_bytes()).hexdigest()}
-    (FOLDER / "nano_layers.json").write_text(json.dumps(entry, separators=(",", ":")) + "\n")
+    (GOLDEN / "nano_layers.json").write_text(json.dumps(entry, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-RULES = json.loads((Path(__file__).parent / "hash_rules.json").read_text())
+RULES = json.loads((Path(__file__).parents[1] / "hash_rules.json").read_text())
 
 
 def fnv1a(text: str) -> int:

@@ -1,7 +1,7 @@
 """Small image files and masks with what PIL, pycocotools and SciPy make of them.
 
     pip install numpy pillow pycocotools scipy
-    python golden/image_fixtures.py        # writes golden/images.json and golden/masks.json
+    python golden/reference/image_fixtures.py        # writes golden/images.json and golden/masks.json
 
 Pillow 13.0 (libjpeg-turbo 3.2, libwebp 1.6), pycocotools 2.0, SciPy 1.17 made the ones that are stored.
 """
@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from pycocotools import mask as coco
 from scipy import ndimage
 
-HERE = Path(__file__).parent
+GOLDEN = Path(__file__).parents[1]
 rng = np.random.default_rng(7)
 
 
@@ -232,7 +232,7 @@ def logit_cases():
 
 
 def write(name, value):
-    (HERE / name).write_text(json.dumps(value, separators=(",", ":"), ensure_ascii=False) + "\n")
+    (GOLDEN / name).write_text(json.dumps(value, separators=(",", ":"), ensure_ascii=False) + "\n")
 
 
 write(

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from hash_weights import sample_indices
 
-CASES = Path(__file__).parent / "cases"
+CASES = Path(__file__).parents[1] / "cases"
 SKIPPED_CLASSES = {"Identity", "Dropout"}  # they return their input
 NCHW_CLASSES = {
     *("Conv2d", "ConvTranspose2d", "LayerNorm2d", "MaxPool2d", "Sequential"),

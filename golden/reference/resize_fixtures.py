@@ -1,7 +1,7 @@
 """What PyTorch's interpolate and Pillow's resize make of small inputs.
 
     pip install torch numpy pillow
-    python golden/resize_fixtures.py        # writes golden/resize.json
+    python golden/reference/resize_fixtures.py        # writes golden/resize.json
 
 torch 2.13.0 (CPU) and Pillow 13.0 made the ones that are stored.
 """
@@ -56,4 +56,4 @@ torch_cases = [
     for n_in, n_out in LENGTHS
 ]
 fixture = {"torch": torch_cases, "pillow": [pillow(*sizes) for sizes in SIZES]}
-(Path(__file__).parent / "resize.json").write_text(json.dumps(fixture, separators=(",", ":")) + "\n")
+(Path(__file__).parents[1] / "resize.json").write_text(json.dumps(fixture, separators=(",", ":")) + "\n")

@@ -1,7 +1,8 @@
 /** The layers of nano as the demo's scene passes through them, timed, and compared with what PyTorch returned for each. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { comparer, Golden, type GoldenEntry } from "../../golden/golden.ts";
+import { comparer, Golden } from "../../golden/golden.ts";
+import type { GoldenEntry } from "../../golden/manifest.ts";
 import goldens from "../../golden/nano_layers.json" with { type: "json" };
 import type { Parity } from "../../src/cli/parity.ts";
 import { Status } from "../../src/cli/io.ts";
@@ -38,7 +39,7 @@ export async function traceLayers(): Promise<TraceRow[]> {
   }
 }
 
-/** Was golden/export_nano_layers.py run with nano.safetensors as it is? */
+/** Was golden/reference/export_nano_layers.py run with nano.safetensors as it is? */
 export function isOfTheseWeights(): boolean {
   return createHash("sha256").update(readFileSync(DEMO_MODEL.url)).digest("hex") === goldens.weights;
 }

@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { type Browser, type Page } from "playwright-core";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { hasChromium, launchChromium, runWithChromium } from "../../golden/chromium.ts";
+import { hasChromium, launchChromium, runWithChromium } from "../../tests/chromium.ts";
 import { demo } from "./demo.ts";
 import type { Figures } from "./figures.ts";
 import { isOfTheseWeights } from "./layers.ts";
@@ -74,7 +74,7 @@ Report("a click finds its object on frame 0: J of at least 0.4", () => {
 });
 
 Report(`layers are those of PyTorch: |Δ| ≤ ${PARITY} σ`, () => {
-  assert.ok(isOfTheseWeights(), "run: python golden/export_nano_layers.py");
+  assert.ok(isOfTheseWeights(), "run: python golden/reference/export_nano_layers.py");
   const { share, compared, path } = farthest(figures.layers)!;
   assert.ok(share <= PARITY, `${path}: ${share} σ`);
   assert.ok(compared >= figures.layers.length - 1, `${compared} of ${figures.layers.length} layers compared`);

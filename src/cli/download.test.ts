@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { enterFolder, sam2 } from "../../golden/cli_fixture.ts";
+import { enterFolder, sam2 } from "../../tests/cli_fixture.ts";
 import { cacheFolder } from "./models.ts";
 
 const FILE = "sam2.1_hiera_tiny.pt";

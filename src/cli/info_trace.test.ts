@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { enterFolder, SMALL, sam2, smallWeights, writeCheckpoint, writePhoto } from "../../golden/cli_fixture.ts";
+import { enterFolder, SMALL, sam2, smallWeights, writeCheckpoint, writePhoto } from "../../tests/cli_fixture.ts";
 import { isMemoryTensor } from "../model/derive_config.ts";
 import { parameters } from "../model/parameters.ts";
 import { numel } from "../tensor/shape.ts";

@@ -48,7 +48,7 @@ const FOLDER = new URL("../../golden/", import.meta.url);
 async function goldenFolder(): Promise<GoldenFolder | undefined> {
   if (!existsSync(fileURLToPath(FOLDER))) return undefined;
   const { tsImport } = await import("tsx/esm/api");
-  const files = ["golden.ts", "hash_image.ts", "hash_weights.ts"];
+  const files = ["golden.ts", "manifest.ts", "hash_image.ts", "hash_weights.ts"];
   const modules = await Promise.all(files.map((file) => tsImport(new URL(file, FOLDER).href, import.meta.url)));
   return Object.assign({}, ...modules);
 }

@@ -12,7 +12,7 @@ import {
   smallWeights,
   writeCheckpoint,
   writePhoto,
-} from "../../golden/cli_fixture.ts";
+} from "../../tests/cli_fixture.ts";
 import { decodeImage } from "../io/image.ts";
 import { decodeRle } from "../io/rle.ts";
 import { readSafetensors, type WrittenTensor, writeSafetensors } from "../io/safetensors.ts";

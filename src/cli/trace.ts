@@ -27,7 +27,7 @@ Examples:
 The photo, or a drawn picture, is encoded once to warm up and once to be measured; then comes one click in its centre.
 GMAC are 10⁹ multiply-adds; GFLOP/s count two operations each. Peak is what the model's memory held at most, weights
 included. A block like an earlier one is folded (≡). In a checkout of the project, a checkpoint with the weights of the
-goldens (golden/export_checkpoint.py) is compared with PyTorch: |Δ| is the largest difference of a layer's output, σ the
+goldens (golden/reference/export_checkpoint.py) is compared with PyTorch: |Δ| is the largest difference of a layer's output, σ the
 standard deviation of PyTorch's.
 `;
 

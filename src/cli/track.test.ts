@@ -11,7 +11,7 @@ import {
   sam2,
   smallWeights,
   writeCheckpoint,
-} from "../../golden/cli_fixture.ts";
+} from "../../tests/cli_fixture.ts";
 import { goldenFrame } from "../../golden/hash_image.ts";
 import { decodeImage } from "../io/image.ts";
 import { DAVIS_PALETTE } from "../io/masks.ts";

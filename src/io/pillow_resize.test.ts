@@ -13,7 +13,7 @@ interface Case {
 const fixture = new URL("../../golden/resize.json", import.meta.url);
 const cases: Case[] = JSON.parse(readFileSync(fixture, "utf8")).pillow;
 
-/** The bytes of golden/resize_fixtures.py. */
+/** The bytes of golden/reference/resize_fixtures.py. */
 function photo(width: number, height: number): RgbImage {
   const data = Uint8Array.from({ length: width * height * 3 }, (_, i) => {
     const value = Math.floor((i * i * 7 + i * 31) / 4) % 256;

@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { random } from "../../bench/bench.ts";
-import { difference } from "../../golden/tables.ts";
+import { random } from "../../tests/random.ts";
+import { difference } from "../../tests/tables.ts";
 import { Weights } from "../io/weights.ts";
 import { nodePlatform } from "../platform/node.ts";
 import { setPlatform } from "../platform/platform.ts";

@@ -1,6 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { random } from "../../bench/bench.ts";
+import { random } from "../../tests/random.ts";
 import { FrameSet } from "./frame_set.ts";
 
 const Frames = suite("FrameSet");

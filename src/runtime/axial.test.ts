@@ -1,6 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { builds, difference, type Fill, onHeap } from "../../golden/tables.ts";
+import { builds, difference, type Fill, onHeap } from "../../tests/tables.ts";
 import { reference } from "./reference.ts";
 
 const Axial = suite("axialAttention");

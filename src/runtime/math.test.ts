@@ -1,6 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Build, builds } from "../../golden/tables.ts";
+import { type Build, builds } from "../../tests/tables.ts";
 import { erf } from "./reference.ts";
 
 /** eˣ and 2ˣ are no entries of the table; only their kernels can be called. */

@@ -1,6 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { difference, eachTable, onHeap } from "../../golden/tables.ts";
+import { difference, eachTable, onHeap } from "../../tests/tables.ts";
 import { antialias, bicubic, bilinear, nearest } from "../nn/taps.ts";
 import { reference } from "./reference.ts";
 

@@ -1,6 +1,6 @@
 /** A page that uses the package as any page does; browser.test.ts drives it. */
 import { decodeImage, ImagePredictor, type LoadOptions, Sam2 } from "sam2-ts";
-import { goldenImage } from "../hash_image.ts";
+import { goldenImage } from "../../golden/hash_image.ts";
 import { type Answer, digestOf, IMAGE, PROMPT } from "./answer.ts";
 
 /** Load the demo model and answer one prompt. */

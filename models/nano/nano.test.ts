@@ -7,22 +7,22 @@ import { fileURLToPath } from "node:url";
 import { inflateSync } from "node:zlib";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { mean, scoreStills } from "../models/nano/evaluate.ts";
-import { describe, frame, still } from "../models/nano/scenes.ts";
-import { iou, scoreClip } from "../models/nano/scoring.ts";
-import { ImagePredictor, Sam2, VideoPredictor } from "../src/index.node.ts";
-import { enterFolder, sam2, writePhoto } from "./cli_fixture.ts";
-import nano from "./nano.json" with { type: "json" };
-import figures from "./nano_figures.json" with { type: "json" };
-import { TABLES } from "./suite.ts";
+import { mean, scoreStills } from "./evaluate.ts";
+import { describe, frame, still } from "./scenes.ts";
+import { iou, scoreClip } from "./scoring.ts";
+import { ImagePredictor, Sam2, VideoPredictor } from "../../src/index.node.ts";
+import { enterFolder, sam2, writePhoto } from "../../tests/cli_fixture.ts";
+import nano from "../../golden/nano.json" with { type: "json" };
+import figures from "../../golden/nano_figures.json" with { type: "json" };
+import { TABLES } from "../../golden/suite.ts";
 
 /** Of the 200 held-out stills, all of which `npx tsx models/nano/evaluate.ts` scores. */
 const STILLS = 30;
 /** How far a mean IoU may be from that of PyTorch, which nano_figures.json holds. */
 const MARGIN = 0.001;
 
-const WEIGHTS = new URL("../models/nano/nano.safetensors", import.meta.url);
-const DEMO = fileURLToPath(new URL("../models/nano/demo.ts", import.meta.url));
+const WEIGHTS = new URL("./nano.safetensors", import.meta.url);
+const DEMO = fileURLToPath(new URL("./demo.ts", import.meta.url));
 
 const { folder, leave } = enterFolder();
 const Nano = suite("nano");
@@ -30,7 +30,7 @@ Nano.after(leave);
 
 Nano("goldens and scores are of the weights that are here", () => {
   const sha256 = createHash("sha256").update(readFileSync(WEIGHTS)).digest("hex");
-  assert.is(nano.weights, sha256, "run: python golden/export_nano.py");
+  assert.is(nano.weights, sha256, "run: python golden/reference/export_nano.py");
   assert.is(figures.weights, sha256, "run: python models/nano/evaluate.py --json golden/nano_figures.json");
 });
 
