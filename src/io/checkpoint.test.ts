@@ -270,7 +270,7 @@ Transformers("an image-only model does for images; video names what is missing",
   expectTensors(checkpoint, config, "image");
   assert.throws(
     () => expectTensors(checkpoint, config, "video"),
-    /SAM 2\.1 custom, got missing maskmem_tpos_enc, .* and \d+ more; track with a checkpoint of the video model/,
+    /SAM 2\.1 custom, got missing maskmem_tpos_enc, .* and \d+ more; it does for images; to track, load a file/,
   );
 });
 Transformers("point embeddings are rows of one tensor", async () => {
@@ -431,7 +431,7 @@ Config("missing and unexpected tensors are refused by full name", async () => {
   tensors[tensors.findIndex(([name]) => name === "sam_mask_decoder.iou_token.weight")][0] = "iou_token";
   const checkpoint = await readCheckpoint(zeros(tensors));
   const message =
-    /the tensors of SAM 2\.1 tiny, got missing sam_mask_decoder\.iou_token\.weight; unexpected iou_token; see all/;
+    /the tensors of SAM 2\.1 tiny, got missing sam_mask_decoder\.iou_token\.weight; unexpected iou_token; it looks like SAM 2\.1 tiny, .* see all/;
   assert.throws(() => checkpointConfig(checkpoint), message);
 });
 Config.run();
