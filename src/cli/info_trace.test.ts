@@ -74,9 +74,9 @@ Info("what is no checkpoint is an error without a report", async () => {
   for (const [file, message] of [
     ["page.pt", /^sam2: page\.pt: expected a \.pt or \.safetensors file, got a web page/],
     ["none.pt", /^sam2: none\.pt: expected a file that can be read/],
-    ["tiny", /^sam2: tiny: expected its checkpoint at .*; run: sam2 download tiny\n/],
+    ["tiny", /^sam2: tiny: expected its file at .*: run sam2 download tiny where/],
   ] as const) {
-    const { code, stdout, stderr } = await sam2(["info", file], { env: { SAM2_CACHE: "nowhere" } });
+    const { code, stdout, stderr } = await sam2(["info", file], { env: { SAM2_CACHE: "nowhere", SAM2_OFFLINE: "1" } });
     assert.equal([code, stdout], [1, ""], file);
     assert.match(stderr, message);
   }

@@ -1,14 +1,19 @@
 import { CheckpointError } from "../errors.ts";
 import { platform } from "../platform/platform.ts";
 import type { OpenFile } from "../platform/types.ts";
+import { DEMO_MODEL } from "./demo_model.ts";
 import { hyperparametersOf, isTransformers, metaNames } from "./hf_keys.ts";
 import { isObject, parseJsonObject } from "./json.ts";
+import { MODEL_NAMES, officialCheckpoint } from "./official.ts";
 import { readSafetensors } from "./safetensors.ts";
 import { type ByteSource, bytesSource, readExactly, type StoredTensor, type TensorFile } from "./tensor_file.ts";
 import { isLegacyTorch, readLegacyTorch, readTorch } from "./torch_pickle.ts";
 import { placeText, type Unwrapped, unwrap } from "./unwrap.ts";
 
-/** A path (Node), an address, or the bytes themselves. A string that begins with http:// or https:// is an address. */
+/**
+ * The name of a model ("tiny", "2.0:large", "sam2.1_hiera_tiny", "facebook/sam2.1-hiera-tiny"), a path (Node), an address,
+ * or the bytes themselves. A string that begins with http:// or https:// is an address; what exists as a path is a path.
+ */
 export type CheckpointSource = string | URL | Uint8Array | ArrayBuffer | Blob;
 
 export interface ReadOptions {
@@ -112,7 +117,12 @@ async function locate(source: CheckpointSource, options: ReadOptions): Promise<P
   if (source instanceof Uint8Array) return single({ ...bytesSource(source), close: () => {} });
   if (source instanceof ArrayBuffer) return single({ ...bytesSource(new Uint8Array(source)), close: () => {} });
   if (source instanceof URL ? source.protocol !== "file:" : /^https?:\/\//.test(source)) {
-    return { main: `${source}`, files: [], open: (file) => download(new URL(file, source), options) };
+    return { main: `${source}`, files: [], open: (file) => platform.download(`${new URL(file, source)}`, options) };
+  }
+  if (typeof source === "string" && !(await platform.exists(source))) {
+    if (source === DEMO_MODEL.name) return locate(DEMO_MODEL.url, options);
+    const official = officialCheckpoint(source);
+    if (official) return single(await platform.openCached(official, { ...options, check: checkWhole }));
   }
   const path = source instanceof URL ? decodeURIComponent(source.pathname).replace(/^\/(?=[a-z]:)/i, "") : source;
   const inside = await platform.listFolder(path);
@@ -123,7 +133,8 @@ async function locate(source: CheckpointSource, options: ReadOptions): Promise<P
     try {
       return await platform.openFile(join(file));
     } catch (cause) {
-      const todo = "check the path";
+      const isName = typeof source === "string" && /^[^./\\]+$/.test(source);
+      const todo = isName ? `check the path, or name a model: ${MODEL_NAMES}` : "check the path";
       throw new CheckpointError(join(file), "a file that can be read", (cause as Error).message, todo, { cause });
     }
   };
@@ -145,28 +156,9 @@ function mainFile(folder: string, files: readonly string[]): string {
   return main;
 }
 
-async function download(url: URL, { signal, onProgress }: ReadOptions): Promise<OpenFile> {
-  let response: Response;
-  try {
-    response = await fetch(url, { signal });
-  } catch (cause) {
-    signal?.throwIfAborted();
-    throw new CheckpointError(`${url}`, "an answer", (cause as Error).message, "check address and network", { cause });
-  }
-  if (!response.ok || !response.body) {
-    throw new CheckpointError(`${url}`, "the file", `HTTP status ${response.status}`, "check the address");
-  }
-  const length = response.headers.get("content-encoding") ? null : response.headers.get("content-length");
-  const total = length === null ? undefined : Number(length);
-  let loaded = 0;
-  const count = new TransformStream<Uint8Array, Uint8Array>({
-    transform(chunk, controller) {
-      loaded += chunk.length;
-      onProgress?.(loaded, total);
-      controller.enqueue(chunk);
-    },
-  });
-  return platform.spool(response.body.pipeThrough(count, { signal }), `${url}`);
+/** @throws CheckpointError if a file is no checkpoint, was cut off, or is damaged */
+export function checkWhole(file: OpenFile): void {
+  readTensorFile(file).verify();
 }
 
 /** Recognise the format by its first bytes. */
