@@ -37,7 +37,7 @@ export async function openKept(remote: RemoteFile, options: CacheOptions, openBl
   const folder = await privateFolder();
   const get = () => (folder ? inFolder(folder, remote, options, openBlob) : inCache(remote, options, openBlob));
   // two tabs that want the same file: the second waits, and finds it
-  return navigator.locks ? navigator.locks.request(`${PLACE}: ${remote.file}`, options, get) : get();
+  return navigator.locks ? navigator.locks.request(`${PLACE}: ${remote.file}`, { signal: options.signal }, get) : get();
 }
 
 /** Undefined where there is none, or where it cannot be written piece by piece. */
