@@ -8,6 +8,7 @@ import { mergeHeads, sdpa, splitHeads } from "../nn/attention.ts";
 import { add } from "../nn/elementwise.ts";
 import { layer } from "../nn/layer.ts";
 import { concat } from "../nn/layout.ts";
+import type { Fused } from "../nn/linear.ts";
 import { expand, type Tensor } from "../tensor/view.ts";
 import { HEADS, type TwoWayTransformer } from "./two_way_transformer.ts";
 
@@ -36,23 +37,35 @@ export function sharedImageTransformer({ w, layers, finalAttnTokenToImage, normF
     };
   };
 
-  const firstBlock = layer(first.w, "TwoWayAttentionBlock", (image: SharedImage, queries: Tensor, queryPe: Tensor) => {
-    const { crossAttnTokenToImage, norm2, feedForward, norm3, crossAttnImageToToken, norm4 } = first;
-    const B = queries.shape[0];
-    const forAll = (t: Tensor) => expand(splitHeads(t, HEADS), 0, B); // [B, h, S, D/2/h]
-    queries = first.attendToSelf(queries, queryPe);
+  /** One side of the image for each of B prompts. @shape [1, S, D/2] → [B, h, S, D/2/h], a view */
+  const forAll = (t: Tensor, B: number) => expand(splitHeads(t, HEADS), 0, B);
 
-    const Q = splitHeads(crossAttnTokenToImage.qProj(add(queries, queryPe)), HEADS); // [B, h, N, D/2/h]
-    const seen = mergeHeads(sdpa(Q, forAll(image.k), forAll(image.v))); // [B, N, D/2]
-    queries = norm2(crossAttnTokenToImage.outProj(seen, { residual: queries }));
+  const tokenToImage = layer(
+    first.crossAttnTokenToImage.w,
+    "Attention",
+    (q: Tensor, image: SharedImage, fused: Fused) => {
+      const { qProj, outProj } = first.crossAttnTokenToImage;
+      const Q = splitHeads(qProj(q), HEADS); // [B, h, N, D/2/h]
+      const [K, V] = [image.k, image.v].map((t) => forAll(t, q.shape[0])); // [B, h, S, D/2/h]
+      return outProj(mergeHeads(sdpa(Q, K, V)), fused); // [B, N, D]
+    },
+  );
 
-    queries = norm3(feedForward(queries, { residual: queries }));
-
-    const K = splitHeads(crossAttnImageToToken.kProj(add(queries, queryPe)), HEADS); // [B, h, N, D/2/h]
-    const V = splitHeads(crossAttnImageToToken.vProj(queries), HEADS); // [B, h, N, D/2/h]
-    const told = mergeHeads(sdpa(forAll(image.q), K, V)); // [B, S, D/2]
+  const imageToToken = layer(first.crossAttnImageToToken.w, "Attention", (image: SharedImage, k: Tensor, v: Tensor) => {
+    const { kProj, vProj, outProj } = first.crossAttnImageToToken;
+    const B = k.shape[0];
+    const K = splitHeads(kProj(k), HEADS); // [B, h, N, D/2/h]
+    const V = splitHeads(vProj(v), HEADS); // [B, h, N, D/2/h]
     const residual = concat(Array<Tensor>(B).fill(image.keys), 0); // [B, S, D]
-    return [queries, norm4(crossAttnImageToToken.outProj(told, { residual }))] as const;
+    return outProj(mergeHeads(sdpa(forAll(image.q, B), K, V)), { residual }); // [B, S, D]
+  });
+
+  const firstBlock = layer(first.w, "TwoWayAttentionBlock", (image: SharedImage, queries: Tensor, queryPe: Tensor) => {
+    const { attendToSelf, norm2, feedForward, norm3, norm4 } = first;
+    queries = attendToSelf(queries, queryPe);
+    queries = norm2(tokenToImage(add(queries, queryPe), image, { residual: queries }));
+    queries = norm3(feedForward(queries, { residual: queries }));
+    return [queries, norm4(imageToToken(image, add(queries, queryPe), queries))] as const;
   });
 
   /** @shape  imagePe [S, D]; pointEmbedding [B, N, D] → tokens [B, N, D], image [B, S, D] */

@@ -36,7 +36,7 @@ export function attention(w: Weights, D: number, h: number, inner = D) {
     return outProj(mergeHeads(sdpa(Q, K, V)), fused); // [B, Q, D]
   });
 
-  return { attend, qProj, kProj, vProj, outProj };
+  return { w, attend, qProj, kProj, vProj, outProj };
 }
 
 /**
