@@ -1,6 +1,7 @@
 /** Chromium for tests and benchmarks: where it is, how it starts, and how a test says that there is none. */
 import { existsSync } from "node:fs";
 import { type Browser, chromium } from "playwright-core";
+import { leaveOut } from "./left_out.ts";
 
 export const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 export const hasChromium = existsSync(CHROMIUM);
@@ -27,8 +28,5 @@ export function launchChromium(): Promise<Browser> {
 /** Run a suite that needs Chromium; without it say so, and count its `tests` as skipped. */
 export function runWithChromium(suite: { run(): void }, name: string, tests: number): void {
   if (hasChromium) suite.run();
-  else {
-    console.log(`${name}: left out, because ${NO_CHROMIUM}`);
-    console.log(`  Skipped:   ${tests}`);
-  }
+  else leaveOut(name, NO_CHROMIUM, tests);
 }
