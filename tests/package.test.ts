@@ -23,8 +23,9 @@ import * as assert from "uvu/assert";
 import { createServer, build as viteBuild, preview } from "vite";
 import { DEMO_MODEL } from "../src/io/demo_model.ts";
 import { encodePng } from "../src/io/png.ts";
-import { CHROMIUM, hasChromium, ISOLATED, launchChromium } from "./chromium.ts";
+import { hasChromium, ISOLATED, launchChromium, NO_CHROMIUM } from "./chromium.ts";
 import { goldenImage } from "../golden/hash_image.ts";
+import { leaveOut } from "./left_out.ts";
 
 const MB = 1e6;
 const [WIDTH, HEIGHT, FRAMES] = [960, 640, 3];
@@ -36,7 +37,6 @@ const blocks = [...readFileSync(join(root, "README.md"), "utf8").matchAll(/^```t
   ([, code]) => code,
 );
 const tarball = prepare();
-const leftOut: string[] = [];
 
 const Package = suite("package");
 
@@ -111,7 +111,7 @@ for (const [name, ...args] of [
 ]) {
   const bin = join(root, "node_modules", ".bin", name);
   if (!existsSync(bin)) {
-    leftOut.push(`${name}, because it is not installed; run: npm ci`);
+    leaveOut(name, "it is not installed; run: npm ci");
     continue;
   }
   Package(`${name} has nothing to object to`, () => {
@@ -180,11 +180,10 @@ if (hasChromium) {
     }
   });
 } else {
-  leftOut.push(`two pages by Vite, because there is no Chromium at ${CHROMIUM}`);
+  leaveOut("pages by Vite", NO_CHROMIUM, 2);
 }
 
 Package.run();
-if (leftOut.length > 0) console.log(`package: left out ${leftOut.join(" · ")}\n  Skipped:   ${leftOut.length}`);
 
 /** Pack, unpack, link, and put the files there that the README names; the path of the tarball. */
 function prepare(): string {
