@@ -11,7 +11,6 @@ import {
   readFileSync,
   realpathSync,
   rmSync,
-  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -20,18 +19,21 @@ import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { createServer, build as viteBuild, preview } from "vite";
+import { createServer, build as viteBuild } from "vite";
 import { DEMO_MODEL } from "../src/io/demo_model.ts";
 import { encodePng } from "../src/io/png.ts";
-import { hasChromium, ISOLATED, launchChromium, NO_CHROMIUM } from "./chromium.ts";
+import { expectBuilt } from "./built.ts";
+import { hasChromium, ISOLATED, launchChromium, NO_CHROMIUM, withPage } from "./chromium.ts";
 import { goldenImage } from "../golden/hash_image.ts";
 import { leaveOut } from "./left_out.ts";
+import { served } from "./served.ts";
 
 const MB = 1e6;
 const [WIDTH, HEIGHT, FRAMES] = [960, 640, 3];
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const project = realpathSync(mkdtempSync(join(tmpdir(), "sam2-package-")));
+process.once("exit", () => rmSync(project, { recursive: true, force: true }));
 const installed = join(project, "node_modules", "sam2-ts");
 const blocks = [...readFileSync(join(root, "README.md"), "utf8").matchAll(/^```ts\n(.*?)^```/gms)].map(
   ([, code]) => code,
@@ -39,8 +41,6 @@ const blocks = [...readFileSync(join(root, "README.md"), "utf8").matchAll(/^```t
 const tarball = prepare();
 
 const Package = suite("package");
-
-Package.after(() => rmSync(project, { recursive: true, force: true }));
 
 Package("holds what runs, its types, nano and the licence, and nothing else", () => {
   const files = readdirSync(installed, { recursive: true, encoding: "utf8" }).filter(
@@ -132,10 +132,10 @@ const VITE = {
 async function answerOf(url: string): Promise<{ threads: number; masks: number }> {
   const browser = await launchChromium();
   try {
-    const page = await browser.newPage();
-    await page.goto(url);
-    await page.waitForFunction("globalThis.answer", undefined, { timeout: 60_000 });
-    return await page.evaluate("answer()");
+    return await withPage(browser, url, async (page) => {
+      await page.waitForFunction("globalThis.answer");
+      return page.evaluate("answer()");
+    });
   } finally {
     await browser.close();
   }
@@ -172,12 +172,7 @@ if (hasChromium) {
   Package("a page that Vite built does the same", async () => {
     writePage();
     await viteBuild(VITE);
-    const server = await preview({ ...VITE, preview: { port: 0, headers: ISOLATED } });
-    try {
-      assert.equal(await answerOf(server.resolvedUrls!.local[0]), { threads: 2, masks: 3 });
-    } finally {
-      await server.close();
-    }
+    assert.equal(await served(join(project, "dist"), ISOLATED, answerOf), { threads: 2, masks: 3 });
   });
 } else {
   leaveOut("pages by Vite", NO_CHROMIUM, 2);
@@ -187,10 +182,9 @@ Package.run();
 
 /** Pack, unpack, link, and put the files there that the README names; the path of the tarball. */
 function prepare(): string {
-  if (statSync(join(root, "dist/index.js")).mtimeMs < statSync(join(root, "src/index.ts")).mtimeMs) {
-    throw new Error("dist: expected it to be newer than src, got an older build; run: npm run build");
-  }
-  run("npm", ["pack", "--ignore-scripts", "--pack-destination", project], root);
+  expectBuilt();
+  const cache = join(project, ".npm"); // the user's own may be one that cannot be written
+  run("npm", ["pack", "--ignore-scripts", "--pack-destination", project, "--cache", cache], root);
   const tarball = join(
     project,
     readdirSync(project).find((file) => file.endsWith(".tgz"))!,

@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { type Browser, type Page } from "playwright-core";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { launchChromium, runWithChromium } from "../../tests/chromium.ts";
+import { launchChromium, PATIENCE_MS, runWithChromium, withPage } from "../../tests/chromium.ts";
 import { demo } from "./demo.ts";
 import type { Figures } from "./figures.ts";
 import { isOfTheseWeights } from "./layers.ts";
@@ -18,9 +18,6 @@ const PARITY = 1e-4;
 const VIEWS = [390, 1280].flatMap((width) =>
   (["light", "dark"] as const).map((colorScheme) => ({ viewport: { width, height: 800 }, colorScheme })),
 );
-
-/** The machine may be busy with other tests. */
-const PATIENCE_MS = 120_000;
 
 /** In the page: what reaches beyond its right edge and is in no box that scrolls. */
 const OVERFLOWING = `[...document.body.querySelectorAll("*")]
@@ -205,18 +202,16 @@ async function onPage(
   options: Parameters<Browser["newPage"]>[0],
   use: (page: Page, messages: string[]) => Promise<unknown>,
 ): Promise<void> {
-  const page = await browser.newPage(options);
-  page.setDefaultTimeout(PATIENCE_MS);
-  const messages: string[] = [];
-  page.on("console", (message) => messages.push(message.text()));
-  page.on("pageerror", (error) => messages.push(`${error}`));
-  page.on("request", (request) => /^(file|data):/.test(request.url()) || messages.push(request.url()));
-  try {
-    await page.goto(pathToFileURL(file).href);
-    await use(page, messages);
-  } finally {
-    await page.close();
-  }
+  await withPage(
+    browser,
+    "about:blank",
+    async (page, messages) => {
+      page.on("request", (request) => /^(file|data):/.test(request.url()) || messages.push(request.url()));
+      await page.goto(pathToFileURL(file).href);
+      await use(page, messages);
+    },
+    options,
+  );
 }
 
 /** Exact value and text of each figure inside of an element, by name. */
