@@ -11,6 +11,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { build } from "vite";
 import { DEMO_MODEL } from "../src/io/demo_model.ts";
+import { expectBuilt } from "./built.ts";
 import { launchChromium, runWithChromium } from "./chromium.ts";
 
 const TYPES: Record<string, string> = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm" };
@@ -97,6 +98,7 @@ const load = (page: Page, name: string) => page.evaluate<Loaded>(`load(${JSON.st
 const Kept = suite("downloads of a page");
 
 Kept.before(async () => {
+  expectBuilt();
   writeFileSync(join(folder, "index.html"), '<!doctype html><script type="module" src="page.js"></script>');
   writeFileSync(join(folder, "page.js"), PAGE);
   await build({

@@ -1,7 +1,7 @@
 """Small checkpoint files written by PyTorch and safetensors themselves, and transformers' names, for the tests of src/io.
 
     pip install torch==2.13.0 safetensors==0.8.0 transformers==5.23.0
-    python golden/reference/export_fixtures.py        # writes golden/cases/checkpoints/, 26 KB
+    python golden/reference/export_fixtures.py        # writes golden/cases/checkpoints/, 60 KB
 
 Values follow from the index alone, so the tests know them: 0, 1/8, 2/8, … unless said otherwise.
 """
