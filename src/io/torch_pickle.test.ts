@@ -217,6 +217,12 @@ Written("a legacy file that was cut off, or has bytes behind it or other sizes, 
   ];
   for (const [spoiled, message] of cases) assert.throws(() => readLegacyTorch(bytesSource(spoiled, "x.pt")), message);
 });
+for (const name of ["trainer_legacy_2.pt", "trainer_legacy_5.pt", "trainer_4.pt"]) {
+  Written(`${name}: any byte changed is read all the same or refused with a CheckpointError`, () => {
+    const bytes = fixtureBytes(name);
+    for (let i = 0; i < bytes.length; i++) refusal(bytes.with(i, bytes[i] ^ [0x01, 0x80, 0xff, 0x10][i % 4]));
+  });
+}
 Written.run();
 
 function expectTrainerState(file: TensorFile): void {

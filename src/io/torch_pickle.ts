@@ -47,7 +47,6 @@ class StorageType {
 
 /** Where the bytes of a storage are: a record of a zip archive, or a part of the file. */
 interface Place {
-  readonly size: number;
   stream(start: number, end: number, take: (piece: Uint8Array, at: number) => void): void;
 }
 
@@ -229,12 +228,10 @@ export function readLegacyTorch(source: ByteSource): TensorFile {
     if (length !== storage.length) {
       throw new CheckpointError(`${where}: storage ${key}`, `${storage.length} elements`, `${length}`, COPY_AGAIN);
     }
-    const size = length * ITEM_SIZE[storage.dtype];
     storage.place = {
-      size,
       stream: (start, end, take) => readPieces(source, `storage ${key}`, at + start, end - start, take),
     };
-    reached = at + size;
+    reached = at + length * ITEM_SIZE[storage.dtype];
   }
   if (reached !== source.size) {
     throw new CheckpointError(where, `${reached} bytes, as its storages say`, `${source.size}`, COPY_AGAIN);
@@ -243,7 +240,7 @@ export function readLegacyTorch(source: ByteSource): TensorFile {
 }
 
 const COPY_AGAIN = "copy or download the file again";
-const NOWHERE: Place = { size: 0, stream: () => {} };
+const NOWHERE: Place = { stream: () => {} };
 
 /** Makes the storage of a key when it is met first. */
 type OpenStorage = (key: string, dtype: DType, length: number, fail: Fail) => Storage;
