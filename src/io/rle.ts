@@ -8,6 +8,12 @@ export interface Rle {
   counts: string;
 }
 
+/** The same before compression: lengths of runs, the first of them unset. */
+export interface UncompressedRle {
+  size: [height: number, width: number];
+  counts: readonly number[];
+}
+
 export function encodeRle(mask: Mask, width: number, height: number): Rle {
   expectMask(mask, width, height, "encodeRle");
   const runs: number[] = [];
@@ -28,7 +34,7 @@ export function encodeRle(mask: Mask, width: number, height: number): Rle {
 }
 
 /** @throws ImageError, as the other readers here, if the runs do not fill the size exactly */
-export function decodeRle(rle: Rle): Uint8Array {
+export function decodeRle(rle: Rle | UncompressedRle): Uint8Array {
   const [height, width] = rle.size;
   const runs = readRuns(rle);
   const mask = new Uint8Array(width * height);
@@ -56,8 +62,8 @@ export function rleBbox(rle: Rle): [x: number, y: number, w: number, h: number] 
   return x1 > x0 ? [x0, y0, x1 - x0, y1 - y0] : [0, 0, 0, 0];
 }
 
-function readRuns({ size, counts }: Rle): number[] {
-  const runs = decompress(counts);
+function readRuns({ size, counts }: Rle | UncompressedRle): readonly number[] {
+  const runs = typeof counts === "string" ? decompress(counts) : counts;
   const pixels = runs.reduce((sum, run) => sum + run, 0);
   if (pixels !== size[0] * size[1]) {
     throw new ImageError("RLE", `runs of ${size.join("·")} pixels in all`, `${pixels}`, "check size and counts");
@@ -66,7 +72,7 @@ function readRuns({ size, counts }: Rle): number[] {
 }
 
 /** Calls `visit` for every stretch of set pixels within one column, `bottom` excluded. */
-function forEachColumn(runs: number[], height: number, visit: (x: number, top: number, bottom: number) => void): void {
+function forEachColumn(runs: readonly number[], height: number, visit: (x: number, top: number, bottom: number) => void): void {
   let at = 0;
   runs.forEach((run, i) => {
     const end = at + run;
