@@ -302,6 +302,12 @@ function scores(wide: i32, T: i32, s: usize, keys: usize, x: usize, y: usize, C:
   }
 }
 
+/** Bytes of scratch that `panels` panels of queries and blocks of `block` places take. */
+export function axial_attention_f32_scratch(d: i32, C: i32, W: i32, H: i32, T: i32, block: i32, panels: i32): usize {
+  const shared = LINE * <usize>(1 + C + C + 1 + d + d + 2 * distances(max(W, H)) + block * T) + waveBytes(W, d) + waveBytes(H, d);
+  return shared + LINE * <usize>(2 + C + (W + H) * (C + 1)) * <usize>panels;
+}
+
 /** Tiles [from, to) of `most` panels of queries, which see `block` places at a time. */
 export function axial_attention_f32(
   o: usize, q: usize, keys: usize, values: usize, loneKeys: usize, loneValues: usize, projection: usize, cos: usize, sin: usize,

@@ -395,6 +395,11 @@ export function pack_panel(to: usize, from: usize, stride: usize, count: i32, K:
   }
 }
 
+/** Bytes of scratch that packing rows of K values takes; `gemm_f32` takes less. */
+export function gemm_f32_pack_scratch(K: i32): usize {
+  return <usize>K * LINE;
+}
+
 /** Panels [from, to) of a weight [N, K], whose rows are adjacent, in place. */
 export function gemm_f32_pack(weight: usize, K: i32, scratch: usize, from: i32, to: i32): void {
   const bytes = <usize>K * LINE;
