@@ -62,6 +62,9 @@ import { madd } from "./simd";
 /**
  * R = 1, 4 or 6 rows × 8 or 16 columns: c[r] = s[r] + Σ_k a[k, r]·b[k], accumulators in registers. a's rows are lda bytes apart,
  * those of b, c and, where lds is not 0, s a line.
+ *
+ * NB not gemm.ts's tile: there each row of a has an address of its own, since rows lie anywhere; here one address serves all. What
+ * six addresses cost is the difference of versions 1 and 2 in gemm.ts's diary (`npm run bench -- --history`).
  */
 // @ts-ignore: decorator
 @inline

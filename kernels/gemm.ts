@@ -4,6 +4,7 @@
 // B  [⌈N/16⌉, K, 16]: panels of 16 output channels, packed once when weights load
 // C  [M, N] row-major, any row stride
 //
+// Tiles 1, 2 and 4 can be run in turns: npm run bench -- --history.
 // Versions, GFLOP/s in Node 20 / Node 26 with 256-bit code, fma build, one thread of an AMD Zen 5 whose registers reach
 // 62 / 126. The tile alone, its operands in the first-level cache:
 // 1. A packed by 6 rows: 6×8 tile 61 / 91, 6×16 tile                                                 47 / 120
