@@ -28,7 +28,7 @@ const root = new URL("../src/model/", import.meta.url);
 const headOf = (file: string) => /^\/\*\*[^]*?\*\//.exec(readFileSync(new URL(file, root), "utf8"))?.[0] ?? "";
 /** Letters of the table. */
 const declared = new Set(
-  [...headOf("config.ts").matchAll(/(?<= {4,})(H W|nW|[A-Za-z])(?= )/g)].flatMap(([, name]) => name.split(" ")),
+  [...headOf("config.ts").matchAll(/(?<= {4,})(H W|Q K|nW|[A-Za-z])(?= )/g)].flatMap(([, name]) => name.split(" ")),
 );
 
 /** Longer names speak for themselves. */
@@ -87,7 +87,7 @@ Shapes("none could have another size: every size of every comment, one more, is 
     for (const [i, groups] of spec.items.entries()) {
       for (const group of groups) {
         for (const axis of group.sizes.keys()) {
-          if (/^[HW]$/.test(group.sizes[axis].text)) continue; // any size
+          if (/^[HWNS]$/.test(group.sizes[axis].text)) continue; // any size: alone it only gets its name here
           const others = specs.map((one) => (one === spec ? changed(spec, i, group, axis) : one));
           if (disagreements(others, near, FIXED).length === 0) unnoticed.push(`${spec.id} ${group.text}, size ${axis}`);
         }

@@ -11,6 +11,7 @@
  *     h heads of an attention                                        d channels of a head, or of what a function is given
  *     M masks for a prompt, 1 or 3                                   T maps of a memory
  *     n pointers of a memory                                         L tokens of pointers, D/C of each
+ *     Q K tokens of q, and of k and v, where an attention serves both ways
  *     nW windows of a grid
  *
  * A tensor's sizes stand where they change, tests/shape_comments.test.ts compares them with what runs.

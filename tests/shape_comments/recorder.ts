@@ -185,6 +185,7 @@ function inCall(call: readonly Seen[], specs: ReadonlyMap<string, Spec>, fixed: 
         const result = fit(size, one.shape[axis], of);
         if (typeof result === "object") shared.set(result.letter, result.value);
         else if (result === "open") done = false;
+        else if (result === "no") wrong.push(`${place(one.spec)}: a letter of ${size.text} has two values`);
       });
       return !done;
     });

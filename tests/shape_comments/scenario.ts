@@ -111,6 +111,7 @@ async function run(copy: string, config: Sam2Config): Promise<void> {
       predictMasks(image, points(2, 4), undefined, multimask);
       predictMasks(image, points(5, 9), zeros(5, 4 * E, 4 * E, 1), multimask);
       predictMasks(image, undefined, zeros(1, 4 * E, 4 * E, 1), multimask);
+      predictMasks({ ...image, imageEmbed: zeros(2, E, E, D) }, points(2, 4), undefined, multimask);
       predictMasks(prepare(image), points(1, 5), undefined, multimask);
       samHeads(weights(), graph)(image, points(2, 4), zeros(2, R, R, 1), multimask);
     }
