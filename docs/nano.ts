@@ -7,6 +7,7 @@ import "../src/index.node.ts";
 import { fileURLToPath } from "node:url";
 import { describe, frame, type Frame, PART, still, type Target, targets } from "../models/nano/scenes.ts";
 import { firstClick } from "../models/nano/scoring.ts";
+import { UsageError } from "../src/errors.ts";
 import { readCheckpoint } from "../src/io/checkpoint.ts";
 import type { StoredTensor } from "../src/io/tensor_file.ts";
 import { Weights } from "../src/io/weights.ts";
@@ -47,7 +48,8 @@ export async function loadNano(how: Tampering = {}): Promise<Sam2> {
   const checkpoint = await readCheckpoint(fileURLToPath(new URL("../models/nano/nano.safetensors", import.meta.url)));
   try {
     if (how.without && !checkpoint.tensors.has(how.without)) {
-      throw new Error(`--without: expected a tensor of the checkpoint, got ${how.without}; sam2 info lists the model`);
+      const todo = `do you mean ${nearest(how.without, checkpoint.tensors.keys())}?`;
+      throw new UsageError("--without", "a tensor of the checkpoint", how.without, todo);
     }
     const tensors = new Map(checkpoint.tensors);
     for (const [name, stored] of tensors) {
@@ -66,7 +68,7 @@ export async function loadNano(how: Tampering = {}): Promise<Sam2> {
 /** The places in time of n maps: of the n − 1 latest frames, then of the conditioning frame, which stands last. */
 function latest(stored: StoredTensor, n: number): StoredTensor {
   const [all, , , M] = stored.shape;
-  if (!(n >= 1 && n <= all)) throw new Error(`--memories: expected 1 … ${all}, got ${n}`);
+  if (!(n >= 1 && n <= all)) throw new UsageError("--memories", `1 … ${all}`, `${n}`, "see --help");
   return {
     ...stored,
     shape: [n, 1, 1, M],
@@ -84,7 +86,7 @@ const PRODUCTS: readonly (keyof Kernels)[] = ["pack", "gemm", "conv2d"];
 
 function changes(kernels: Kernels, { scalar, onAttention }: Tampering): Partial<Kernels> {
   if (scalar && !(scalar in reference)) {
-    throw new Error(`--scalar: expected ${Object.keys(reference).slice(1).join(", ")}, got ${scalar}`);
+    throw new UsageError("--scalar", `one of ${Object.keys(reference).slice(1).join(", ")}`, scalar, "see --help");
   }
   const names = scalar && PRODUCTS.includes(scalar) ? PRODUCTS : scalar ? [scalar] : [];
   const twins = Object.fromEntries(names.map((name) => [name, reference[name]])) as Partial<Kernels>;
@@ -106,7 +108,11 @@ export function clickedScene({ seed, size, code } = SCENE): {
 } {
   const picture = still(seed, size);
   const target = targets(picture).find((one) => one.code === code);
-  if (!target) throw new Error(`scene ${seed}: expected an object ${code}, got none that is large enough`);
+  if (!target) {
+    const codes = targets(picture).map((one) => one.code);
+    const todo = `take one of ${codes.join(", ")}, or see: npx tsx docs/play.ts scenes --scene ${seed}`;
+    throw new UsageError(`scene ${seed}`, "an object that is large enough to be clicked", `${code}`, todo);
+  }
   return { picture, target, click: firstClick(picture, target) };
 }
 
@@ -172,6 +178,28 @@ export async function traceGraph(sam2: Sam2): Promise<Map<string, Traced>> {
       }),
   );
   return traced;
+}
+
+/** Every path at or above a layer of the graph. */
+export async function paths(config: Sam2Config): Promise<Set<string>> {
+  const layers = [...(await traceGraph(await dryModel(config))).keys()];
+  return new Set(layers.flatMap((path) => path.split(".").map((_, i, parts) => parts.slice(0, i + 1).join("."))));
+}
+
+/** The name that is reached with the fewest letters put in, left out or changed. */
+export function nearest(name: string, names: Iterable<string>): string {
+  const distance = (other: string) => {
+    let row = Array.from({ length: other.length + 1 }, (_, i) => i);
+    for (const [i, letter] of [...name].entries()) {
+      const next = [i + 1];
+      for (let j = 0; j < other.length; j++) {
+        next.push(Math.min(row[j] + Number(letter !== other[j]), row[j + 1] + 1, next[j] + 1));
+      }
+      row = next;
+    }
+    return row.at(-1)!;
+  };
+  return [...names].map((other) => ({ other, by: distance(other) })).reduce((a, b) => (b.by < a.by ? b : a)).other;
 }
 
 /** The shapes of a published model, by walking its graph with kernels that compute nothing and weights that are zero. */

@@ -72,6 +72,18 @@ Floors("only files that exist for Node import from it", () => {
   assert.is(node.join("\n"), "");
 });
 
+Floors("of the machine the model uses the heap alone", () => {
+  const used = inSrc
+    .filter((file) => file.startsWith("src/model/") && isNoTest(file))
+    .flatMap((file) => [...read(file).matchAll(/\bmachine\.(?!heap\b|ts\b)\w+/g)].map(([text]) => `${file}: ${text}`));
+  assert.is(used.join("\n"), "");
+});
+
+Floors("the names of kernels stand in the two files that call them", () => {
+  const naming = inSrc.filter((file) => isNoTest(file) && /"\w+_(f32|u8)(_\w+)?"/.test(read(file)));
+  assert.equal(naming.sort(), ["src/runtime/wasm.ts", "src/runtime/wasm_elementwise.ts"]);
+});
+
 Floors("the model sees tensors, weights and nn: no typed array, no WebAssembly", () => {
   const model = inSrc.filter((file) => file.startsWith("src/model/") && isNoTest(file));
   const seeing = model.filter((file) => /new (Float32|Int32|Uint8)Array|WebAssembly/.test(read(file)));

@@ -16,6 +16,8 @@ const BAND = 64;
  *
  * The columns are resized band by band, so that a large photo is never held as f32.
  *
+ * NB the last step multiplies by 1/σ where PyTorch divides by σ: a difference of one rounding.
+ *
  * @shape  H×W pixels → [1, size, size, 3]
  * @source sam2/utils/transforms.py, SAM2Transforms
  */

@@ -36,9 +36,9 @@ interface Missing {
 export class TrackedObject {
   /** points, or a whole mask, whose pixels are in the output already */
   readonly prompts = new Map<number, StoredPoints | "mask">();
-  /** frames with prompts */
+  /** frames whose first answer came from a prompt, before any tracking reached them */
   readonly cond = new Map<number, FrameOutput>();
-  /** frames that were tracked, or tracked and then corrected */
+  /** frames that were tracked, those among them that prompts corrected later (unless `addAllFramesToCorrectAsCond`) */
   readonly nonCond = new Map<number, FrameOutput>();
   /** answers to prompts that have not been propagated yet, and have no memory yet */
   readonly newCond = new Map<number, FrameOutput>();

@@ -47,10 +47,10 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
     threads > 1
       ? severalThreads({ module, memory }, exports, scratch, scratches)
       : { parallelFor: alone, started: undefined, stop: () => {} };
-  const tile = options.tile ?? heap.scope(() => chooseTile(heap, alone, chosen));
+  const tile = options.tile ?? heap.scope(() => chooseTile(heap, alone, exports, chosen));
   chosen.push(text);
   await started;
-  const table = wasmKernels(`${name} ${tile}`, tile, parallelFor);
+  const table = wasmKernels(`${name} ${tile}`, tile, parallelFor, exports);
   return { heap, kernels: table, threads, chosen, macs: 0, dispose: stop };
 }
 
@@ -98,9 +98,14 @@ const TILES: readonly RegisterTile[] = ["6x8", "6x16"];
  * engine's first code for a kernel is slow and simple; by the end of the race it has been replaced by the optimised
  * code, which must give the same bits.
  */
-function chooseTile(heap: Heap, parallelFor: ParallelFor, chosen: string[]): RegisterTile {
+function chooseTile(
+  heap: Heap,
+  parallelFor: ParallelFor,
+  exports: WebAssembly.Exports,
+  chosen: string[],
+): RegisterTile {
   const [M, N, K] = [98, 70, 256];
-  const tables = TILES.map((tile) => wasmKernels("", tile, parallelFor));
+  const tables = TILES.map((tile) => wasmKernels("", tile, parallelFor, exports));
   const weight = tables[0].pack(heap.from(ramp(80 * K), [80, K]), N);
   const a = heap.from(ramp(M * K), [M, K]);
   const first = heap.alloc([M, N]);
