@@ -1,0 +1,46 @@
+/**
+ * Lines of the source on the pages. A page says above a code block where its lines stand, and they are copied from there:
+ *
+ *     <!-- source src/model/hiera.ts multiScaleBlock "return layer" … "});" -->
+ *
+ * are, in `multiScaleBlock`, the lines from the first that contains `return layer` to the next that contains `});`.
+ */
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const ROOT = new URL("..", import.meta.url);
+const MARKED = /<!-- source (\S+) (\S+) "(.+)" … "(.+)" -->\n\n<!-- prettier-ignore -->\n```typescript\n([^]*?)```/g;
+
+export interface Snippet {
+  file: string;
+  /** of its first line in the file, from 1 */
+  line: number;
+  code: string;
+}
+
+/** The page with all its snippets as the source has them now, and the snippets. @throws if one cannot be found */
+export function renewSnippets(markdown: string): { markdown: string; snippets: Snippet[] } {
+  const snippets: Snippet[] = [];
+  const renewed = markdown.replaceAll(MARKED, (block, file: string, symbol: string, from: string, to: string, old) => {
+    const snippet = cut(file, symbol, from, to);
+    snippets.push(snippet);
+    return block.replace(`\`\`\`typescript\n${old}`, () => `\`\`\`typescript\n${snippet.code}\n`);
+  });
+  return { markdown: renewed, snippets };
+}
+
+function cut(file: string, symbol: string, from: string, to: string): Snippet {
+  const lines = readFileSync(fileURLToPath(new URL(file, ROOT)), "utf8").split("\n");
+  const find = (what: string, start: number, is: (line: string) => boolean): number => {
+    const found = lines.findIndex((line, i) => i >= start && is(line));
+    if (found < 0) throw new Error(`${file}: expected ${what} after line ${start}, got none; mend the page's marker`);
+    return found;
+  };
+  const declared = new RegExp(`(^|\\s)(function\\*? |const |#)?${symbol}\\b.*[({=]`);
+  const start = find(symbol, 0, (line) => declared.test(line) && !/^\s*(\*|\/\/|import)/.test(line));
+  const first = find(from, start, (line) => line.includes(from));
+  const last = find(to, from === to ? first : first + 1, (line) => line.includes(to));
+  const cut = lines.slice(first, last + 1);
+  const indent = Math.min(...cut.filter((line) => line !== "").map((line) => line.search(/\S/)));
+  return { file, line: first + 1, code: cut.map((line) => line.slice(indent)).join("\n") };
+}
