@@ -29,9 +29,9 @@ export async function moduleTree({ sam2 }: Photo): Promise<Figure> {
     .sort(([, a], [, b]) => a.order - b.order);
   const work = await frameWork(await dryModel());
   const step = 19;
-  const width = 900;
+  const width = 924;
   const figure = new Figure(width, 96 + rows.length * step);
-  const [xClass, xNano, xTiny, xShare] = [292, 446, 622, 832];
+  const [xClass, xNano, xTiny, xShare] = [292, 446, 640, 850];
   figure.text(MARGIN, 30, "module", { bold: true });
   figure.text(xClass, 30, "class", { bold: true });
   figure.text(xNano, 30, "nano returns", { bold: true });

@@ -3,7 +3,8 @@
  *
  *     <!-- source src/model/hiera.ts multiScaleBlock "return layer" … "});" -->
  *
- * are, in `multiScaleBlock`, the lines from the first that contains `return layer` to the next that contains `});`.
+ * are, in `multiScaleBlock`, the lines from the first that begins with `return layer` to the next with the same indentation
+ * that begins with `});`.
  */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -38,9 +39,9 @@ function cut(file: string, symbol: string, from: string, to: string): Snippet {
   };
   const declared = new RegExp(`(^|\\s)(function\\*? |const |#)?${symbol}\\b.*[({=]`);
   const start = find(symbol, 0, (line) => declared.test(line) && !/^\s*(\*|\/\/|import)/.test(line));
-  const first = find(from, start, (line) => line.includes(from));
-  const last = find(to, from === to ? first : first + 1, (line) => line.includes(to));
-  const cut = lines.slice(first, last + 1);
-  const indent = Math.min(...cut.filter((line) => line !== "").map((line) => line.search(/\S/)));
-  return { file, line: first + 1, code: cut.map((line) => line.slice(indent)).join("\n") };
+  const first = find(from, start, (line) => line.trimStart().startsWith(from));
+  const indent = lines[first].search(/\S/);
+  const last = find(to, first, (line) => line.search(/\S/) === indent && line.slice(indent).startsWith(to));
+  const code = lines.slice(first, last + 1).map((line) => line.slice(indent));
+  return { file, line: first + 1, code: code.join("\n") };
 }
