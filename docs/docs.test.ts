@@ -107,6 +107,7 @@ Docs("a number that is changed by hand is found, and one without a source", () =
   assert.is(failures("It takes 283<!--= work --> GMAC"), 1);
   assert.is(failures("It takes 282<!--= play --> GMAC"), 1);
   assert.is(failures("It takes 282 GMAC at 1,025 pixels"), 2);
+  assert.is(failures("- a list\n  `of the code` takes 283<!--= work --> GMAC"), 1);
   assert.is(failures("It reached 120<!--= gemm 2 --> GFLOP/s"), 0);
   assert.is(failures("It reached 121<!--= gemm 2 --> GFLOP/s"), 1);
   assert.ok(isRounded("28,736", 28736));

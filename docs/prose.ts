@@ -16,6 +16,7 @@ const NUMBER = /(?<![\w.#×])(\d[\d,]*\d|\d)(\.\d+)?(e[-+]?\d+)?(?![\w])(<!--= (
 /** Code, addresses, shapes, other comments, numbers of sections, and what the paper and models are called. */
 const NOT_PROSE = [
   /^\|.*\| `\w+ \d+`\s*\|$/gm, // a row that names its diary is compared as a whole
+  /^ {4}.*$/gm, // formulas
   /```[^]*?```/g,
   /`[^`]*`/g,
   /\]\([^)]*\)/g,
@@ -25,7 +26,6 @@ const NOT_PROSE = [
   /SAM 2\.[01]/g,
   /arXiv:[\d.]+/g,
   /appendix [A-Z]\.\d/gi,
-  /^ {4}.*$/gm,
   /^#+ .*$/gm,
 ];
 
