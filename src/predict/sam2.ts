@@ -38,6 +38,7 @@ export class Sam2 {
   /** tells checkpoints apart, whatever the file's format */
   readonly digest: string;
   readonly #graph: Graph;
+  #macsOfImage?: number;
 
   constructor(machine: Machine, weights: Weights, config: Sam2Config, video = true) {
     this.config = config;
@@ -51,10 +52,15 @@ export class Sam2 {
   }
 
   /**
-   * Load Meta's `.pt`, or `.safetensors` with Meta's or transformers' names: a path, a URL, or bytes. Without a source
-   * it is nano, the demo model of the package, and the console says so once.
+   * Load a model by its name, from the cache or else from the network: "nano", "tiny", "2.0:large", "sam2.1_hiera_tiny",
+   * "facebook/sam2.1-hiera-tiny" …; what exists as a path counts more. Or load Meta's `.pt`, or `.safetensors` with Meta's
+   * or transformers' names: a path, a URL, or bytes. Without a source it is nano, the demo model of the package, and the
+   * console says so once.
    *
-   * @throws CheckpointError if it is no complete SAM 2 checkpoint; the signal's reason if aborted
+   * In Node the cache is the command line's, and SAM2_CACHE, SAM2_OFFLINE, SAM2_DOWNLOAD_URL and HTTPS_PROXY are heeded; in
+   * a page it is the private file system, else the Cache API.
+   *
+   * @throws CheckpointError if it is no complete SAM 2 checkpoint, or cannot be downloaded; the signal's reason if aborted
    */
   static async fromPretrained(source?: CheckpointSource, options: LoadOptions = {}): Promise<Sam2> {
     const checkpoint = await readCheckpoint(source ?? unnamedModel(), options);
@@ -93,6 +99,20 @@ export class Sam2 {
         this.machine.signal = undefined;
       }
     });
+  }
+
+  /** Multiply-adds of an image's features: the graph is walked once with kernels that do nothing. */
+  get macsOfImage(): number {
+    if (this.#macsOfImage === undefined) {
+      const { machine, config } = this;
+      const idle = Object.fromEntries(Object.keys(machine.kernels).map((name) => [name, () => {}]));
+      const dry: Machine = { ...machine, kernels: idle as unknown as Machine["kernels"], macs: 0, onLayer: undefined };
+      machine.heap.scope(() => {
+        withMachine(dry, () => this.#graph.forwardImage(dry.heap.alloc([1, config.imageSize, config.imageSize, 3])));
+      });
+      this.#macsOfImage = dry.macs;
+    }
+    return this.#macsOfImage;
   }
 
   /** End the helper threads. The model cannot be used any more. */
