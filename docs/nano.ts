@@ -13,10 +13,10 @@ import type { StoredTensor } from "../src/io/tensor_file.ts";
 import { Weights } from "../src/io/weights.ts";
 import { type Sam2Config, variantConfig } from "../src/model/config.ts";
 import { checkpointConfig } from "../src/model/load.ts";
-import { MAX_OBJ_PTRS } from "../src/model/memory_bank.ts";
+import { MAX_OBJ_PTRS, type MemoryBank, type TrackedFrame } from "../src/model/memory_bank.ts";
 import { parameters } from "../src/model/parameters.ts";
 import { LABEL } from "../src/model/prompt_encoder.ts";
-import { watch } from "../src/nn/layer.ts";
+import { type LayerEvent, watch } from "../src/nn/layer.ts";
 import { Sam2 } from "../src/predict/sam2.ts";
 import { createMachine } from "../src/runtime/create.ts";
 import type { Kernels } from "../src/runtime/kernels.ts";
@@ -154,7 +154,7 @@ export async function traceGraph(sam2: Sam2): Promise<Map<string, Traced>> {
     },
     () =>
       sam2.run(({ config, forwardImage, withoutMemory, predictMasks, tracker }) => {
-        const { imageSize: S, dModel: D, memDim: M } = config;
+        const { imageSize: S } = config;
         const features = forwardImage(machine.heap.alloc([1, S, S, 3]));
         const points = {
           coords: machine.heap.from(Float32Array.of(S / 2, S / 2), [1, 1, 2]),
@@ -163,16 +163,7 @@ export async function traceGraph(sam2: Sam2): Promise<Map<string, Traced>> {
         predictMasks(withoutMemory(features), points, undefined, true);
         predictMasks(withoutMemory(features), points, machine.heap.alloc([1, S / 4, S / 4, 1]), false);
 
-        const remembered = () => ({
-          maskmemFeatures: new Uint16Array((S / 16) ** 2 * M),
-          objPtr: new Float32Array(D),
-        });
-        const frames = Array.from({ length: MAX_OBJ_PTRS }, (_, t) => t);
-        const bank = {
-          cond: new Map([[0, remembered()]]),
-          nonCond: new Map(frames.slice(1).map((t) => [t, remembered()])),
-        };
-        const at = { frame: MAX_OBJ_PTRS, numFrames: 2 * MAX_OBJ_PTRS, reverse: false };
+        const { bank, at } = fullBank(config);
         const found = tracker!.trackStep(features, {}, { bank, at, attended: tracker!.lookAround(features) });
         tracker!.encodeMemory(features, found, false);
       }),
@@ -200,6 +191,51 @@ export function nearest(name: string, names: Iterable<string>): string {
     return row.at(-1)!;
   };
   return [...names].map((other) => ({ other, by: distance(other) })).reduce((a, b) => (b.by < a.by ? b : a)).other;
+
+/** A bank with all that a frame may see of one object, and the frame that sees it. */
+function fullBank({ imageSize: S, dModel: D, memDim: M }: Sam2Config): { bank: MemoryBank; at: TrackedFrame } {
+  const remembered = () => ({
+    maskmemFeatures: new Uint16Array((S / 16) ** 2 * M),
+    objPtr: new Float32Array(D),
+  });
+  const frames = Array.from({ length: MAX_OBJ_PTRS }, (_, t) => t);
+  return {
+    bank: { cond: new Map([[0, remembered()]]), nonCond: new Map(frames.slice(1).map((t) => [t, remembered()])) },
+    at: { frame: MAX_OBJ_PTRS, numFrames: 2 * MAX_OBJ_PTRS, reverse: false },
+  };
+}
+
+/** Multiply-adds of a tracked frame of one object. */
+export interface Work {
+  total: number;
+  /** of a module, its children included */
+  of(path: string): number;
+  share(path: string): number;
+}
+
+/** What one video frame costs that sees a full memory bank. */
+export async function frameWork(sam2: Sam2): Promise<Work> {
+  const events: LayerEvent[] = [];
+  await watch(
+    (event) => void events.push(event),
+    () =>
+      sam2.run(({ config: { imageSize: S }, config, forwardImage, tracker }) => {
+        const features = forwardImage(machine.heap.alloc([1, S, S, 3]));
+        const { bank, at } = fullBank(config);
+        const found = tracker!.trackStep(features, {}, { bank, at, attended: tracker!.lookAround(features) });
+        tracker!.encodeMemory(features, found, false);
+      }),
+  );
+  const all = sumOf(events);
+  const of = (path: string) => sumOf(events.filter((event) => `${event.path}.`.startsWith(`${path}.`)));
+  return { total: all, of, share: (path) => of(path) / all };
+}
+
+/** Multiply-adds of layers, those within others counted once. @param events as they finished */
+function sumOf(events: readonly LayerEvent[]): number {
+  let outermost: LayerEvent[] = [];
+  for (const event of events) outermost = [...outermost.filter(({ order }) => order < event.order), event];
+  return outermost.reduce((macs, event) => macs + event.macs, 0);
 }
 
 /** The shapes of a published model, by walking its graph with kernels that compute nothing and weights that are zero. */
