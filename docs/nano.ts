@@ -191,6 +191,7 @@ export function nearest(name: string, names: Iterable<string>): string {
     return row.at(-1)!;
   };
   return [...names].map((other) => ({ other, by: distance(other) })).reduce((a, b) => (b.by < a.by ? b : a)).other;
+}
 
 /** A bank with all that a frame may see of one object, and the frame that sees it. */
 function fullBank({ imageSize: S, dModel: D, memDim: M }: Sam2Config): { bank: MemoryBank; at: TrackedFrame } {
