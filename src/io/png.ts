@@ -4,7 +4,7 @@
 import { ImageError } from "../errors.ts";
 import { platform } from "../platform/platform.ts";
 import { crc32 } from "./crc32.ts";
-import type { ImageHeader, Pixels } from "./pixels.ts";
+import type { ImageHeader, Pixels, Raster } from "./pixels.ts";
 
 const GREY = 0;
 const RGB = 2;
@@ -88,12 +88,12 @@ export function pngHeader(bytes: Uint8Array, where: string): ImageHeader {
 }
 
 /**
- * PNG → 8-bit samples: palettes are looked up, fewer bits are stretched to 0…255, of 16 bits the high byte is taken.
+ * PNG → its samples, and its palette.
  *
  * @throws ImageError also for a wrong CRC
  * @source PNG specification (W3C), 5 chunks, 8 interlacing, 9 filtering
  */
-export function decodePng(bytes: Uint8Array, where: string): Pixels {
+export function decodePng(bytes: Uint8Array, where: string): Raster {
   let ihdr: Ihdr | undefined;
   let palette: Uint8Array | undefined;
   const compressed: Uint8Array[] = [];
@@ -117,8 +117,7 @@ export function decodePng(bytes: Uint8Array, where: string): Pixels {
   const raw = inflate(compressed, rawBytes, where);
 
   const pixelBytes = Math.max(1, (samples * depth) / 8);
-  const scale = colourType === PALETTE || depth >= 8 ? 1 : 255 / (2 ** depth - 1);
-  const data = new Uint8Array(width * height * samples);
+  const data = new (depth === 16 ? Uint16Array : Uint8Array)(width * height * samples);
   let at = 0;
   for (const { x, y, dx, dy, columns, rows, rowBytes } of layout) {
     let above: Uint8Array = new Uint8Array(rowBytes);
@@ -132,13 +131,13 @@ export function decodePng(bytes: Uint8Array, where: string): Pixels {
         continue;
       }
       for (let i = 0; i < columns * samples;) {
-        for (let s = 0; s < samples; s++, i++) data[to + s] = sampleAt(row, i, depth) * scale;
+        for (let s = 0; s < samples; s++, i++) data[to + s] = sampleAt(row, i, depth);
         to += dx * samples;
       }
     }
   }
-  if (colourType !== PALETTE) return { width, height, channels: samples, data };
-  return { width, height, channels: 3, data: lookUp(data, palette, where) };
+  const raster = { width, height, channels: samples, data, maxval: 2 ** depth - 1 };
+  return colourType === PALETTE ? { ...raster, palette: wholePalette(palette, where) } : raster;
 }
 
 /** Bytes after the last row that are passed over, as by libpng. */
@@ -195,21 +194,17 @@ function paeth(left: number, above: number, upperLeft: number): number {
 
 function sampleAt(row: Uint8Array, i: number, depth: number): number {
   if (depth === 8) return row[i];
-  if (depth === 16) return row[2 * i];
+  if (depth === 16) return (row[2 * i] << 8) | row[2 * i + 1];
   const bit = i * depth;
   return (row[bit >> 3] >> (8 - depth - (bit & 7))) & (2 ** depth - 1);
 }
 
 /** Indices beyond the palette are black, as for PIL. */
-function lookUp(indices: Uint8Array, palette: Uint8Array | undefined, where: string): Uint8Array {
+function wholePalette(palette: Uint8Array | undefined, where: string): Uint8Array {
   if (!palette) throw damaged(where, "a palette", "none");
   const colours = new Uint8Array(768);
   colours.set(palette.subarray(0, 768));
-  const rgb = new Uint8Array(indices.length * 3);
-  for (let i = 0, to = 0; i < indices.length; i++) {
-    for (let from = 3 * indices[i]; to < 3 * i + 3; from++, to++) rgb[to] = colours[from];
-  }
-  return rgb;
+  return colours;
 }
 
 function damaged(where: string, expected: string, got: string, cause?: unknown): ImageError {
