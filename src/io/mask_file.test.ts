@@ -106,11 +106,7 @@ MaskFile("one object is asked for: a map of several ids is refused with the list
 
 MaskFile("another shape than the image's is refused, another resolution is not", () => {
   const of = (width: number, height: number) => () =>
-    expectShapeOf(
-      { width, height, kind: "mask", ids: [1], labels: new Uint16Array() },
-      { width: 1920, height: 1080 },
-      "m",
-    );
+    expectShapeOf({ width, height }, { width: 1920, height: 1080 }, "m");
   for (const [w, h] of [
     [1920, 1080],
     [960, 540],

@@ -53,8 +53,10 @@ export function onlyMask(file: MaskFile, where: string): Uint8Array {
   throw new PromptError(where, "one object", `a map of ids: ${listed(ids)}`, todo);
 }
 
+type Size = Pick<MaskFile, "width" | "height">;
+
 /** @throws PromptError unless the mask has the shape of the image, at whatever resolution */
-export function expectShapeOf(mask: MaskFile, image: { width: number; height: number }, where: string): void {
+export function expectShapeOf(mask: Size, image: Size, where: string): void {
   const { width: W, height: H } = image;
   if (Math.abs(mask.width * H - mask.height * W) < Math.max(W, H)) return; // within a row or a column
   const got = `${mask.width}×${mask.height}`;
