@@ -1,5 +1,5 @@
-import type { RgbImage } from "./image.ts";
-import { expectMask, type Mask } from "./masks.ts";
+import type { RgbImage } from "./pixels.ts";
+import { expectMask, type Mask, maskBounds } from "./masks.ts";
 
 type Rgb = readonly [number, number, number];
 
@@ -37,47 +37,64 @@ const TINT = 0.45;
  */
 export function overlay(image: RgbImage, masks: Mask[], prompts: DrawnPrompt[] = []): RgbImage {
   const canvas = { ...image, data: image.data.slice() };
-  const line = Math.max(1.5, Math.sqrt(image.width * image.height) / 500);
-  masks.forEach((mask, i) => {
-    expectMask(mask, image.width, image.height, "overlay");
-    drawMask(canvas, mask, MASK_COLOURS[i % MASK_COLOURS.length], line);
-  });
+  masks.forEach((mask, i) => drawMask(canvas, mask, i));
+  drawPrompts(canvas, prompts);
+  return canvas;
+}
+
+/** The line width that suits an image. */
+function lineOf({ width, height }: RgbImage): number {
+  return Math.max(1.5, Math.sqrt(width * height) / 500);
+}
+
+/** Draws the mask of that index into the image, as `overlay` does. */
+export function drawMask(canvas: RgbImage, mask: Mask, index: number): void {
+  const { width, height } = canvas;
+  expectMask(mask, width, height, "overlay");
+  const bounds = maskBounds(mask, width);
+  if (!bounds) return;
+  const line = lineOf(canvas);
+  const colour = MASK_COLOURS[index % MASK_COLOURS.length];
+  const light = colour.map((value) => value + (255 - value) * 0.7) as unknown as Rgb;
+  const reach = Math.ceil(line + 1);
+  const [left, top] = [Math.max(0, bounds[0] - reach), Math.max(0, bounds[1] - reach)];
+  const [right, bottom] = [Math.min(width, bounds[2] + reach), Math.min(height, bounds[3] + reach)];
+  const cover = new Float32Array((right - left) * (bottom - top)); // of the part that is drawn on
+  const differs = (i: number, j: number) => (mask[i] === 0) !== (mask[j] === 0);
+
+  for (let y = top; y < bottom; y++) {
+    for (let x = left, i = y * width + left; x < right; x++, i++) {
+      if (mask[i]) blend(canvas, i, colour, TINT);
+      if (x + 1 < width && differs(i, i + 1)) stamp(x + 1, y + 0.5);
+      if (y + 1 < height && differs(i, i + width)) stamp(x + 0.5, y + 1);
+    }
+  }
+  for (let y = top, at = 0; y < bottom; y++) {
+    for (let x = left, i = y * width + left; x < right; x++, i++, at++) {
+      if (cover[at] > 0) blend(canvas, i, mask[i] ? light : BLACK, mask[i] ? cover[at] : cover[at] * 0.7);
+    }
+  }
+
+  /** Covers the pixels within `line` of a point on the outline. */
+  function stamp(cx: number, cy: number): void {
+    for (let y = Math.max(top, Math.floor(cy - reach)); y < Math.min(bottom, cy + reach); y++) {
+      for (let x = Math.max(left, Math.floor(cx - reach)); x < Math.min(right, cx + reach); x++) {
+        const distance = Math.hypot(x + 0.5 - cx, y + 0.5 - cy);
+        const at = (y - top) * (right - left) + x - left;
+        cover[at] = Math.max(cover[at], Math.min(1, line + 0.5 - distance));
+      }
+    }
+  }
+}
+
+/** Draws boxes, then points, into the image, as `overlay` does. */
+export function drawPrompts(canvas: RgbImage, prompts: readonly DrawnPrompt[]): void {
+  const line = lineOf(canvas);
   for (const { box } of prompts) if (box) drawBox(canvas, box, line);
   for (const { points = [], labels } of prompts) {
     points.forEach((point, i) => {
       drawPoint(canvas, point, labels?.[i] ?? 1, line);
     });
-  }
-  return canvas;
-}
-
-function drawMask(canvas: RgbImage, mask: Mask, colour: Rgb, line: number): void {
-  const { width, height } = canvas;
-  for (let i = 0; i < mask.length; i++) if (mask[i]) blend(canvas, i, colour, TINT);
-
-  const light = colour.map((value) => value + (255 - value) * 0.7) as unknown as Rgb;
-  const reach = Math.ceil(line + 1);
-  const cover = new Float32Array(width * height);
-  const differs = (i: number, j: number) => (mask[i] === 0) !== (mask[j] === 0);
-  for (let y = 0, i = 0; y < height; y++) {
-    for (let x = 0; x < width; x++, i++) {
-      if (x + 1 < width && differs(i, i + 1)) stamp(x + 1, y + 0.5);
-      if (y + 1 < height && differs(i, i + width)) stamp(x + 0.5, y + 1);
-    }
-  }
-  for (let i = 0; i < mask.length; i++) {
-    if (cover[i] > 0) blend(canvas, i, mask[i] ? light : BLACK, mask[i] ? cover[i] : cover[i] * 0.7);
-  }
-
-  /** Covers the pixels within `line` of a point on the outline. */
-  function stamp(cx: number, cy: number): void {
-    for (let y = Math.max(0, Math.floor(cy - reach)); y < Math.min(height, cy + reach); y++) {
-      for (let x = Math.max(0, Math.floor(cx - reach)); x < Math.min(width, cx + reach); x++) {
-        const distance = Math.hypot(x + 0.5 - cx, y + 0.5 - cy);
-        const i = y * width + x;
-        cover[i] = Math.max(cover[i], Math.min(1, line + 0.5 - distance));
-      }
-    }
   }
 }
 
@@ -88,8 +105,9 @@ function drawBox(canvas: RgbImage, [x0, y0, x1, y1]: Box, line: number): void {
     return Math.abs(dx > 0 && dy > 0 ? Math.hypot(dx, dy) : Math.max(dx, dy));
   };
   const bounds: Box = [x0 - 3 * line, y0 - 3 * line, x1 + 3 * line, y1 + 3 * line];
-  fill(canvas, bounds, BLACK, 0.6, (x, y) => outline(x, y) - 2 * line);
-  fill(canvas, bounds, POSITIVE, 1, (x, y) => outline(x, y) - line);
+  const hole: Box = [x0 + 3 * line, y0 + 3 * line, x1 - 3 * line, y1 - 3 * line];
+  fill(canvas, bounds, BLACK, 0.6, (x, y) => outline(x, y) - 2 * line, hole);
+  fill(canvas, bounds, POSITIVE, 1, (x, y) => outline(x, y) - line, hole);
 }
 
 function drawPoint(canvas: RgbImage, [x, y]: readonly [number, number], label: number, line: number): void {
@@ -107,17 +125,26 @@ function drawPoint(canvas: RgbImage, [x, y]: readonly [number, number], label: n
   });
 }
 
-/** Fills the shape whose signed distance to its border, negative inside, is `distance`; edges are smoothed over a pixel. */
+/**
+ * Fills the shape whose signed distance to its border, negative inside, is `distance`; edges are smoothed over a pixel.
+ * Nothing of it lies in the hole.
+ */
 function fill(
   canvas: RgbImage,
   [x0, y0, x1, y1]: Box,
   colour: Rgb,
   opacity: number,
   distance: (x: number, y: number) => number,
+  hole: Box = [0, 0, 0, 0],
 ): void {
   const { width, height } = canvas;
   for (let y = Math.max(0, Math.floor(y0)); y < Math.min(height, y1); y++) {
+    const inHole = y >= hole[1] && y + 1 <= hole[3];
     for (let x = Math.max(0, Math.floor(x0)); x < Math.min(width, x1); x++) {
+      if (inHole && x >= hole[0] && x + 1 <= hole[2]) {
+        x = Math.floor(hole[2]) - 1; // on with what is beyond
+        continue;
+      }
       const cover = Math.min(1, 0.5 - distance(x + 0.5, y + 0.5));
       if (cover > 0) blend(canvas, y * width + x, colour, cover * opacity);
     }

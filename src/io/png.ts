@@ -212,11 +212,11 @@ function damaged(where: string, expected: string, got: string, cause?: unknown):
 }
 
 /**
- * 8-bit grey (1 channel), palette (1 channel and 768 bytes of palette) or RGB (3 channels) → PNG.
- * Rows of RGB are filtered by Paeth; masks compress better as they are.
+ * 8-bit grey (1 channel), palette (1 channel and 768 bytes of palette), RGB (3 channels) or RGBA (4) → PNG.
+ * Rows of colours are filtered by Paeth; masks compress better as they are.
  */
 export function encodePng(
-  { width, height, channels, data }: Pixels & { channels: 1 | 3 },
+  { width, height, channels, data }: Pixels & { channels: 1 | 3 | 4 },
   palette?: Uint8Array,
 ): Uint8Array {
   const ihdr = new Uint8Array(13);
@@ -224,7 +224,7 @@ export function encodePng(
   view.setUint32(0, width);
   view.setUint32(4, height);
   ihdr[8] = 8;
-  ihdr[9] = palette ? PALETTE : channels === 3 ? RGB : GREY;
+  ihdr[9] = palette ? PALETTE : { 1: GREY, 3: RGB, 4: RGBA }[channels];
 
   const rowBytes = width * channels;
   const raw = new Uint8Array(height * (1 + rowBytes));
@@ -246,7 +246,7 @@ export function encodePng(
 
   const parts = [SIGNATURE, chunk("IHDR", ihdr)];
   if (palette) parts.push(chunk("PLTE", palette));
-  parts.push(chunk("IDAT", platform.deflate(raw)), chunk("IEND", new Uint8Array()));
+  parts.push(chunk("IDAT", platform.deflate(raw, channels === 1)), chunk("IEND", new Uint8Array()));
   return concat(parts);
 }
 

@@ -5,7 +5,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import v8 from "node:v8";
 import { Worker } from "node:worker_threads";
-import { deflateSync, inflateSync } from "node:zlib";
+import { constants, deflateSync, inflateSync } from "node:zlib";
 import type { OpenFile, Platform, WorkerEvents, WorkerHandle, WorkerProgram } from "./types.ts";
 
 const require = createRequire(import.meta.url);
@@ -119,7 +119,7 @@ export const nodePlatform: Platform = {
     return WebAssembly.compile(new Uint8Array(await readFile(require.resolve(specifier))));
   },
   inflate: (stream, limit) => inflateSync(stream, { maxOutputLength: limit }),
-  deflate: (bytes) => deflateSync(bytes),
+  deflate: (bytes, runs) => deflateSync(bytes, runs ? { level: 3, strategy: constants.Z_RLE } : { level: 3 }),
   kernels: async (build) => new Uint8Array(await readFile(new URL(`../../build/${build}.wasm`, import.meta.url))),
   prepareWasm,
   cores: availableParallelism,
