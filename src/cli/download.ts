@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import type { Command } from "commander";
 import { Sam2Error, UsageError } from "../errors.ts";
 import { OFFICIAL_CHECKPOINTS, type OfficialCheckpoint, officialCheckpoint } from "../io/official.ts";
-import { writeFiles } from "./files.ts";
+import { replaceFile } from "./files.ts";
 import { type Io, megabytes, Status } from "./io.ts";
 import { cacheFolder } from "./models.ts";
 import { addCommonOptions, type CommonOptions } from "./options.ts";
@@ -49,7 +49,7 @@ async function downloadCommand(name: string, { json, quiet }: CommonOptions, io:
   );
   let isKnown = false;
   const expectDigest = async (sha256: string) => {
-    isKnown = await checkDigest(path, sha256, io.signal);
+    isKnown = await checkDigest(path, sha256);
   };
   const { bytes, sha256 } = isThere
     ? await measure(path)
@@ -105,11 +105,11 @@ async function measure(path: string): Promise<{ bytes: number; sha256: string }>
  * @returns was there one?
  * @throws Sam2Error if it is another
  */
-async function checkDigest(path: string, sha256: string, signal: AbortSignal): Promise<boolean> {
+async function checkDigest(path: string, sha256: string): Promise<boolean> {
   const record = `${path}.sha256`;
   const text = await readFile(record, "utf8").catch(() => undefined);
   if (text === undefined) {
-    await writeFiles(new Map([[record, new TextEncoder().encode(`${sha256}  ${basename(path)}\n`)]]), signal);
+    await replaceFile(record, new TextEncoder().encode(`${sha256}  ${basename(path)}\n`));
     return false;
   }
   const [recorded] = text.split(" ");

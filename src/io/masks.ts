@@ -18,10 +18,15 @@ export function maskBounds(
   mask: Mask,
   width: number,
 ): [left: number, top: number, right: number, bottom: number] | undefined {
+  const words = wordsOf(mask);
   let first = 0;
-  while (first < mask.length && mask[first] === 0) first++;
-  if (first === mask.length) return undefined;
-  let last = mask.length - 1;
+  while (first < words.length && words[first] === 0) first++;
+  if (first === words.length) return undefined;
+  let last = words.length - 1;
+  while (words[last] === 0) last--;
+  const perWord = words.BYTES_PER_ELEMENT;
+  [first, last] = [first * perWord, last * perWord + perWord - 1];
+  while (mask[first] === 0) first++;
   while (mask[last] === 0) last--;
   const [top, bottom] = [Math.floor(first / width), Math.floor(last / width) + 1];
   let [left, right] = [width, 0];
@@ -31,6 +36,12 @@ export function maskBounds(
     for (let x = width - 1; x >= right; x--) if (mask[row + x]) right = x + 1;
   }
   return [left, top, right, bottom];
+}
+
+/** Four pixels at a time, where they lie so in memory. */
+function wordsOf(mask: Mask): Mask | Uint32Array {
+  const { buffer, byteOffset, length } = mask;
+  return byteOffset % 4 === 0 && length % 4 === 0 ? new Uint32Array(buffer, byteOffset, length / 4) : mask;
 }
 
 /** PNG, 8-bit grey: 255 where the mask is set, else 0. */

@@ -60,13 +60,16 @@ export function drawMask(canvas: RgbImage, mask: Mask, index: number): void {
   const [left, top] = [Math.max(0, bounds[0] - reach), Math.max(0, bounds[1] - reach)];
   const [right, bottom] = [Math.min(width, bounds[2] + reach), Math.min(height, bounds[3] + reach)];
   const cover = new Float32Array((right - left) * (bottom - top)); // of the part that is drawn on
-  const differs = (i: number, j: number) => (mask[i] === 0) !== (mask[j] === 0);
+  const across = penOf(line, 0, 0.5);
+  const down = penOf(line, 0.5, 0);
+  const { data } = canvas;
 
   for (let y = top; y < bottom; y++) {
     for (let x = left, i = y * width + left; x < right; x++, i++) {
-      if (mask[i]) blend(canvas, i, colour, TINT);
-      if (x + 1 < width && differs(i, i + 1)) stamp(x + 1, y + 0.5);
-      if (y + 1 < height && differs(i, i + width)) stamp(x + 0.5, y + 1);
+      const set = mask[i] !== 0;
+      if (set) for (let c = 0, at = 3 * i; c < 3; c++, at++) data[at] = data[at] + (colour[c] - data[at]) * TINT + 0.5;
+      if (x + 1 < width && (mask[i + 1] !== 0) !== set) stamp(across, x + 1, y);
+      if (y + 1 < height && (mask[i + width] !== 0) !== set) stamp(down, x, y + 1);
     }
   }
   for (let y = top, at = 0; y < bottom; y++) {
@@ -75,16 +78,27 @@ export function drawMask(canvas: RgbImage, mask: Mask, index: number): void {
     }
   }
 
-  /** Covers the pixels within `line` of a point on the outline. */
-  function stamp(cx: number, cy: number): void {
-    for (let y = Math.max(top, Math.floor(cy - reach)); y < Math.min(bottom, cy + reach); y++) {
-      for (let x = Math.max(left, Math.floor(cx - reach)); x < Math.min(right, cx + reach); x++) {
-        const distance = Math.hypot(x + 0.5 - cx, y + 0.5 - cy);
+  /** Covers what a pen at a point of the outline covers. */
+  function stamp(pen: Float32Array, cx: number, cy: number): void {
+    const side = 2 * reach + 1;
+    for (let y = Math.max(top, cy - reach); y < Math.min(bottom, cy + reach + 1); y++) {
+      const row = (y - cy + reach) * side + reach - cx;
+      for (let x = Math.max(left, cx - reach); x < Math.min(right, cx + reach + 1); x++) {
         const at = (y - top) * (right - left) + x - left;
-        cover[at] = Math.max(cover[at], Math.min(1, line + 0.5 - distance));
+        if (pen[row + x] > cover[at]) cover[at] = pen[row + x];
       }
     }
   }
+}
+
+/** How much a round pen at (x, y) of a pixel covers of each pixel around it. */
+function penOf(line: number, x: number, y: number): Float32Array {
+  const reach = Math.ceil(line + 1);
+  const side = 2 * reach + 1;
+  return Float32Array.from({ length: side * side }, (_, i) => {
+    const [dx, dy] = [(i % side) - reach + 0.5 - x, Math.floor(i / side) - reach + 0.5 - y];
+    return Math.max(0, Math.min(1, line + 0.5 - Math.hypot(dx, dy)));
+  });
 }
 
 /** Draws boxes, then points, into the image, as `overlay` does. */
