@@ -283,7 +283,7 @@ Segment("what cannot be used exits with 1 and one line that names it", async () 
     "none.png",
     ...CLICK,
   ]);
-  await fails(1, /^sam2: small\.safetensors: expected a JPEG, PNG or WebP file/, [
+  await fails(1, /^sam2: small\.safetensors: expected a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF file/, [
     "segment",
     "small.safetensors",
     ...CLICK,

@@ -1,9 +1,13 @@
 import { ImageError } from "../errors.ts";
+import { avifHeader, decodeAvif } from "./avif.ts";
+import { bmpHeader, decodeBmp } from "./bmp.ts";
 import { exifOrientation } from "./exif.ts";
+import { decodeGif, gifHeader } from "./gif.ts";
 import { decodeJpeg, jpegHeader } from "./jpeg.ts";
 import { type ImageHeader, type Notice, type Raster, type RgbImage, sayOnce } from "./pixels.ts";
 import { decodePng, pngHeader } from "./png.ts";
 import { packRgb, rasterToRgb, upright } from "./raster.ts";
+import { decodeTiff, tiffHeader } from "./tiff.ts";
 import { decodeWebp, webpHeader } from "./webp.ts";
 
 export type { RgbImage };
@@ -23,7 +27,7 @@ export interface DecodeOptions {
 interface Format {
   name: string;
   magic: RegExp;
-  header(bytes: Uint8Array, where: string): ImageHeader;
+  header(bytes: Uint8Array, where: string): ImageHeader | Promise<ImageHeader>;
   decode(bytes: Uint8Array, where: string, notice: Notice): Raster | Promise<Raster>;
 }
 
@@ -32,13 +36,13 @@ const FORMATS: Format[] = [
   { name: "JPEG", magic: /^\xff\xd8\xff/, header: jpegHeader, decode: decodeJpeg },
   { name: "PNG", magic: /^\x89PNG\r\n.\n/, header: pngHeader, decode: decodePng },
   { name: "WebP", magic: /^RIFF....WEBP/s, header: webpHeader, decode: decodeWebp },
+  { name: "GIF", magic: /^GIF8[79]a/, header: gifHeader, decode: decodeGif },
+  { name: "BMP", magic: /^BM/, header: bmpHeader, decode: decodeBmp },
+  { name: "TIFF", magic: /^(II\*\0|MM\0\*|II\+\0|MM\0\+)/, header: tiffHeader, decode: decodeTiff },
+  { name: "AVIF", magic: /^....ftypavi[fs]/s, header: avifHeader, decode: decodeAvif },
 ];
 
 const OTHER_FORMATS: [magic: RegExp, name: string][] = [
-  [/^GIF8/, "GIF"],
-  [/^BM/, "BMP"],
-  [/^(II\*\0|MM\0\*|II\+\0|MM\0\+)/, "TIFF"],
-  [/^....ftypavi[fs]/s, "AVIF"],
   [/^....ftyp(hei|hev|mif1|msf1)/s, "HEIC"],
   [/^(\xff\n|....JXL )/s, "JPEG XL"],
   [/^(\xff\x4f\xff\x51|....jP {2})/s, "JPEG 2000"],
@@ -48,13 +52,15 @@ const OTHER_FORMATS: [magic: RegExp, name: string][] = [
 ];
 
 /**
- * JPEG, PNG or WebP bytes → the RGB that PIL's `Image.open(file).convert("RGB")` gives, bit for bit: alpha is dropped,
+ * JPEG, PNG, WebP, GIF (the first frame), BMP, TIFF or AVIF bytes → the RGB that PIL's `Image.open(file).convert("RGB")` gives, bit for bit: alpha is dropped,
  * grey is repeated, colour profiles and gamma are ignored.
  *
  * NB EXIF orientation is applied, which PIL and upstream leave to the caller (`orient: false`). Of 16-bit samples the
  * high byte is taken; PIL does so for colour, but clips grey at 255, which leaves little of a picture. Where all samples
  * of an image fit 14, 12, 10 or 8 of the 16 bits, they are taken for samples of as many bits, and `onNotice` is told.
- * @throws ImageError for anything that is no intact still image within `maxPixels`
+ *
+ * TIFF needs the package geotiff, AVIF @jsquash/avif, which are not installed with this one, and Node.
+ * @throws ImageError for anything that is no intact image within `maxPixels`
  */
 export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}): Promise<RgbImage> {
   return rasterToRgb(await decodeRaster(bytes, options), options.onNotice ?? sayOnce);
@@ -65,7 +71,7 @@ export async function decodeRaster(bytes: Uint8Array, options: DecodeOptions): P
   const { orient = true, maxPixels = 2 ** 27, where = "image", onNotice = sayOnce } = options;
   const format = formatOf(bytes, where);
 
-  const { width, height, exif } = format.header(bytes, where);
+  const { width, height, exif } = await format.header(bytes, where);
   const size = `${width}×${height}`;
   if (width * height === 0) throw new ImageError(where, "at least one pixel", size, "the file is damaged");
   if (width * height > maxPixels) {
@@ -86,7 +92,7 @@ function formatOf(bytes: Uint8Array, where: string): Format {
   if (format) return format;
   const other = OTHER_FORMATS.find(([magic]) => magic.test(start))?.[1];
   const got = bytes.length === 0 ? "no bytes" : other ? `a ${other} file` : "an unknown format";
-  throw new ImageError(where, "a JPEG, PNG or WebP file", got, "convert it to PNG or JPEG");
+  throw new ImageError(where, "a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF file", got, "convert it to PNG or JPEG");
 }
 
 /**

@@ -37,14 +37,13 @@ export function upsample(plane: Uint8Array, frame: Frame, c: number): Uint8Array
 }
 
 /**
- * YCCK becomes CMYK; what Adobe's programs write is inverted. Then red = (255 − C) · (255 − K) / 255.
+ * YCCK becomes CMYK, which stands inverted in JPEG files, as Adobe's programs and all others write it.
  *
- * @source libjpeg-turbo, src/jdcolor.c, ycck_cmyk_convert; Pillow, JpegImagePlugin.py and Convert.c, cmyk2rgb
+ * @source libjpeg-turbo, src/jdcolor.c, ycck_cmyk_convert; Pillow, JpegImagePlugin.py, CMYK;I
  */
 export function cmykToRgb(planes: readonly ArrayLike<number>[], { width, height, adobe }: Frame): Raster {
   const [first, second, third, black] = planes;
   const data = new Uint8Array(width * height * 3);
-  const invert = adobe === undefined ? 0 : 255;
   for (let i = 0, to = 0; i < width * height; i++, to += 3) {
     let [cyan, magenta, yellow] = [first[i], second[i], third[i]];
     if (adobe === 2) {
@@ -53,12 +52,15 @@ export function cmykToRgb(planes: readonly ArrayLike<number>[], { width, height,
       magenta = clamp(255 - (luma + ((-22554 * cb - 46802 * cr + 32768) >> 16)));
       yellow = clamp(255 - (luma + ((116130 * cb + 32768) >> 16)));
     }
-    const white = 255 - (black[i] ^ invert);
-    data[to] = white - share(cyan ^ invert, white);
-    data[to + 1] = white - share(magenta ^ invert, white);
-    data[to + 2] = white - share(yellow ^ invert, white);
+    data.set(inkToRgb(255 - cyan, 255 - magenta, 255 - yellow, 255 - black[i]), to);
   }
   return { width, height, channels: 3, data, maxval: 255 };
+}
+
+/** Of inks from 0 to 255: red = (255 − C) · (255 − K) / 255. @source Pillow, src/libImaging/Convert.c, cmyk2rgb */
+export function inkToRgb(cyan: number, magenta: number, yellow: number, black: number): [number, number, number] {
+  const white = 255 - black;
+  return [white - share(cyan, white), white - share(magenta, white), white - share(yellow, white)];
 }
 
 /** a · b / 255, rounded. */

@@ -5,7 +5,7 @@ import type { Raster } from "./pixels.ts";
 interface Codec {
   decode(
     bytes: Uint8Array,
-    keepOrientation?: boolean,
+    option?: boolean | number,
   ): { width: number; height: number; data: Uint8ClampedArray } | null;
 }
 

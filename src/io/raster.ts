@@ -78,3 +78,9 @@ function largestColour({ data, channels }: Raster): number {
   }
   return largest;
 }
+
+/** A palette of greys in their order says nothing: the indices are grey. */
+export function withoutGreyPalette(raster: Raster): Raster {
+  if (!raster.palette?.every((value, i) => value === Math.floor(i / 3))) return raster;
+  return { ...raster, palette: undefined };
+}

@@ -118,6 +118,7 @@ export const nodePlatform: Platform = {
   async dependencyWasm(specifier) {
     return WebAssembly.compile(new Uint8Array(await readFile(require.resolve(specifier))));
   },
+  optional: (specifier) => import(specifier).catch(() => undefined),
   inflate: (stream, limit) => inflateSync(stream, { maxOutputLength: limit }),
   deflate: (bytes, runs) => deflateSync(bytes, runs ? { level: 3, strategy: constants.Z_RLE } : { level: 3 }),
   kernels: async (build) => new Uint8Array(await readFile(new URL(`../../build/${build}.wasm`, import.meta.url))),

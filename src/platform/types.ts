@@ -42,6 +42,8 @@ export interface Platform {
   listFolder(path: string): Promise<string[] | undefined>;
   /** A dependency's wasm file, compiled; undefined where the dependency's own loader finds it (bundlers, browsers). */
   dependencyWasm(specifier: string): Promise<WebAssembly.Module | undefined>;
+  /** A package that is not installed with this one, where it is installed; undefined where it is not, and in browsers. */
+  optional(specifier: string): Promise<unknown>;
   /**
    * Zlib stream → its bytes.
    *
