@@ -21,10 +21,24 @@ export * from "./errors.ts";
 export type { CheckpointSource } from "./io/checkpoint.ts";
 export { type DecodeOptions, decodeImage, type RgbImage, toRgb } from "./io/image.ts";
 export type { ImageInput } from "./io/image_input.ts";
-export type { Mask } from "./io/masks.ts";
+export {
+  DAVIS_PALETTE,
+  encodeCutoutPng,
+  encodeMaskPng,
+  encodePalettePng,
+  type Mask,
+  maskBounds,
+} from "./io/masks.ts";
+export { type MaskFile, maskOfId, readMaskFile } from "./io/mask_file.ts";
+export { type DrawnPrompt, overlay } from "./io/overlay.ts";
+export type { Pixels } from "./io/pixels.ts";
+export { encodePng } from "./io/png.ts";
+export { maskToPolygons } from "./io/polygons.ts";
+export { decodeRle, encodeRle, type Rle, rleArea, rleBbox } from "./io/rle.ts";
 export type { Sam2Config, VariantName, Version } from "./model/config.ts";
 export type { FrameInput } from "./predict/frames.ts";
 export type { ImagePredictorOptions, Prediction, PredictOptions } from "./predict/image_predictor.ts";
+export type { MaskArray } from "./predict/mask_arrays.ts";
 export type { Prompt } from "./predict/prompt.ts";
 export type { KernelChoice } from "./runtime/create.ts";
 export type {

@@ -5,10 +5,12 @@ type Rgb = readonly [number, number, number];
 
 /** What to draw of a prompt; coordinates in pixels of the image. */
 export interface DrawnPrompt {
+  /** clicks */
   points?: readonly (readonly [x: number, y: number])[];
   /** for each point: 1 positive, 0 negative; all 1 if left out */
   labels?: readonly number[];
-  box?: Box;
+  /** corners of a box */
+  box?: readonly [x0: number, y0: number, x1: number, y1: number];
 }
 
 type Box = readonly [x0: number, y0: number, x1: number, y1: number];

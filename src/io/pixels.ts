@@ -10,9 +10,13 @@ export interface RgbImage {
 
 /** 8-bit samples, interleaved: 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA. */
 export interface Pixels {
+  /** pixels */
   width: number;
+  /** pixels */
   height: number;
+  /** samples a pixel */
   channels: 1 | 2 | 3 | 4;
+  /** height · width · channels bytes, row by row */
   data: Uint8Array | Uint8ClampedArray;
 }
 

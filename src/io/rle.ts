@@ -3,11 +3,13 @@ import { expectMask, type Mask, maskBounds } from "./masks.ts";
 
 /** COCO's run-length encoding, as pycocotools writes and reads it. */
 export interface Rle {
+  /** pixels */
   size: [height: number, width: number];
   /** Lengths of runs down the columns, alternately unset and set, in COCO's compressed form. */
   counts: string;
 }
 
+/** @throws ImageError unless the mask has a byte for every pixel */
 export function encodeRle(mask: Mask, width: number, height: number): Rle {
   expectMask(mask, width, height, "encodeRle");
   const runs: number[] = [];
