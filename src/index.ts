@@ -17,14 +17,7 @@ export * from "./errors.ts";
 export type { CheckpointSource } from "./io/checkpoint.ts";
 export { type DecodeOptions, decodeImage, type RgbImage, toRgb } from "./io/image.ts";
 export type { ImageInput } from "./io/image_input.ts";
-export {
-  DAVIS_PALETTE,
-  encodeCutoutPng,
-  encodeMaskPng,
-  encodePalettePng,
-  type Mask,
-  maskBounds,
-} from "./io/masks.ts";
+export { DAVIS_PALETTE, encodeCutoutPng, encodeMaskPng, encodePalettePng, type Mask, maskBounds } from "./io/masks.ts";
 export { type MaskFile, maskOfId, readMaskFile } from "./io/mask_file.ts";
 export { type DrawnPrompt, overlay } from "./io/overlay.ts";
 export type { Pixels } from "./io/pixels.ts";
