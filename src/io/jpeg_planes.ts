@@ -2,6 +2,7 @@
 // bits of a block mean the same wherever they stand, so scans of several components are dealt out block by block, and
 // nothing is decoded but the lengths of the codes and the predicted DC values.
 import { ImageError } from "../errors.ts";
+import { concat } from "./concat.ts";
 import { type Frame, jpegSegments } from "./jpeg_segments.ts";
 
 /** Lengths and symbols of the DC codes that are written: ITU-T T.81, table K.3. */
@@ -274,14 +275,4 @@ class BitWriter {
 
 function damaged(where: string, expected: string): ImageError {
   return new ImageError(where, `a JPEG file with ${expected}`, "others", "the file is truncated or damaged");
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }

@@ -3,6 +3,7 @@
 // Pillow's pixels to the bit, and what no decoder should guess (a wrong CRC, rows that are missing) is refused.
 import { ImageError } from "../errors.ts";
 import { platform } from "../platform/platform.ts";
+import { concat } from "./concat.ts";
 import { crc32 } from "./crc32.ts";
 import type { ImageHeader, Pixels, Raster } from "./pixels.ts";
 
@@ -257,15 +258,5 @@ function chunk(type: string, data: Uint8Array): Uint8Array {
   for (let i = 0; i < 4; i++) bytes[4 + i] = type.charCodeAt(i);
   bytes.set(data, 8);
   view.setUint32(8 + data.length, crc32(bytes.subarray(4, 8 + data.length)));
-  return bytes;
-}
-
-function concat(parts: Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
   return bytes;
 }
