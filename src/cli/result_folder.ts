@@ -73,8 +73,11 @@ export class ResultFolder {
 /** Names of files within the folder that a run has listed; none of a list that is no run's. */
 async function listOf(folder: string, name: string): Promise<string[]> {
   try {
-    const { files } = JSON.parse(await readFile(join(folder, name), "utf8"));
-    return Array.isArray(files) ? files.filter((file) => typeof file === "string" && /^[\w.-]+$/.test(file)) : [];
+    const { files, model } = JSON.parse(await readFile(join(folder, name), "utf8"));
+    const isOurs = name === RUNNING || model?.imageSize !== undefined;
+    return isOurs && Array.isArray(files)
+      ? files.filter((file) => typeof file === "string" && /^[\w.-]+$/.test(file))
+      : [];
   } catch {
     return [];
   }

@@ -404,6 +404,12 @@ Segment("of an earlier run nothing is left in --out, and files of others stay as
   assert.is(refused.code, 1);
   assert.match(refused.stderr, /again.cutout_1\.png: expected a file of an earlier run, or none/);
   assert.ok(existsSync("again/mask_0_0.png"), "what was refused has removed nothing");
+  writeFileSync("again/result.json", JSON.stringify({ files: ["notes.txt"] }));
+  assert.match(
+    (await segment(...CLICK, "--out", "again")).stderr,
+    /again.(mask_0_0\.png|result\.json): .*somebody else's/,
+  );
+  assert.ok(existsSync("again/notes.txt"), "a list of another program's is none of ours");
   rmSync("again", { recursive: true });
 });
 
