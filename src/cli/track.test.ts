@@ -259,7 +259,13 @@ Track("what cannot be tracked is told in one line", async () => {
   await tell(2, /--both.*cannot be used with.*--reverse/, "frames", "--point", "1,1", "--both", "--reverse");
   await tell(2, /--prompts alone/, "frames", "--point", "1,1", "--prompts", "prompts.json");
   writeFileSync("bad.json", '[{"object": 1, "points": [[1, 1]], "colour": 3}]');
-  await tell(1, /bad\.json\[0\]: expected object, frame, .* got "colour"/, "frames", "--prompts", "bad.json");
+  await tell(
+    1,
+    /bad\.json\[0\]: expected fields named object, frame, .* got "colour"; leave it out/,
+    "frames",
+    "--prompts",
+    "bad.json",
+  );
   writeFileSync("bad.json", '[{"object": 2, "frame": 4, "points": [[1, 1]], "correct": true}, {"points": [[1, 1]]}]');
   await tell(1, /bad\.json\[0\]: expected an object that is prompted/, "frames", "--prompts", "bad.json");
 });

@@ -12,7 +12,7 @@ import { checkpointConfig, expectTensors } from "../model/load.ts";
 import { Sam2 } from "../predict/sam2.ts";
 import { type FrameResult, VideoPredictor } from "../predict/video_predictor.ts";
 import type { VideoState } from "../predict/video_state.ts";
-import { systemReason } from "./files.ts";
+import { systemReason } from "../platform/node_files.ts";
 import { type Io, painter, Status } from "./io.ts";
 import { chosenModel } from "./models.ts";
 import { addModelOptions, count, type ModelOptions } from "./options.ts";
@@ -23,6 +23,7 @@ import {
   expectTrackable,
   type TrackPrompt,
   trackPromptsFromFile,
+  withMasks,
 } from "./track_prompts.ts";
 import { frameFolder } from "./video_file.ts";
 
@@ -85,7 +86,9 @@ async function track(video: string, flags: readonly TrackPrompt[], options: Trac
   if (options.prompts !== undefined && flags.length > 0) {
     throw new UsageError("track", "--prompts alone", `${flags.length} more`, "put all prompts into the file");
   }
-  const prompts = options.prompts === undefined ? flags : await trackPromptsFromFile(options.prompts);
+  const given = options.prompts === undefined ? flags : await trackPromptsFromFile(options.prompts);
+  expectTrackable(given, video);
+  const prompts = await withMasks(given, (text) => io.stderr.write(`sam2: ${text}\n`));
   expectTrackable(prompts, video);
   const status = new Status(io, options.quiet);
   const frames = await frameFolder(video, io.signal);
@@ -303,7 +306,8 @@ class Run {
     const { width, height } = this.#state;
     const lines = objects.map(({ id, score, mask }) => {
       const rle = encodeRle(mask, width, height);
-      return { id, score, area: rleArea(rle), bbox: rleBbox(rle), rle };
+      const name = this.#prompts.find((prompt) => prompt.object === id && prompt.name !== undefined)?.name;
+      return { id, name, score, area: rleArea(rle), bbox: rleBbox(rle), rle }; // a name that is undefined is left out
     });
     if (this.#out !== undefined) {
       const ids = new Uint8Array(width * height);

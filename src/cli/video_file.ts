@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Sam2Error } from "../errors.ts";
-import { systemReason } from "./files.ts";
+import { systemReason } from "../platform/node_files.ts";
 
 /** A folder of frames, and what to do when it is no longer needed. */
 export interface FrameFolder {

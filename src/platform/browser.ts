@@ -58,8 +58,9 @@ export const browserPlatform: Platform = {
   async dependencyWasm() {
     return undefined;
   },
+  optional: async () => undefined,
   inflate: (stream, limit) => unzlibSync(stream, { out: new Uint8Array(limit) }),
-  deflate: (bytes) => zlibSync(bytes),
+  deflate: (bytes, runs) => zlibSync(bytes, { level: runs ? 1 : 6 }),
   kernels: async (build) => new Uint8Array(await (await fetch(KERNELS[build])).arrayBuffer()),
   prepareWasm: () => [],
   cores: () => navigator.hardwareConcurrency,

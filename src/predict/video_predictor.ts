@@ -1,13 +1,14 @@
 import { CheckpointError, UsageError } from "../errors.ts";
-import { expectMask } from "../io/masks.ts";
 import type { FrameFeatures, Past, TrackedMask, Tracker } from "../model/tracker.ts";
 import { resize } from "../nn/resize.ts";
 import { platform } from "../platform/platform.ts";
 import { machine } from "../runtime/machine.ts";
 import { toBfloat16 } from "../tensor/bfloat16.ts";
 import { reshape, type Tensor, values } from "../tensor/view.ts";
+import { expectFields } from "./fields.ts";
 import { type FrameImage, frameImage, runOnFrame } from "./frame_features.ts";
 import { type FrameInput, openFrames } from "./frames.ts";
+import { binaryMask } from "./mask_arrays.ts";
 import { fillHoles } from "./postprocess.ts";
 import { checkPrompt, promptPoints } from "./prompt.ts";
 import type { Sam2 } from "./sam2.ts";
@@ -19,10 +20,12 @@ import {
   framePrompt,
   joinPoints,
   knownObject,
+  MASK_FIELDS,
   type NewMask,
   type NewPoints,
   type ObjectMask,
   type Place,
+  POINTS_FIELDS,
 } from "./video_prompt.ts";
 import { type FrameOutput, type StoredPoints, TrackedObject, VideoState } from "./video_state.ts";
 
@@ -123,6 +126,7 @@ export class VideoPredictor {
   async addNewPointsOrBox(state: VideoState, prompt: NewPoints): Promise<FrameResult> {
     const { frame, object, box, clearOldPoints = true, normalizeCoords = true } = prompt;
     const where = `object ${object} on frame ${frame}`;
+    expectFields(prompt, POINTS_FIELDS, where);
     expectPlace(state, prompt);
     if (box && !clearOldPoints) {
       throw new UsageError(where, "a box before all points", "one after them", "leave clearOldPoints as it is");
@@ -144,9 +148,11 @@ export class VideoPredictor {
    * @returns the masks of all objects on this frame
    */
   async addNewMask(state: VideoState, prompt: NewMask): Promise<FrameResult> {
-    const { width = state.width, height = state.height, mask } = prompt;
+    const { width = state.width, height = state.height } = prompt;
+    const where = `mask of object ${prompt.object} on frame ${prompt.frame}`;
+    expectFields(prompt, MASK_FIELDS, where);
     expectPlace(state, prompt);
-    expectMask(mask, width, height, `mask of object ${prompt.object} on frame ${prompt.frame}`);
+    const mask = binaryMask(prompt.mask, width, height, where);
     return this.#interact(state, prompt, { mask, width, height });
   }
 
