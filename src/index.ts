@@ -23,7 +23,7 @@ export { type DecodeOptions, decodeImage, type RgbImage, toRgb } from "./io/imag
 export type { ImageInput } from "./io/image_input.ts";
 export type { Mask } from "./io/masks.ts";
 export type { Sam2Config, VariantName, Version } from "./model/config.ts";
-export type { FrameInput } from "./predict/frames.ts";
+export type { FrameInput } from "./video/open.ts";
 export type { ImagePredictorOptions, Prediction, PredictOptions } from "./predict/image_predictor.ts";
 export type { Prompt } from "./predict/prompt.ts";
 export type { KernelChoice } from "./runtime/create.ts";

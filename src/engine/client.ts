@@ -8,7 +8,7 @@ import { unnamedModel } from "../io/demo_model.ts";
 import type { ImageInput } from "../io/image_input.ts";
 import type { Sam2Config } from "../model/config.ts";
 import { platform } from "../platform/platform.ts";
-import type { FrameInput } from "../predict/frames.ts";
+import type { FrameInput } from "../video/open.ts";
 import type { ImagePredictorOptions, Prediction, PredictOptions } from "../predict/image_predictor.ts";
 import type { Prompt } from "../predict/prompt.ts";
 import type { LoadOptions as ThreadLoadOptions } from "../predict/sam2.ts";

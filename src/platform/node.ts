@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { closeSync, fstatSync, openSync, readSync, rmSync } from "node:fs";
 import { mkdtemp, open, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -5,7 +7,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import v8 from "node:v8";
 import { Worker } from "node:worker_threads";
-import type { OpenFile, Platform, WorkerEvents, WorkerHandle, WorkerProgram } from "./types.ts";
+import type { OpenFile, Platform, Program, WorkerEvents, WorkerHandle, WorkerProgram } from "./types.ts";
 
 const require = createRequire(import.meta.url);
 
@@ -104,6 +106,34 @@ function startWorker(program: WorkerProgram, { onMessage, onDeath }: WorkerEvent
   };
 }
 
+/**
+ * In a process group of its own, so that Ctrl-C in a terminal reaches this process alone, which ends it when it should.
+ * Should this process be killed, the program ends when it next writes, for nobody holds the other end of the pipe.
+ */
+async function startProgram(
+  name: string,
+  args: readonly string[],
+  onStderr: (text: string) => void,
+): Promise<Program> {
+  const detached = process.platform !== "win32";
+  const child = spawn(name, args, { detached, windowsHide: true, stdio: ["ignore", "pipe", "pipe"] });
+  const ended = new Promise<string>((resolve) => {
+    child.once("close", (code, signal) => resolve(signal ? `signal ${signal}` : `exit code ${code}`));
+  });
+  child.stderr.setEncoding("utf8").on("data", onStderr);
+  await once(child, "spawn");
+  return {
+    stdout: child.stdout,
+    ended,
+    stop() {
+      child.stdout.destroy();
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      if (detached) process.kill(-child.pid!, "SIGKILL");
+      else child.kill();
+    },
+  };
+}
+
 export const nodePlatform: Platform = {
   readFile,
   writeFile: writeWhole,
@@ -111,8 +141,7 @@ export const nodePlatform: Platform = {
   openBlob: (blob, name) => spool(blob.stream(), name),
   spool,
   async listFolder(path) {
-    const found = await stat(path).catch(() => undefined);
-    return found?.isDirectory() ? readdir(path) : undefined;
+    return (await stat(path)).isDirectory() ? readdir(path) : undefined;
   },
   async dependencyWasm(specifier) {
     return WebAssembly.compile(new Uint8Array(await readFile(require.resolve(specifier))));
@@ -122,4 +151,5 @@ export const nodePlatform: Platform = {
   cores: availableParallelism,
   noThreads: () => "this build of Node has no shared memory",
   startWorker,
+  startProgram,
 };

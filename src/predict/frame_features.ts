@@ -1,10 +1,11 @@
 /** The features of the frame that was looked at last: encoded once, for all that is asked of it. */
+import { crc32 } from "../io/crc32.ts";
 import type { RgbImage } from "../io/image.ts";
 import type { BackboneFeatures } from "../model/sam2.ts";
 import type { Tracker } from "../model/tracker.ts";
 import { machine } from "../runtime/machine.ts";
 import { type Tensor, values } from "../tensor/view.ts";
-import { preprocessFrame } from "./frames.ts";
+import { preprocessFrame } from "./preprocess.ts";
 import type { Graph, Sam2 } from "./sam2.ts";
 import type { VideoState } from "./video_state.ts";
 
@@ -58,6 +59,7 @@ function storedFeatures({ config }: Sam2, { features }: VideoState): BackboneFea
 function encode(state: VideoState, frame: number, image: RgbImage, { config, forwardImage }: Graph): BackboneFeatures {
   const features = forwardImage(preprocessFrame(image, config.imageSize));
   const [high0, high1] = features.highResFeats;
+  state.seen.set(frame, crc32(image.data));
   const old = state.features; // its arrays serve again
   state.features = undefined;
   state.features = {

@@ -1,0 +1,42 @@
+import { ImageError, Sam2Error } from "../errors.ts";
+import type { ImageInput } from "../io/image_input.ts";
+import { platform } from "../platform/platform.ts";
+import { framesOfFolder } from "./folder.ts";
+import type { Frames, ReadOptions } from "./frames.ts";
+import { openList } from "./list.ts";
+import { openStream } from "./stream.ts";
+import { VideoFile } from "./video_file.ts";
+
+/**
+ * A folder of images, or (in Node, with ffmpeg on the PATH) a video file; a list of images; or frames that arrive one by
+ * one: any async iterable. `VideoFrame`s of it are closed when they have been read.
+ */
+export type FrameInput = string | readonly ImageInput[] | AsyncIterable<ImageInput>;
+
+/**
+ * Open a video and read its first frame, which sets the size.
+ *
+ * @throws ImageError if there is none, or it cannot be read
+ */
+export async function openFrames(input: FrameInput, options: ReadOptions = {}): Promise<Frames> {
+  const { signal } = options;
+  if (typeof input === "string") {
+    const files = await filesOf(input);
+    return files ? openList(framesOfFolder(input, files), signal) : VideoFile.open(input, options);
+  }
+  if (Symbol.asyncIterator in input) return openStream(input, signal);
+  const list = input.map((image, i) => ({ where: typeof image === "string" ? image : `image ${i}`, image }));
+  if (list.length === 0) throw new ImageError("initState", "at least one frame", "an empty list", "pass some images");
+  return openList(list, signal);
+}
+
+/** Names of the files in a folder; undefined if it is a file. */
+async function filesOf(path: string): Promise<string[] | undefined> {
+  try {
+    return await platform.listFolder(path);
+  } catch (cause) {
+    if (cause instanceof Sam2Error) throw cause;
+    const got = (cause as NodeJS.ErrnoException).code === "ENOENT" ? "nothing there" : (cause as Error).message;
+    throw new ImageError(path, "a folder of frames, or a video", got, "check the path", { cause });
+  }
+}
