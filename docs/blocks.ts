@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { marked, type Tokens } from "marked";
+import { expectBuilt } from "../tests/built.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const PAGES = fileURLToPath(new URL(".", import.meta.url));
@@ -48,6 +49,7 @@ export function blocksOf(markdown: string): Block[] {
  * writes stays there.
  */
 export function sandbox(): { folder: string; remove: () => void } {
+  expectBuilt();
   const folder = mkdtempSync(join(tmpdir(), "sam2-docs-"));
   for (const name of readdirSync(ROOT)) if (!LEFT_OUT.includes(name)) symlinkSync(join(ROOT, name), join(folder, name));
   mkdirSync(join(folder, ".bin"));

@@ -39,7 +39,8 @@ const longestFirst = jobs
   .filter(({ name }) => parts.some((part) => name.includes(part)))
   .sort((a, b) => expected(b) - expected(a));
 if (longestFirst.length === 0) console.log(`no test has a path with ${parts.join(" or ")}`);
-const leftOut: string[] = [];
+/** why → how many tests */
+const leftOut = new Map<string, number>();
 let [passed, failed] = [0, 0];
 
 await Promise.all(Array.from({ length: availableParallelism() }, work));
@@ -47,7 +48,7 @@ if (values.measure) {
   const known = jobs.filter(({ name }) => name in seconds).map(({ name }) => [name, seconds[name]]);
   writeFileSync(SECONDS, `${JSON.stringify(Object.fromEntries(known), null, 2)}\n`);
 }
-if (leftOut.length > 0) console.log(`\n${leftOut.join("\n")}\n`);
+for (const [why, tests] of leftOut) console.log(`${tests} left out, because ${why}`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
 
@@ -81,7 +82,9 @@ async function work(): Promise<void> {
     const [good, bad, skipped] = count(output, code, job.isTest);
     passed += good;
     failed += bad;
-    leftOut.push(...output.split("\n").filter((line) => line.includes(": left out, because ")));
+    for (const [, tests, why] of output.matchAll(/: (\d+) left out, because (.*)$/gm)) {
+      leftOut.set(why, (leftOut.get(why) ?? 0) + Number(tests));
+    }
     const notes = `${bad ? `, ${bad} failed` : ""}${skipped ? `, ${skipped} skipped` : ""}`;
     console.log(`${bad ? "✘" : skipped ? "–" : "✔"} ${name}  ${good} passed${notes}  ${took.toFixed(1)} s`);
     if (bad) console.log(output);

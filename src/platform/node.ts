@@ -7,6 +7,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import v8 from "node:v8";
 import { Worker } from "node:worker_threads";
+import { deflateSync, inflateSync } from "node:zlib";
 import type { OpenFile, Platform, Program, WorkerEvents, WorkerHandle, WorkerProgram } from "./types.ts";
 
 const require = createRequire(import.meta.url);
@@ -110,11 +111,7 @@ function startWorker(program: WorkerProgram, { onMessage, onDeath }: WorkerEvent
  * In a process group of its own, so that Ctrl-C in a terminal reaches this process alone, which ends it when it should.
  * Should this process be killed, the program ends when it next writes, for nobody holds the other end of the pipe.
  */
-async function startProgram(
-  name: string,
-  args: readonly string[],
-  onStderr: (text: string) => void,
-): Promise<Program> {
+async function startProgram(name: string, args: readonly string[], onStderr: (text: string) => void): Promise<Program> {
   const detached = process.platform !== "win32";
   const child = spawn(name, args, { detached, windowsHide: true, stdio: ["ignore", "pipe", "pipe"] });
   const ended = new Promise<string>((resolve) => {
@@ -146,6 +143,8 @@ export const nodePlatform: Platform = {
   async dependencyWasm(specifier) {
     return WebAssembly.compile(new Uint8Array(await readFile(require.resolve(specifier))));
   },
+  inflate: (stream, limit) => inflateSync(stream, { maxOutputLength: limit }),
+  deflate: (bytes) => deflateSync(bytes),
   kernels: async (build) => new Uint8Array(await readFile(new URL(`../../build/${build}.wasm`, import.meta.url))),
   prepareWasm,
   cores: availableParallelism,

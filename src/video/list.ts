@@ -48,11 +48,7 @@ export async function openList(list: readonly NamedImage[], signal?: AbortSignal
 }
 
 /** @throws ImageError naming the frame */
-export async function readFrame(
-  { where, image }: NamedImage,
-  frame: number,
-  signal?: AbortSignal,
-): Promise<RgbImage> {
+export async function readFrame({ where, image }: NamedImage, frame: number, signal?: AbortSignal): Promise<RgbImage> {
   try {
     return await readImage(image, signal);
   } catch (cause) {

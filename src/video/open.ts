@@ -4,14 +4,14 @@ import { platform } from "../platform/platform.ts";
 import { framesOfFolder } from "./folder.ts";
 import type { Frames, ReadOptions } from "./frames.ts";
 import { openList } from "./list.ts";
-import { openStream } from "./stream.ts";
+import { type FrameStream, openStream } from "./stream.ts";
 import { VideoFile } from "./video_file.ts";
 
 /**
  * A folder of images, or (in Node, with ffmpeg on the PATH) a video file; a list of images; or frames that arrive one by
- * one: any async iterable. `VideoFrame`s of it are closed when they have been read.
+ * one: any async iterable or ReadableStream. `VideoFrame`s are closed when they have been read.
  */
-export type FrameInput = string | readonly ImageInput[] | AsyncIterable<ImageInput>;
+export type FrameInput = string | readonly ImageInput[] | FrameStream;
 
 /**
  * Open a video and read its first frame, which sets the size.
@@ -24,10 +24,14 @@ export async function openFrames(input: FrameInput, options: ReadOptions = {}): 
     const files = await filesOf(input);
     return files ? openList(framesOfFolder(input, files), signal) : VideoFile.open(input, options);
   }
-  if (Symbol.asyncIterator in input) return openStream(input, signal);
+  if (!isList(input)) return openStream(input, signal);
   const list = input.map((image, i) => ({ where: typeof image === "string" ? image : `image ${i}`, image }));
   if (list.length === 0) throw new ImageError("initState", "at least one frame", "an empty list", "pass some images");
   return openList(list, signal);
+}
+
+export function isList(input: Exclude<FrameInput, string>): input is readonly ImageInput[] {
+  return Array.isArray(input);
 }
 
 /** Names of the files in a folder; undefined if it is a file. */

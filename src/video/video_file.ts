@@ -145,7 +145,12 @@ export class VideoFile implements Frames {
   async #distrust(): Promise<void> {
     if (this.#begun === 0) {
       const got = this.#decoder.failure ?? "another one";
-      throw new ImageError(`frame ${this.#next} (${this.#path})`, "the frame as before", got, "is the file being written?");
+      throw new ImageError(
+        `frame ${this.#next} (${this.#path})`,
+        "the frame as before",
+        got,
+        "is the file being written?",
+      );
     }
     this.#canSeek = false;
     await this.#goTo(0);
