@@ -98,7 +98,7 @@ Track(
         objects.map(({ id }) => id),
         [1, 7],
       );
-      const { width, height, data } = await decodeImage(readBytes(`plain/masks/${String(frame).padStart(5, "0")}.png`));
+      const { width, height, data } = await decodeImage(readBytes(`plain/masks/${frame}.png`));
       assert.equal([width, height], [W, H]);
       const [below, above] = objects.map(({ rle }) => decodeRle(rle));
       const wrong = below.filter((_, i) => {
@@ -125,7 +125,7 @@ Track(
     const frames = async (...args: string[]) =>
       linesOf((await track("--json", ...args)).stdout).map(({ frame }) => frame);
     const click = ["--object", "1", "--frame", "4", "--point", "20,15"];
-    assert.equal(await frames(...click, "--both"), [4, 5, 6, 7, 8, 9, 4, 3, 2, 1, 0]);
+    assert.equal(await frames(...click, "--both"), [4, 5, 6, 7, 8, 9, 3, 2, 1, 0]);
     assert.equal(await frames(...click, "--reverse"), [4, 3, 2, 1, 0]);
     assert.equal(await frames(...click, "--max-frames", "3"), [4, 5, 6]);
     assert.equal(await frames(...click, "--start", "6", "--max-frames", "2"), [6, 7]);
@@ -246,7 +246,7 @@ Track("what cannot be tracked is told in one line", async () => {
   await tell(1, /a frame of the video, 0…9, got 10/, "frames", "--frame", "10", "--point", "1,1");
   await tell(1, /x in 0…64/, "frames", "--point", "65,1");
   await tell(2, /--object: expected a whole number ≥ 1, got "x"/, "frames", "--object", "x");
-  await tell(1, /an id up to 255, got 300/, "frames", "--object", "300", "--point", "1,1");
+  await tell(1, /an id up to 65535, got 65536/, "frames", "--object", "65536", "--point", "1,1");
   await tell(1, /--object 2 --frame 0: expected points, a box or a mask/, "frames", "--point", "1,1", "--object", "2");
   mkdirSync("empty", { recursive: true });
   await tell(1, /empty: expected frames such as 00000\.jpg/, "empty", "--point", "1,1");
@@ -277,7 +277,7 @@ Track("a frame that cannot be read is named with its file; what was tracked befo
   rmSync("half.state");
   await fails(1, /frame 4 \(broken\/4\.png\): expected 64×48, as frame 0, got 32×32/, args);
   cpSync("frames/3.png", "broken/03.png");
-  await fails(1, /broken: expected frames named by number, each once, got 0?3\.png and 0?3\.png/, args);
+  await fails(1, /broken: expected frames named differently, whatever their ending, got 0?3\.png and 0?3\.png/, args);
 });
 
 Track("an image-only checkpoint is refused by naming what is missing", async () => {

@@ -1,7 +1,7 @@
 import { StateError } from "../errors.ts";
 import { crc32 } from "../io/crc32.ts";
 import type { Sam2Config } from "../model/config.ts";
-import type { Frames, ReadOptions } from "../video/frames.ts";
+import type { Frames } from "../video/frames.ts";
 import { FrameSet } from "./frame_set.ts";
 import { type FrameOutput, type StoredPoints, TrackedObject, VideoState } from "./video_state.ts";
 
@@ -172,10 +172,9 @@ export async function decodeState(
 export async function expectSameFrames(
   { frames, seen }: VideoState,
   where: string,
-  { signal, onSkip }: ReadOptions,
+  signal?: AbortSignal,
 ): Promise<void> {
   for (const frame of [...seen.keys()].sort((a, b) => a - b)) {
-    onSkip?.(frame);
     const image = await frames.read(frame, 1, signal);
     if (image && crc32(image.data) === seen.get(frame)) continue;
     const got = `${image ? "another" : "no"} frame ${frame}`;

@@ -6,7 +6,7 @@ import { platform } from "../platform/platform.ts";
 import { machine } from "../runtime/machine.ts";
 import { toBfloat16 } from "../tensor/bfloat16.ts";
 import { reshape, type Tensor, values } from "../tensor/view.ts";
-import type { ReadOptions } from "../video/frames.ts";
+import type { Frames } from "../video/frames.ts";
 import { type FrameInput, openFrames } from "../video/open.ts";
 import { type FrameImage, frameImage, runOnFrame } from "./frame_features.ts";
 import { fillHoles } from "./postprocess.ts";
@@ -112,10 +112,10 @@ export class VideoPredictor {
    * @throws ImageError if there is no frame, or the first one cannot be read
    */
   async initState(
-    video: FrameInput,
-    { keepAll = false, keepMasks, ...options }: InitOptions & ReadOptions = {},
+    video: FrameInput | Frames,
+    { keepAll = false, keepMasks, signal }: InitOptions = {},
   ): Promise<VideoState> {
-    return new VideoState(await openFrames(video, options), { keepAll, keepMasks });
+    return new VideoState(await openFrames(video, { signal }), { keepAll, keepMasks });
   }
 
   /**
@@ -223,15 +223,15 @@ export class VideoPredictor {
    */
   async loadState(
     saved: string | Uint8Array,
-    video: FrameInput,
-    options: ReadOptions = {},
+    video: FrameInput | Frames,
+    { signal }: { signal?: AbortSignal } = {},
   ): Promise<{ state: VideoState; note: string }> {
     const bytes = typeof saved === "string" ? await platform.readFile(saved) : saved;
     const where = typeof saved === "string" ? saved : "loadState";
-    const frames = await openFrames(video, options);
+    const frames = await openFrames(video, { signal });
     try {
       const loaded = await decodeState(bytes, this.#owner, frames, where);
-      await expectSameFrames(loaded.state, where, options);
+      await expectSameFrames(loaded.state, where, signal);
       return loaded;
     } catch (error) {
       frames.close();

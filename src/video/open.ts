@@ -18,16 +18,21 @@ export type FrameInput = string | readonly ImageInput[] | FrameStream;
  *
  * @throws ImageError if there is none, or it cannot be read
  */
-export async function openFrames(input: FrameInput, options: ReadOptions = {}): Promise<Frames> {
+export async function openFrames(input: FrameInput | Frames, options: ReadOptions = {}): Promise<Frames> {
   const { signal } = options;
   if (typeof input === "string") {
     const files = await filesOf(input);
     return files ? openList(framesOfFolder(input, files), signal) : VideoFile.open(input, options);
   }
+  if (isOpen(input)) return input;
   if (!isList(input)) return openStream(input, signal);
   const list = input.map((image, i) => ({ where: typeof image === "string" ? image : `image ${i}`, image }));
   if (list.length === 0) throw new ImageError("initState", "at least one frame", "an empty list", "pass some images");
   return openList(list, signal);
+}
+
+function isOpen(input: Exclude<FrameInput | Frames, string>): input is Frames {
+  return "read" in input;
 }
 
 export function isList(input: Exclude<FrameInput, string>): input is readonly ImageInput[] {
