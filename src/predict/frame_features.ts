@@ -33,7 +33,7 @@ export function runOnFrame<R>(
   signal: AbortSignal | undefined,
   forward: (features: BackboneFeatures, tracker: Tracker, attended: () => Tensor) => R,
 ): R {
-  return sam2.run((graph) => {
+  const result = sam2.run((graph) => {
     const features = source === "encoded" ? storedFeatures(sam2, state) : encode(state, frame, source.image, graph);
     let attended: Tensor | undefined;
     return forward(features, graph.tracker!, () => {
@@ -41,6 +41,8 @@ export function runOnFrame<R>(
       return attended;
     });
   }, signal);
+  state.seen.set(frame, state.features!.checksum);
+  return result;
 }
 
 function storedFeatures({ config }: Sam2, { features }: VideoState): BackboneFeatures {
@@ -59,11 +61,11 @@ function storedFeatures({ config }: Sam2, { features }: VideoState): BackboneFea
 function encode(state: VideoState, frame: number, image: RgbImage, { config, forwardImage }: Graph): BackboneFeatures {
   const features = forwardImage(preprocessFrame(image, config.imageSize));
   const [high0, high1] = features.highResFeats;
-  state.seen.set(frame, crc32(image.data));
   const old = state.features; // its arrays serve again
   state.features = undefined;
   state.features = {
     frame,
+    checksum: crc32(image.data),
     visionFeatures: keep(features.visionFeatures, old?.visionFeatures),
     highResFeats: [keep(high0, old?.highResFeats[0]), keep(high1, old?.highResFeats[1])],
   };

@@ -138,7 +138,7 @@ export class VideoState {
   /** where the latest pass began, and the frame that was tracked last */
   start = 0;
   position = 0;
-  /** frame → checksum of its pixels, for every frame that was looked at */
+  /** frame → checksum of its pixels, for every frame on which something was found */
   readonly seen = new Map<number, number>();
   /** features of the frame that was looked at last */
   features?: StoredFeatures;
@@ -205,6 +205,8 @@ export class VideoState {
 /** What the heads and the memory read of a frame, off the heap. */
 export interface StoredFeatures {
   frame: number;
+  /** of its pixels */
+  checksum: number;
   visionFeatures: Float32Array;
   highResFeats: readonly [Float32Array, Float32Array];
   /** the frame's attention to itself, once it was needed */
