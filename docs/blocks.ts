@@ -58,6 +58,8 @@ export function sandbox(): { folder: string; remove: () => void } {
     const script = `#!/bin/sh\nexec node "${join(ROOT, file)}" "$@"\n`;
     writeFileSync(join(folder, ".bin", command), script, { mode: 0o755 });
   }
+  // npx itself takes a second to find what is on the PATH here
+  writeFileSync(join(folder, ".bin", "npx"), '#!/bin/sh\nexec "$@"\n', { mode: 0o755 });
   return { folder, remove: () => rmSync(folder, { recursive: true }) };
 }
 

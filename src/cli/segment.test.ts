@@ -296,10 +296,10 @@ Segment("what cannot be used exits with 1 and one line that names it", async () 
   const tiny = ["segment", "photo.png", ...CLICK, "--model", "tiny"];
   await fails(
     1,
-    /^sam2: tiny: expected its checkpoint at empty.sam2\.1_hiera_tiny\.pt, got none; run: sam2 download tiny\n/,
+    /^sam2: tiny: expected its file at empty.sam2\.1_hiera_tiny\.pt, got none; offline, .*: run sam2 download tiny /,
     tiny,
     {
-      env: { SAM2_CACHE: "empty" },
+      env: { SAM2_CACHE: "empty", SAM2_OFFLINE: "1" },
     },
   );
 });

@@ -15,13 +15,14 @@ const LINE = /^(?:\[([^\]]*?) @ [^\]]*\] )*\[(info|warning|error|fatal)\] (.*)$/
 /** All that was said so far, sorted. */
 export class Said {
   readonly #infos: FrameInfo[] = [];
-  /** errors before the first frame, and after it */
-  readonly #errors: string[][] = [[], []];
+  readonly #errors: { context: string; text: string; early: boolean }[] = [];
   readonly #lostPackets: { stream: string; text: string }[] = [];
   /** the first frame that is damaged */
   #damaged = Number.POSITIVE_INFINITY;
   /** of the file, the one that is decoded */
   #stream = "";
+  /** of the file, as `matroska,webm` */
+  #format = "";
   #seconds = Number.NaN;
   #rate = Number.NaN;
   #timeBase = Number.NaN;
@@ -56,7 +57,9 @@ export class Said {
 
   /** Does ffmpeg not know this option? */
   unknown(option: string): boolean {
-    return [...this.#errors[0], ...this.#others].some((text) => text.includes(`option '${option.slice(1)}'`));
+    return [...this.#errors.map(({ text }) => text), ...this.#others].some((text) =>
+      text.includes(`option '${option.slice(1)}'`),
+    );
   }
 
   /** Why there is no frame after the `given` ones; undefined if the file has no more. */
@@ -65,9 +68,12 @@ export class Said {
       const [next, first] = [this.#infos[given], this.#infos[0]];
       return `a picture of ${next.width}×${next.height} after those of ${first.width}×${first.height}`;
     }
-    const [before, after] = this.#errors;
     const lost = this.#lostPackets.find(({ stream }) => stream === this.#stream)?.text;
-    const said = given === 0 ? before[0] : (after[0] ?? lost);
+    // Before the first frame, decoders complain of what they cannot begin with; readers, of the whole file.
+    const damage = this.#errors.find(
+      ({ context, early }) => !early || context === "" || context.endsWith(this.#format),
+    );
+    const said = given === 0 ? this.#errors[0]?.text : (damage?.text ?? lost);
     if (said === undefined && (end === "exit code 0" || end === undefined)) {
       return given < this.#damaged ? undefined : '"corrupt decoded frame"';
     }
@@ -86,7 +92,7 @@ export class Said {
     } else if (context.startsWith("Parsed_showinfo")) this.#readInfo(text);
     else if (/corrupt decoded frame/.test(text)) this.#damaged = Math.min(this.#damaged, this.frames);
     else if (/corrupt/i.test(text)) this.#lostPackets.push({ stream: /stream = (\d+)/.exec(text)?.[1] ?? "", text });
-    else if (level === "error" || level === "fatal") this.#errors[this.frames > 0 ? 1 : 0].push(text);
+    else if (level === "error" || level === "fatal") this.#errors.push({ context, text, early: this.frames === 0 });
     else this.#readHead(text);
   }
 
@@ -104,6 +110,8 @@ export class Said {
     if (seconds) this.#seconds = 3600 * Number(hours) + 60 * Number(minutes) + Number(seconds);
     const [, rate] = /^ *Stream #0:.* Video: .* ([\d.]+k?) fps,/.exec(text) ?? [];
     if (rate && Number.isNaN(this.#rate)) this.#rate = Number(rate.replace("k", "e3"));
+    const [, format] = /^Input #0, (\S+), from /.exec(text) ?? [];
+    if (format) this.#format = format;
     const [, stream] = /^ *Stream #0:(\d+)\S* -> #0:0 /.exec(text) ?? [];
     if (stream) this.#stream = stream;
   }

@@ -1,4 +1,4 @@
-import { ImageError, Sam2Error } from "../errors.ts";
+import { ImageError } from "../errors.ts";
 import type { ImageInput } from "../io/image_input.ts";
 import { platform } from "../platform/platform.ts";
 import { framesOfFolder } from "./folder.ts";
@@ -41,11 +41,7 @@ export function isList(input: Exclude<FrameInput, string>): input is readonly Im
 
 /** Names of the files in a folder; undefined if it is a file. */
 async function filesOf(path: string): Promise<string[] | undefined> {
-  try {
-    return await platform.listFolder(path);
-  } catch (cause) {
-    if (cause instanceof Sam2Error) throw cause;
-    const got = (cause as NodeJS.ErrnoException).code === "ENOENT" ? "nothing there" : (cause as Error).message;
-    throw new ImageError(path, "a folder of frames, or a video", got, "check the path", { cause });
-  }
+  const files = await platform.listFolder(path);
+  if (files || (await platform.exists(path))) return files;
+  throw new ImageError(path, "a folder of frames, or a video", "nothing there", "check the path");
 }

@@ -34,7 +34,8 @@ export class VideoFile implements Frames {
   #begun = 0;
   #origin = 0;
   #canSeek = true;
-  #count = Number.POSITIVE_INFINITY;
+  /** frames that can be read, once the end was seen */
+  #end = Number.POSITIVE_INFINITY;
   #failure: string | undefined;
 
   private constructor(path: string, decoder: Decoder, first: RgbImage, { onSkip }: ReadOptions) {
@@ -66,15 +67,15 @@ export class VideoFile implements Frames {
   }
 
   get count(): number {
-    return this.#count;
+    return this.#failure === undefined ? this.#end : Number.POSITIVE_INFINITY; // how many there were is not known
   }
 
   get estimate(): number {
-    return Number.isFinite(this.#count) ? this.#count : Math.max(this.#decoder.estimate, this.#times.length);
+    return Number.isFinite(this.#end) ? this.#end : Math.max(this.#decoder.estimate, this.#times.length);
   }
 
   get last(): number {
-    return this.#count - 1;
+    return this.count - 1;
   }
 
   name(): undefined {}
@@ -84,7 +85,7 @@ export class VideoFile implements Frames {
     const image = await this.#frame(frame, step < 0 ? this.#room : 1, signal);
     if (image || this.#failure === undefined) return image;
     const todo = "what was tracked before it stays; ask for fewer frames, or repair the file";
-    throw new ImageError(`frame ${this.#count} (${this.#path})`, "an intact frame", this.#failure, todo);
+    throw new ImageError(`frame ${this.#end} (${this.#path})`, "an intact frame", this.#failure, todo);
   }
 
   close(): void {
@@ -95,7 +96,7 @@ export class VideoFile implements Frames {
   /** `span`: how many frames up to this one should be at hand then. */
   async #frame(frame: number, span: number, signal?: AbortSignal): Promise<RgbImage | undefined> {
     const from = Math.max(0, frame - span + 1);
-    while (!this.#cache.has(frame) && frame < this.#count) {
+    while (!this.#cache.has(frame) && frame < this.#end) {
       if (this.#next > frame || this.#isFar(from)) await this.#goTo(from);
       await this.#advance(signal);
       if (this.#next <= frame) this.#onSkip?.(this.#next);
@@ -137,7 +138,7 @@ export class VideoFile implements Frames {
   }
 
   #finish(): void {
-    this.#count = this.#next;
+    this.#end = this.#next;
     this.#failure = this.#decoder.failure;
   }
 
