@@ -80,8 +80,12 @@ async function startProgram(name: string, args: readonly string[], onStderr: (te
     stop() {
       child.stdout.destroy();
       if (child.exitCode !== null || child.signalCode !== null) return;
-      if (detached) process.kill(-child.pid!, "SIGKILL");
-      else child.kill();
+      try {
+        if (detached) process.kill(-child.pid!, "SIGKILL");
+        else child.kill();
+      } catch {
+        // it has ended just now
+      }
     },
   };
 }
