@@ -25,7 +25,7 @@ export { encodePng } from "./io/png.ts";
 export { maskToPolygons } from "./io/polygons.ts";
 export { decodeRle, encodeRle, type Rle, rleArea, rleBbox } from "./io/rle.ts";
 export type { Sam2Config, VariantName, Version } from "./model/config.ts";
-export type { FrameInput } from "./predict/frames.ts";
+export type { FrameInput } from "./video/open.ts";
 export type { ImagePredictorOptions, Prediction, PredictOptions } from "./predict/image_predictor.ts";
 export type { MaskArray } from "./predict/mask_arrays.ts";
 export type { Progress } from "./predict/progress.ts";

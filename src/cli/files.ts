@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
@@ -27,12 +26,17 @@ export async function readPicture(from: string, signal: AbortSignal): Promise<Ui
   return new Uint8Array(Buffer.concat(parts));
 }
 
-/** Write a file beside its place, then move it there: whoever looks sees all of it or nothing. @throws Sam2Error */
+/**
+ * Write a file beside its place, as `.NAME.tmp`, then move it there: whoever looks sees all of it or nothing. What a crash has
+ * left is overwritten by the next attempt.
+ *
+ * @throws Sam2Error
+ */
 export async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomUUID().slice(0, 8)}.tmp`);
+  const temporary = join(dirname(path), `.${basename(path)}.tmp`);
   try {
     await mkdir(dirname(path), { recursive: true });
-    await writeFile(temporary, bytes, { flag: "wx" });
+    await writeFile(temporary, bytes);
     await rename(temporary, path);
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => {}); // where a file stands in place of the folder

@@ -31,8 +31,8 @@ export interface TrackPrompt {
   where: string;
 }
 
-/** Ids are the values of the pixels of a palette picture. */
-const MAX_ID = 255;
+/** Ids are the values of the pixels of a 16-bit picture, or of a palette if they suffice. */
+const MAX_ID = 65535;
 
 /** The options --object, --frame, --point, --box and --mask; each belongs to the --object and --frame before it. */
 export function addPromptOptions(command: Command): TrackPrompt[] {
@@ -46,7 +46,7 @@ export function addPromptOptions(command: Command): TrackPrompt[] {
   const id = count("--object");
   const frame = count("--frame", 0);
   command
-    .option("--object <id>", "an object, 1 … 255; what follows belongs to it (default: 1)", (text) => {
+    .option("--object <id>", "an object, 1 … 65535; what follows belongs to it (default: 1)", (text) => {
       open(id(text), 0);
     })
     .option("--frame <f>", "the frame on which you click, counted from 0 (default: 0)", (text) => {
@@ -167,7 +167,7 @@ export async function applyPrompt(
   { object, frame, points, labels, box, picture, where }: TrackPrompt,
   signal: AbortSignal,
 ): Promise<FrameResult> {
-  if (frame >= state.numFrames) {
+  if (frame >= state.numFrames || (await state.frames.read(frame, 1, signal)) === undefined) {
     throw new PromptError(where, `a frame of the video, 0…${state.numFrames - 1}`, `${frame}`, "count frames from 0");
   }
   if (!picture) return predictor.addNewPointsOrBox(state, { frame, object, points, labels, box, signal });

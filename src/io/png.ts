@@ -251,6 +251,23 @@ export function encodePng(
   return concat(parts);
 }
 
+/** 16-bit grey → PNG. */
+export function encodeGrey16Png(data: Uint16Array, width: number, height: number): Uint8Array {
+  const ihdr = new Uint8Array(13);
+  const view = new DataView(ihdr.buffer);
+  view.setUint32(0, width);
+  view.setUint32(4, height);
+  ihdr[8] = 16;
+  ihdr[9] = GREY;
+  const raw = new Uint8Array(height * (1 + 2 * width));
+  const rows = new DataView(raw.buffer);
+  for (let y = 0, from = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) rows.setUint16(y * (1 + 2 * width) + 1 + 2 * x, data[from++]);
+  }
+  const parts = [chunk("IHDR", ihdr), chunk("IDAT", platform.deflate(raw)), chunk("IEND", new Uint8Array())];
+  return concat([SIGNATURE, ...parts]);
+}
+
 function chunk(type: string, data: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(data.length + 12);
   const view = new DataView(bytes.buffer);

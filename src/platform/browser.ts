@@ -69,4 +69,7 @@ export const browserPlatform: Platform = {
       ? "a page's main thread may not wait for others"
       : "the page is not isolated; serve it with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp",
   startWorker,
+  startProgram: async (name) => {
+    throw new UsageError(name, "a platform with programs", "a browser", "pass the frames of the video one by one");
+  },
 };

@@ -50,6 +50,16 @@ export interface WorkerHandle {
   stop(): Promise<void>;
 }
 
+/** A program that runs beside this process, without a terminal, and ends with it. */
+export interface Program {
+  /** what it writes; it waits while nobody reads */
+  readonly stdout: AsyncIterable<Uint8Array>;
+  /** how it ended, when all that it wrote has been told: "exit code 0", "signal SIGSEGV" */
+  readonly ended: Promise<string>;
+  /** Kill it, and what it has started. */
+  stop(): void;
+}
+
 /** What Node and a browser do differently. */
 export interface Platform {
   readFile(path: string): Promise<Uint8Array>;
@@ -90,4 +100,10 @@ export interface Platform {
   /** Why threads cannot share memory or sleep, where they cannot. */
   noThreads(): string;
   startWorker(program: WorkerProgram, events: WorkerEvents): WorkerHandle;
+  /**
+   * Start a program of the PATH; what it writes to stderr is told as it comes.
+   *
+   * @throws Error with the system's `code` if it cannot be started, `ENOENT` if there is none
+   */
+  startProgram(name: string, args: readonly string[], onStderr: (text: string) => void): Promise<Program>;
 }

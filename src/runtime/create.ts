@@ -54,15 +54,20 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
   return { heap, kernels: table, threads, chosen, macs: 0, dispose: stop };
 }
 
+/** Where there are fewer cores, more threads take memory and wait for each other. */
+const MOST_THREADS = 16;
 let warned = false;
 
-/** As many as are asked for, where threads may share memory and sleep; elsewhere one, and the console says so once. */
+/** As many as are asked for, where threads may share memory and sleep, and so many help; the console says once if not. */
 function chooseThreads(wanted: number): { threads: number; text: string } {
+  const most = Math.max(MOST_THREADS, platform.cores());
   const possible = wanted === 1 || Control.canWait;
-  const text = possible ? `threads: ${wanted}` : `threads: 1 instead of ${wanted}, because ${platform.noThreads()}`;
-  if (!possible && !warned) console.warn(`sam2: ${text}`);
-  warned ||= !possible;
-  return { threads: possible ? wanted : 1, text };
+  const threads = possible ? Math.min(wanted, most) : 1;
+  const why = possible ? `this machine has ${platform.cores()} cores` : platform.noThreads();
+  const text = threads === wanted ? `threads: ${wanted}` : `threads: ${threads} instead of ${wanted}, because ${why}`;
+  if (threads !== wanted && !warned) console.warn(`sam2: ${text}`);
+  warned ||= threads !== wanted;
+  return { threads, text };
 }
 
 function newMemory(maxBytes: number): WebAssembly.Memory {
