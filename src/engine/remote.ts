@@ -1,6 +1,7 @@
 /** A predictor of predict/ that lives in the worker, as its twin on the caller's side sees it. */
 import type { ImageInput } from "../io/image_input.ts";
 import type { VideoState as DirectState } from "../predict/video_state.ts";
+import type { Frames } from "../video/frames.ts";
 import { type CallOptions, type Engine, rpcOptions } from "./engine.ts";
 import type { Handle, Invocation, VideoInfo } from "./service.ts";
 import type { VideoState } from "./video_state.ts";
@@ -8,12 +9,14 @@ import type { VideoState } from "./video_state.ts";
 let ids = 0;
 
 type Method<P> = { [K in keyof P]: P[K] extends (...args: never[]) => unknown ? K : never }[keyof P] & string;
-/** T with another state in the place of predict's. */
+/** T with another state in the place of predict's, and without what cannot be sent. */
 type WithState<T, S> = T extends DirectState
   ? S
-  : T extends { state: DirectState }
-    ? Omit<T, "state"> & { state: S }
-    : T;
+  : T extends Frames
+    ? never
+    : T extends { state: DirectState }
+      ? Omit<T, "state"> & { state: S }
+      : T;
 type WithStates<A extends unknown[], S> = { [I in keyof A]: WithState<A[I], S> };
 
 /** What users see of a class of predict/: its methods, awaited. A method that is missing here does not compile. */

@@ -88,7 +88,7 @@ export class Client<S extends Service> {
   }
 
   /** Keep an async iterable here, and let the service pull its items, as `sendable` makes them. */
-  stream<T>(items: AsyncIterable<T>, sendable: (item: T) => T): StreamHandle<T> {
+  stream<T, S>(items: AsyncIterable<T>, sendable: (item: T) => S | Promise<S>): StreamHandle<S> {
     const stream = this.#ids++;
     this.#streams.set(stream, mapped(items, sendable));
     return { stream };
@@ -162,6 +162,6 @@ function sharedWords(count: number): Int32Array | undefined {
   return shared ? new Int32Array(new SharedArrayBuffer(4 * count)) : undefined;
 }
 
-async function* mapped<T>(items: AsyncIterable<T>, change: (item: T) => T): AsyncGenerator<T> {
+async function* mapped<T, S>(items: AsyncIterable<T>, change: (item: T) => S | Promise<S>): AsyncGenerator<S> {
   for await (const item of items) yield change(item);
 }

@@ -130,6 +130,7 @@ export function engineService() {
       walks.delete(as);
     },
     closeState(_: Call, { stateId }: SentState): void {
+      states.get(stateId)?.frames.close();
       states.delete(stateId);
     },
   };

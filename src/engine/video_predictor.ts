@@ -1,5 +1,5 @@
 import { CheckpointError } from "../errors.ts";
-import type { FrameInput } from "../predict/frames.ts";
+import type { ImageInput } from "../io/image_input.ts";
 import type {
   VideoPredictor as Direct,
   FrameResult,
@@ -10,6 +10,9 @@ import type {
   PropagateOptions,
   VideoPredictorOptions,
 } from "../predict/video_predictor.ts";
+import { type FrameInput, isList } from "../video/open.ts";
+import { framesOf } from "../video/stream.ts";
+import { isVideoFrame, takePixels, type VideoFrameLike } from "../video/video_frame.ts";
 import { engineOf } from "./engine.ts";
 import { Remote, type Remoted, sendable } from "./remote.ts";
 import type { Sam2 } from "./sam2.ts";
@@ -36,7 +39,8 @@ export class VideoPredictor implements Remoted<Direct> {
   }
 
   /**
-   * Open a video: a folder of frames named by number, a list of images, or images that arrive one by one.
+   * Open a video: a folder of frames, a video file (in Node, by the ffmpeg on the PATH), a list of images, or images that
+   * arrive one by one.
    *
    * @throws ImageError if there is no frame, or the first one cannot be read
    */
@@ -111,7 +115,8 @@ export class VideoPredictor implements Remoted<Direct> {
   }
 
   /**
-   * Go on where `saveState` was called, with the same bits. A stream must begin with its first frame again.
+   * Go on where `saveState` was called, with the same bits. All frames that were seen are read again and compared; a
+   * stream must begin with its first frame again.
    *
    * @param saved a path, or what `encodeState` returned
    * @throws StateError if it is damaged, or was saved with another checkpoint, other options or another video
@@ -132,8 +137,12 @@ export class VideoPredictor implements Remoted<Direct> {
 
   #send(video: FrameInput): unknown {
     if (typeof video === "string") return video;
-    return Symbol.asyncIterator in video ? this.#remote.engine.stream(video, sendable) : video.map(sendable);
+    return isList(video) ? video.map(sendable) : this.#remote.engine.stream(framesOf(video), sendableFrame);
   }
+}
+
+async function sendableFrame(frame: ImageInput | VideoFrameLike): Promise<ImageInput> {
+  return sendable(isVideoFrame(frame) ? await takePixels(frame) : frame);
 }
 
 function expectTracking({ canTrack, config }: Sam2): void {

@@ -11,7 +11,7 @@ export class VideoState {
   readonly width: number;
   /** pixels of a frame */
   readonly height: number;
-  /** Frames of the video; Infinity while it streams. */
+  /** Frames of the video; Infinity if that is not known at once: of a stream, and of a video file of 16 frames or more. */
   readonly numFrames: number;
   readonly #engine: Engine;
 

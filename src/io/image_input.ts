@@ -24,10 +24,19 @@ export async function readImage(input: ImageInput, signal?: AbortSignal): Promis
 }
 
 async function readBytes(address: string, signal?: AbortSignal): Promise<Uint8Array> {
-  if (!/^(https?|data|blob):/.test(address)) return platform.readFile(address);
-  const response = await fetch(address, { signal });
-  if (!response.ok) {
+  return /^(https?|data|blob):/.test(address) ? fetchImage(address, signal) : platform.readFile(address);
+}
+
+/** @throws ImageError if there is no answer, or none of status 200; the signal's reason if aborted */
+export async function fetchImage(address: string, signal?: AbortSignal): Promise<Uint8Array> {
+  try {
+    const response = await fetch(address, { signal });
+    if (response.ok) return new Uint8Array(await response.arrayBuffer());
     throw new ImageError(address, "an image", `HTTP ${response.status} ${response.statusText}`, "check the address");
+  } catch (cause) {
+    signal?.throwIfAborted();
+    if (cause instanceof ImageError) throw cause;
+    const { message } = ((cause as Error).cause as Error | undefined) ?? (cause as Error);
+    throw new ImageError(address, "an image", message || "no answer", "check the address and the network", { cause });
   }
-  return new Uint8Array(await response.arrayBuffer());
 }

@@ -1,11 +1,11 @@
 import { ImageError } from "../errors.ts";
 import { platform } from "../platform/platform.ts";
-import type { Pixels } from "./pixels.ts";
+import type { Raster } from "./pixels.ts";
 
 interface Codec {
   decode(
     bytes: Uint8Array,
-    keepOrientation?: boolean,
+    option?: boolean | number,
   ): { width: number; height: number; data: Uint8ClampedArray } | null;
 }
 
@@ -53,7 +53,7 @@ export function jsquashDecoder(
   const warnings: string[] = [];
   const instantiate = jsquashCodec(wasmFile, factory, (line) => warnings.push(line));
 
-  return async (bytes: Uint8Array, where: string): Promise<Pixels> => {
+  return async (bytes: Uint8Array, where: string): Promise<Raster> => {
     const codec = idle ?? (await instantiate());
     idle = undefined;
     warnings.length = 0;
@@ -61,7 +61,7 @@ export function jsquashDecoder(
       const image = decode(codec, bytes);
       if (!image || warnings.some((line) => damage?.test(line))) throw new Error("no pixels");
       if (image.data.length <= KEEP_BYTES) idle = codec;
-      return { width: image.width, height: image.height, channels: 4, data: image.data };
+      return { width: image.width, height: image.height, channels: 4, data: image.data, maxval: 255 };
     } catch (cause) {
       const reason = warnings.at(-1) ?? (cause as Error).message;
       throw new ImageError(where, "an intact image", `"${reason}"`, "the file is truncated or damaged", { cause });

@@ -1,8 +1,9 @@
 import { ImageError } from "../errors.ts";
-import { expectMask, type Mask } from "./masks.ts";
+import { expectMask, type Mask, maskBounds } from "./masks.ts";
 
 /** COCO's run-length encoding, as pycocotools writes and reads it. */
 export interface Rle {
+  /** pixels */
   size: [height: number, width: number];
   /** Lengths of runs down the columns, alternately unset and set, in COCO's compressed form. */
   counts: string;
@@ -14,22 +15,24 @@ export interface UncompressedRle {
   counts: readonly number[];
 }
 
+/** @throws ImageError unless the mask has a byte for every pixel */
 export function encodeRle(mask: Mask, width: number, height: number): Rle {
   expectMask(mask, width, height, "encodeRle");
   const runs: number[] = [];
+  const [left, top, right, bottom] = maskBounds(mask, width) ?? [0, 0, 0, 0];
+  // one row and column further, where a run ends; from the top, where a run may go on in the next column
+  const [firstRow, endRow] = [bottom === height ? 0 : top, Math.min(bottom + 1, height)];
   let value = false;
-  let run = 0;
-  for (let x = 0; x < width; x++) {
-    for (let y = 0, i = x; y < height; y++, i += width) {
-      if ((mask[i] !== 0) !== value) {
-        runs.push(run);
-        run = 0;
-        value = !value;
-      }
-      run++;
+  let start = 0;
+  for (let x = left; x < Math.min(right + 1, width); x++) {
+    for (let y = firstRow, i = firstRow * width + x; y < endRow; y++, i += width) {
+      if ((mask[i] !== 0) === value) continue;
+      runs.push(x * height + y - start);
+      start = x * height + y;
+      value = !value;
     }
   }
-  runs.push(run);
+  runs.push(width * height - start);
   return { size: [height, width], counts: compress(runs) };
 }
 

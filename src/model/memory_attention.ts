@@ -1,7 +1,8 @@
 /**
  * The features of a frame attend to themselves and to the memory of earlier frames.
  *
- * B objects · N image tokens (E²) · S memory tokens · P pointer tokens, the last of the S · D channels · M memDim
+ * E side of the image embedding · N image tokens (E²) · S memory tokens, the last L of them pointers, the others T maps of
+ * E² · D channels of the model · C channels of a memory map
  */
 import type { Weights } from "../io/weights.ts";
 import { axialMacs, axialSdpa, mergeHeads, rotate, sdpa, splitHeads } from "../nn/attention.ts";
@@ -21,11 +22,11 @@ const EPS = 1e-5; // of every LayerNorm here
 
 /** What a frame may remember of one object. */
 export interface Memory {
-  /** maps of E² tokens each, then P pointer tokens [1, S, M] */
+  /** T maps of E² tokens each, then L pointer tokens [1, S, C] */
   tokens: Tensor;
-  /** their places in space and time [1, S, M] */
+  /** their places in space and time [1, S, C] */
   positions: Tensor;
-  /** P, the tokens at the end that have no place in space */
+  /** L, the tokens at the end that have no place in space */
   pointerTokens: number;
 }
 
@@ -53,9 +54,12 @@ export function ropeAttention(w: Weights, D: number, kvDim: number, { cos, sin }
 }
 
 /**
- * The same function for keys and values of few channels, with less work. It differs from `ropeAttention` by rounding.
+ * The same function for keys and values of few channels, with less work.
  *
- * Values are a linear map of M = 64 channels and are not rotated, so they are projected after the sum, not before:
+ * NB PyTorch runs RoPEAttention here; this is another algorithm for the same function, which differs by rounding. The test
+ * beside this file compares the two.
+ *
+ * Values are a linear map of C = 64 channels and are not rotated, so they are projected after the sum, not before:
  *
  *     softmax(Q·Kᵀ)·(V·Wᵥᵀ + bᵥ) = (softmax(Q·Kᵀ)·V)·Wᵥᵀ + bᵥ, since each row of the softmax sums to 1
  *
@@ -63,21 +67,21 @@ export function ropeAttention(w: Weights, D: number, kvDim: number, { cos, sin }
  *
  *     Qₙ·R_p(Wₖ·k + bₖ) = (Wₖᵀ·R_pᵀ·Qₙ)·k + bₖ·R_pᵀ·Qₙ
  *
- * and a score is a sum over M channels instead of D. Half of the rotation depends on x, half on y, so the bracket is a sum
+ * and a score is a sum over C channels instead of D. Half of the rotation depends on x, half on y, so the bracket is a sum
  * of a vector for x and one for y: E + E products a query instead of E², and by symmetry half of that. All maps share it, so
  * it pays where there are several: `placed` is undefined elsewhere.
  *
  * @shape  q [1, N, D] → [1, N, D]
  * @source sam2/modeling/sam/transformer.py, RoPEAttention
  */
-export function memoryCrossAttention(w: Weights, D: number, M: number, { cos, sin }: Rotation) {
+export function memoryCrossAttention(w: Weights, D: number, C: number, { cos, sin }: Rotation) {
   const qProj = linear(w.at("q_proj"), D, D);
-  const kProj = linear(w.at("k_proj"), M, D);
-  const vProj = linear(w.at("v_proj"), M, D);
+  const kProj = linear(w.at("k_proj"), C, D);
+  const vProj = linear(w.at("v_proj"), C, D);
   const outProj = linear(w.at("out_proj"), D, D);
   const keyProjection = machine.heap.scope(() => {
-    const [weight, bias] = [w.at("k_proj").get("weight", [D, M]), w.at("k_proj").get("bias", [D])];
-    return concat([weight, reshape(bias, [D, 1])], 1); // [D, M + 1]
+    const [weight, bias] = [w.at("k_proj").get("weight", [D, C]), w.at("k_proj").get("bias", [D])];
+    return concat([weight, reshape(bias, [D, 1])], 1); // [D, C + 1]
   });
 
   return layer(w, "RoPEAttention", (q: Tensor, { keys, values, pointerTokens, placed }: Attended, fused: Fused) => {
@@ -90,26 +94,27 @@ export function memoryCrossAttention(w: Weights, D: number, M: number, { cos, si
   });
 }
 
-/** A memory as its keys and values, [1, S, M] both, and, where that is less work, sorted by place. */
+/** A memory as keys and values, and, where that is less work, sorted by place. */
 export interface Attended {
-  keys: Tensor;
-  values: Tensor;
+  keys: Tensor; // [1, S, C]
+  values: Tensor; // [1, S, C]
   pointerTokens: number;
   placed?: PlacedMemory;
 }
 
 /** Tokens sorted by place: E² places of one token from each map, and pointers, which have no place. */
 export function placeByPlace(keys: Tensor, values: Tensor, pointerTokens: number, E: number): PlacedMemory {
-  const [, S, M] = keys.shape;
-  const spatial = S - pointerTokens;
-  const maps = (t: Tensor) => reshape(narrow(t, 1, 0, spatial), [spatial / E ** 2, E ** 2, M]); // [T, E², M]
-  const pointers = (t: Tensor) => reshape(narrow(t, 1, spatial, pointerTokens), [pointerTokens, M]);
+  const [, S, C] = keys.shape;
+  const L = pointerTokens;
+  const T = (S - L) / E ** 2;
+  const maps = (t: Tensor) => reshape(narrow(t, 1, 0, S - L), [T, E ** 2, C]); // [T, E², C]
+  const pointers = (t: Tensor) => reshape(narrow(t, 1, S - L, L), [L, C]);
   return {
     W: E,
-    keys: contiguous(permute(maps(keys), [1, 2, 0])), // [E², M, T]
-    values: contiguous(permute(maps(values), [1, 0, 2])), // [E², T, M]
-    loneKeys: contiguous(permute(pointers(keys), [1, 0])), // [M, P]
-    loneValues: contiguous(pointers(values)), // [P, M]
+    keys: contiguous(permute(maps(keys), [1, 2, 0])), // [E², C, T]
+    values: contiguous(permute(maps(values), [1, 0, 2])), // [E², T, C]
+    loneKeys: contiguous(permute(pointers(keys), [1, 0])), // [C, L]
+    loneValues: contiguous(pointers(values)), // [L, C]
   };
 }
 
@@ -120,9 +125,9 @@ export function placeByPlace(keys: Tensor, values: Tensor, pointerTokens: number
  * @source sam2/modeling/memory_attention.py, MemoryAttentionLayer
  */
 function memoryAttentionLayer(w: Weights, config: Sam2Config, rotation: Rotation) {
-  const { dModel: D, memDim: M, dimFeedforward } = config;
+  const { dModel: D, memDim: C, dimFeedforward } = config;
   const selfAttn = ropeAttention(w.at("self_attn"), D, D, rotation);
-  const crossAttnImage = memoryCrossAttention(w.at("cross_attn_image"), D, M, rotation);
+  const crossAttnImage = memoryCrossAttention(w.at("cross_attn_image"), D, C, rotation);
   const linear1 = linear(w.at("linear1"), D, dimFeedforward, "relu");
   const linear2 = linear(w.at("linear2"), dimFeedforward, D);
   const [norm1, norm2, norm3] = ["norm1", "norm2", "norm3"].map((name) => layerNorm(w.at(name), D, EPS));
@@ -144,10 +149,13 @@ function memoryAttentionLayer(w: Weights, config: Sam2Config, rotation: Rotation
  * The first layer attends to the frame itself before it sees any memory. `lookAround` is this step, the same for all
  * objects of the frame.
  *
+ * NB PyTorch does this step in layer 0 for every object. Here it runs before: what is watched of `memory_attention` and of
+ * `layers.0` is without it.
+ *
  * @source sam2/modeling/memory_attention.py, MemoryAttention
  */
 export function memoryAttention(w: Weights, config: Sam2Config) {
-  const { dModel: D, memDim: M } = config;
+  const { dModel: D, memDim: C } = config;
   const E = config.imageSize / 16;
   const rotation = axialRotation(E, E, D / HEADS);
   const layers = Array.from({ length: config.memoryAttentionLayers }, (_, i) =>
@@ -168,7 +176,7 @@ export function memoryAttention(w: Weights, config: Sam2Config) {
   });
 
   /** Does it pay to sort S tokens by place? With few maps a multiply-add costs 1.5 times as much there. */
-  const paysByPlace = (S: number) => 1.5 * axialMacs(E, E, D, M, S) < S * (D + M);
+  const paysByPlace = (S: number) => 1.5 * axialMacs(E, E, D, C, S) < S * (D + C);
 
   return { lookAround, lookBack };
 }

@@ -1,8 +1,8 @@
 /**
  * Prompt tokens and image tokens attend to each other, in both directions.
  *
- * B prompts in a batch · N prompt tokens · S image tokens · D embedding · h heads · q of an attention has Q tokens, k and
- * v have K
+ * B prompts in a batch · N prompt tokens · S image tokens · D embedding · h heads · Q K tokens of q, and
+ * of k and v, of an attention
  */
 import type { Weights } from "../io/weights.ts";
 import { mergeHeads, sdpa, splitHeads } from "../nn/attention.ts";

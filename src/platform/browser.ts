@@ -58,8 +58,9 @@ export const browserPlatform: Platform = {
   async dependencyWasm() {
     return undefined;
   },
+  optional: async () => undefined,
   inflate: (stream, limit) => unzlibSync(stream, { out: new Uint8Array(limit) }),
-  deflate: (bytes) => zlibSync(bytes),
+  deflate: (bytes, runs) => zlibSync(bytes, { level: runs ? 1 : 6 }),
   kernels: async (build) => new Uint8Array(await (await fetch(KERNELS[build])).arrayBuffer()),
   prepareWasm: () => [],
   cores: () => navigator.hardwareConcurrency,
@@ -68,4 +69,7 @@ export const browserPlatform: Platform = {
       ? "a page's main thread may not wait for others"
       : "the page is not isolated; serve it with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp",
   startWorker,
+  startProgram: async (name) => {
+    throw new UsageError(name, "a platform with programs", "a browser", "pass the frames of the video one by one");
+  },
 };
