@@ -191,8 +191,8 @@ function pointsOf(way: readonly number[], width: number): number[] {
   const corners = pixels.filter((pixel, i) => {
     const before = pixels[(i + pixels.length - 1) % pixels.length];
     const after = pixels[(i + 1) % pixels.length];
-    const [ax, ay] = [pixel % width - before % width, Math.floor(pixel / width) - Math.floor(before / width)];
-    const [bx, by] = [after % width - pixel % width, Math.floor(after / width) - Math.floor(pixel / width)];
+    const [ax, ay] = [(pixel % width) - (before % width), Math.floor(pixel / width) - Math.floor(before / width)];
+    const [bx, by] = [(after % width) - (pixel % width), Math.floor(after / width) - Math.floor(pixel / width)];
     return ax * by !== ay * bx || ax * bx + ay * by <= 0;
   });
   while (corners.length < 3) corners.push(corners.at(-1)!);

@@ -75,7 +75,11 @@ function readRuns({ size, counts }: Rle | UncompressedRle): readonly number[] {
 }
 
 /** Calls `visit` for every stretch of set pixels within one column, `bottom` excluded. */
-function forEachColumn(runs: readonly number[], height: number, visit: (x: number, top: number, bottom: number) => void): void {
+function forEachColumn(
+  runs: readonly number[],
+  height: number,
+  visit: (x: number, top: number, bottom: number) => void,
+): void {
   let at = 0;
   runs.forEach((run, i) => {
     const end = at + run;

@@ -27,23 +27,23 @@ function prepareWasm(): string[] {
   return flags;
 }
 
-const PROGRAMS: Record<WorkerProgram, string> = {
-  engine: "../engine/worker.node",
-  helper: "../runtime/helper.node",
+const ending = import.meta.url.endsWith(".ts") ? "ts" : "js";
+
+const PROGRAMS: Record<WorkerProgram, URL> = {
+  engine: new URL(`../engine/worker.node.${ending}`, import.meta.url),
+  helper: new URL(`../runtime/helper.node.${ending}`, import.meta.url),
 };
 
 /** Without the flags of this process, which may load what a worker has no use for. From source, it learns TypeScript first. */
-function openWorker(program: WorkerProgram): Worker {
-  const path = PROGRAMS[program];
-  if (!import.meta.url.endsWith(".ts")) return new Worker(new URL(`${path}.js`, import.meta.url), { execArgv: [] });
-  const source = new URL(`${path}.ts`, import.meta.url);
+export function openWorker(program: URL): Worker {
+  if (program.href.endsWith(".js")) return new Worker(program, { execArgv: [] });
   const tsx = import.meta.resolve("tsx/esm/api");
-  const learn = `import("${tsx}").then((tsx) => (tsx.register(), import("${source}")))`;
+  const learn = `import("${tsx}").then((tsx) => (tsx.register(), import("${program}")))`;
   return new Worker(learn, { eval: true, execArgv: [] });
 }
 
 function startWorker(program: WorkerProgram, { onMessage, onDeath }: WorkerEvents): WorkerHandle {
-  const worker = openWorker(program);
+  const worker = openWorker(PROGRAMS[program]);
   let stopped = false;
   worker.on("error", (error: Error) => onDeath(error.message));
   worker.on("exit", (code) => {

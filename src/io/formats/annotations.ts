@@ -19,8 +19,10 @@ export interface AnnotatedObject {
 
 /** A picture, or a frame of a video, and its objects. Empty masks are no objects: no format has them. */
 export interface AnnotatedImage {
-  /** name of its file, as it stands beside the annotations */
+  /** name of its file */
   file: string;
+  /** where it lies, as seen from the annotations' folder; default: in it */
+  path?: string;
   /** pixels */
   width: number;
   /** pixels */
@@ -38,9 +40,4 @@ export function visible({ objects }: AnnotatedImage): AnnotatedObject[] {
 /** In the order in which they first come. */
 export function labelsOf(images: readonly AnnotatedImage[]): string[] {
   return [...new Set(images.flatMap(({ objects }) => objects.map(({ label }) => label)))];
-}
-
-/** truck.jpg → truck */
-export function stemOfFile(file: string): string {
-  return file.replace(/(?<=.)\.[^.]*$/, "");
 }

@@ -85,8 +85,9 @@ export function readCocoSegmentation(
   where = "segmentation",
 ): Uint8Array {
   if (!isCocoSegmentation(segmentation)) {
+    const got = (JSON.stringify(segmentation) ?? "nothing").slice(0, 60);
     const todo = 'give {"size": [height, width], "counts": …} or [[x0, y0, x1, y1, x2, y2, …], …]';
-    throw new ImageError(where, "COCO run lengths or polygons", shown(segmentation), todo);
+    throw new ImageError(where, "COCO run lengths or polygons", got, todo);
   }
   if (!("counts" in segmentation)) return polygonsToMask(segmentation, width, height, where);
   const [h, w] = segmentation.size;
@@ -97,12 +98,18 @@ export function readCocoSegmentation(
   return decodeRle(segmentation);
 }
 
-/** Has it the form of one? Whether the runs fill their size is seen when they are read. */
+/** Has it the form of one? Whether runs fill their size, and polygons have enough points, is seen when they are read. */
 export function isCocoSegmentation(value: unknown): value is CocoSegmentation {
-  const isList = (list: unknown, fits: (item: unknown) => boolean) => Array.isArray(list) && list.every(fits);
-  if (Array.isArray(value)) return value.length > 0 && isList(value, (ring) => isList(ring, Number.isFinite));
-  if (typeof value !== "object" || value === null || !("size" in value && "counts" in value)) return false;
+  if (Array.isArray(value)) return value.length > 0 && value.every((ring) => isList(ring, Number.isFinite));
+  if (typeof value !== "object" || value === null || !("size" in value) || !("counts" in value)) return false;
   const { size, counts } = value;
-  const isCount = (item: unknown) => Number.isSafeInteger(item) && (item as number) >= 0;
-  return isList(size, isCount) && (size as []).length === 2 && (typeof counts === "string" || isList(counts, isCount));
+  return isList(size, isCount) && size.length === 2 && (typeof counts === "string" || isList(counts, isCount));
+}
+
+function isList(value: unknown, fits: (item: unknown) => boolean): value is unknown[] {
+  return Array.isArray(value) && value.every(fits);
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }

@@ -11,7 +11,7 @@ const VERSION = "5.5.0";
  * the parts back to the pixel.
  */
 export function writeLabelme(image: AnnotatedImage): string {
-  const { file, width, height } = image;
+  const { file, path = file, width, height } = image;
   const shapes = visible(image).flatMap(({ id, label, rle, score }) =>
     maskToPartPolygons(decodeRle(rle), width, height).map((polygon) => ({
       label,
@@ -23,6 +23,6 @@ export function writeLabelme(image: AnnotatedImage): string {
       mask: null,
     })),
   );
-  const content = { version: VERSION, flags: {}, shapes, imagePath: file, imageData: null };
+  const content = { version: VERSION, flags: {}, shapes, imagePath: path, imageData: null };
   return `${JSON.stringify({ ...content, imageHeight: height, imageWidth: width })}\n`;
 }

@@ -20,20 +20,18 @@ export interface Sa1bAnnotation {
 /** `<stem>.sa1b.json`, exact. What is not known of a mask that was not found automatically is left out. */
 export function writeSa1b(image: AnnotatedImage): string {
   const { file, width, height, frame } = image;
-  const annotations = visible(image).map(
-    ({ id, rle, score, stabilityScore, pointCoords, cropBox }): Sa1bAnnotation => {
-      const [x, y, w, h] = rleBbox(rle);
-      return {
-        id,
-        segmentation: rle,
-        bbox: [x, y, w - 1, h - 1],
-        area: rleArea(rle),
-        predicted_iou: score,
-        stability_score: stabilityScore,
-        point_coords: pointCoords,
-        crop_box: cropBox,
-      };
-    },
-  );
+  const annotations = visible(image).map(({ id, rle, score, stabilityScore, pointCoords, cropBox }): Sa1bAnnotation => {
+    const [x, y, w, h] = rleBbox(rle);
+    return {
+      id,
+      segmentation: rle,
+      bbox: [x, y, w - 1, h - 1],
+      area: rleArea(rle),
+      predicted_iou: score,
+      stability_score: stabilityScore,
+      point_coords: pointCoords,
+      crop_box: cropBox,
+    };
+  });
   return `${JSON.stringify({ image: { image_id: frame ?? 0, width, height, file_name: file }, annotations })}\n`;
 }

@@ -1,5 +1,6 @@
 import { Sam2Error } from "../../errors.ts";
-import { type AnnotatedImage, labelsOf, stemOfFile } from "./annotations.ts";
+import { stemOf } from "../../video/folder.ts";
+import { type AnnotatedImage, labelsOf } from "./annotations.ts";
 import { type CocoOptions, writeCoco } from "./coco.ts";
 import { writeLabelme } from "./labelme.ts";
 import { writeSa1b } from "./sa1b.ts";
@@ -11,36 +12,46 @@ export const ANNOTATION_FORMATS = ["coco", "yolo", "labelme", "sa1b"] as const;
 /** One of {@link ANNOTATION_FORMATS}. */
 export type AnnotationFormat = (typeof ANNOTATION_FORMATS)[number];
 
+const CLASSES = "classes.txt";
+
+/** What stands behind the stem of a picture, in formats with a file for each. */
+const SUFFIXES = { yolo: ".txt", labelme: ".json", sa1b: ".sa1b.json" } as const;
+
 /**
- * The files of a format, name → text: `annotations.coco.json`; `<stem>.txt` for each picture and `classes.txt`;
- * `<stem>.json`; `<stem>.sa1b.json`.
+ * Names of the files that {@link writeAnnotations} gives for these pictures: `annotations.coco.json`; `<stem>.txt` and
+ * `classes.txt`; `<stem>.json`; `<stem>.sa1b.json`.
+ *
+ * @throws Sam2Error if two of them would be the same
+ */
+export function annotationNames(formats: readonly AnnotationFormat[], pictures: readonly string[]): string[] {
+  const names = formats.flatMap((format) => {
+    if (format === "coco") return ["annotations.coco.json"];
+    const own = pictures.map((picture) => `${stemOf(picture)}${SUFFIXES[format]}`);
+    return format === "yolo" ? [...own, CLASSES] : own;
+  });
+  const seen = new Set<string>();
+  const twice = names.find((name) => seen.size === seen.add(name).size);
+  if (twice === undefined) return names;
+  throw new Sam2Error(twice, "a file for each picture's annotations", "one for two", "rename one of the pictures");
+}
+
+/**
+ * The files of a format, one after the other: name and text. No file is kept in memory once the next is asked for.
  *
  * @throws Sam2Error if two pictures would have the same file
  */
-export function writeAnnotations(
+export function* writeAnnotations(
   format: AnnotationFormat,
   images: readonly AnnotatedImage[],
   options?: CocoOptions,
-): Map<string, string> {
-  if (format === "coco") return new Map([["annotations.coco.json", writeCoco(images, options)]]);
-  if (format === "labelme") return eachImage(images, ".json", writeLabelme);
-  if (format === "sa1b") return eachImage(images, ".sa1b.json", writeSa1b);
+): Generator<[name: string, text: string]> {
+  const names = annotationNames(
+    [format],
+    images.map(({ file }) => file),
+  );
+  if (format === "coco") return yield [names[0], writeCoco(images, options)];
   const classes = labelsOf(images);
-  const files = eachImage(images, ".txt", (image) => writeYolo(image, classes));
-  if (files.has("classes.txt")) throw taken("classes.txt", "a picture named classes");
-  return files.set("classes.txt", writeYoloClasses(classes));
-}
-
-function eachImage(images: readonly AnnotatedImage[], suffix: string, write: (image: AnnotatedImage) => string) {
-  const files = new Map<string, string>();
-  for (const image of images) {
-    const name = `${stemOfFile(image.file)}${suffix}`;
-    if (files.has(name)) throw taken(name, "two of this name");
-    files.set(name, write(image));
-  }
-  return files;
-}
-
-function taken(name: string, got: string): Sam2Error {
-  return new Sam2Error(name, "a name of its own for each picture's annotations", got, "rename the picture");
+  const write = { yolo: (image: AnnotatedImage) => writeYolo(image, classes), labelme: writeLabelme, sa1b: writeSa1b };
+  for (const [i, image] of images.entries()) yield [names[i], write[format](image)];
+  if (format === "yolo") yield [CLASSES, writeYoloClasses(classes)];
 }
