@@ -1,7 +1,9 @@
 /** nano: small enough to come with the package, trained on drawn scenes alone. */
 export const DEMO_MODEL = {
   name: "nano",
-  url: new URL("../../models/nano/nano.safetensors", import.meta.url),
+  get url() {
+    return new URL("../../models/nano/nano.safetensors", import.meta.url);
+  },
   /** for those who named no model: what they got, and the line that gets an official one */
   notice:
     "no model was named, so this is nano, a demo model that has seen drawn scenes only; for photos run: sam2 download tiny",

@@ -40,8 +40,8 @@ export interface Platform {
   spool(stream: ReadableStream<Uint8Array>, name: string): Promise<OpenFile>;
   /** Names of the files in a folder; undefined if `path` is none. */
   listFolder(path: string): Promise<string[] | undefined>;
-  /** A dependency's wasm file, compiled; undefined where the dependency's own loader finds it (bundlers, browsers). */
-  dependencyWasm(specifier: string): Promise<WebAssembly.Module | undefined>;
+  /** A dependency's wasm file, compiled. */
+  dependencyWasm(specifier: string): Promise<WebAssembly.Module>;
   /** The bytes of one build of the kernels. */
   kernels(build: KernelBuild): Promise<Uint8Array<ArrayBuffer>>;
   /** Set the engine's flags that the kernels profit from; they hold for what is compiled afterwards. Returns them. */
