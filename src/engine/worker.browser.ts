@@ -6,7 +6,7 @@ import { bundledPlatform } from "../platform/bundled.ts";
 import { setPlatform } from "../platform/platform.ts";
 import type { KernelBuild, WorkerEvents, WorkerHandle, WorkerProgram } from "../platform/types.ts";
 import { help } from "../runtime/helper.ts";
-import { serve } from "./rpc.ts";
+import { serve } from "./rpc_service.ts";
 import { engineService } from "./service.ts";
 
 /** TypeScript's types are those of a page. */

@@ -1,3 +1,4 @@
+import { unzlibSync, zlibSync } from "fflate";
 import { UsageError } from "../errors.ts";
 import type { OpenFile, Platform } from "./types.ts";
 
@@ -34,6 +35,8 @@ export const browserPlatform: Platform = {
   spool: async (stream, name) => openBlob(await new Response(stream).blob(), name),
   listFolder: async (path) => noFiles(path),
   dependencyWasm: async () => notBundled(),
+  inflate: (stream, limit) => unzlibSync(stream, { out: new Uint8Array(limit) }),
+  deflate: (bytes) => zlibSync(bytes),
   kernels: async () => notBundled(),
   prepareWasm: () => [],
   cores: () => navigator.hardwareConcurrency,

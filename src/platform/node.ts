@@ -5,9 +5,12 @@ import { availableParallelism, tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import v8 from "node:v8";
 import { Worker } from "node:worker_threads";
+import { deflateSync, inflateSync } from "node:zlib";
 import type { OpenFile, Platform, WorkerEvents, WorkerHandle, WorkerProgram } from "./types.ts";
 
-const require = createRequire(import.meta.url);
+/** By way of a name, so that bundlers leave alone what is found from here. */
+const here = import.meta.url;
+const require = createRequire(here);
 
 async function openFile(path: string): Promise<OpenFile> {
   const file = openSync(path, "r");
@@ -77,8 +80,8 @@ const PROGRAMS: Record<WorkerProgram, string> = {
 /** Without the flags of this process, which may load what a worker has no use for. From source, it learns TypeScript first. */
 function openWorker(program: WorkerProgram): Worker {
   const path = PROGRAMS[program];
-  if (!import.meta.url.endsWith(".ts")) return new Worker(new URL(`${path}.js`, import.meta.url), { execArgv: [] });
-  const source = new URL(`${path}.ts`, import.meta.url);
+  if (!here.endsWith(".ts")) return new Worker(new URL(`${path}.js`, here), { execArgv: [] });
+  const source = new URL(`${path}.ts`, here);
   const tsx = import.meta.resolve("tsx/esm/api");
   const learn = `import("${tsx}").then((tsx) => (tsx.register(), import("${source}")))`;
   return new Worker(learn, { eval: true, execArgv: [] });
@@ -117,7 +120,9 @@ export const nodePlatform: Platform = {
   async dependencyWasm(specifier) {
     return WebAssembly.compile(new Uint8Array(await readFile(require.resolve(specifier))));
   },
-  kernels: async (build) => new Uint8Array(await readFile(new URL(`../../build/${build}.wasm`, import.meta.url))),
+  inflate: (stream, limit) => inflateSync(stream, { maxOutputLength: limit }),
+  deflate: (bytes) => deflateSync(bytes),
+  kernels: async (build) => new Uint8Array(await readFile(new URL(`../../build/${build}.wasm`, here))),
   prepareWasm,
   cores: availableParallelism,
   noThreads: () => "this build of Node has no shared memory",
