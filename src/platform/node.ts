@@ -8,9 +8,7 @@ import { Worker } from "node:worker_threads";
 import { deflateSync, inflateSync } from "node:zlib";
 import type { OpenFile, Platform, WorkerEvents, WorkerHandle, WorkerProgram } from "./types.ts";
 
-/** By way of a name, so that bundlers leave alone what is found from here. */
-const here = import.meta.url;
-const require = createRequire(here);
+const require = createRequire(import.meta.url);
 
 async function openFile(path: string): Promise<OpenFile> {
   const file = openSync(path, "r");
@@ -79,9 +77,9 @@ const PROGRAMS: Record<WorkerProgram, string> = {
 
 /** Without the flags of this process, which may load what a worker has no use for. From source, it learns TypeScript first. */
 function openWorker(program: WorkerProgram): Worker {
-  const path = PROGRAMS[program];
-  if (!here.endsWith(".ts")) return new Worker(new URL(`${path}.js`, here), { execArgv: [] });
-  const source = new URL(`${path}.ts`, here);
+  const built = new URL(`${PROGRAMS[program]}.js`, import.meta.url);
+  if (!import.meta.url.endsWith(".ts")) return new Worker(built, { execArgv: [] });
+  const source = built.href.replace(/js$/, "ts"); // not by `new URL`, which bundlers would want to find
   const tsx = import.meta.resolve("tsx/esm/api");
   const learn = `import("${tsx}").then((tsx) => (tsx.register(), import("${source}")))`;
   return new Worker(learn, { eval: true, execArgv: [] });
@@ -122,7 +120,7 @@ export const nodePlatform: Platform = {
   },
   inflate: (stream, limit) => inflateSync(stream, { maxOutputLength: limit }),
   deflate: (bytes) => deflateSync(bytes),
-  kernels: async (build) => new Uint8Array(await readFile(new URL(`../../build/${build}.wasm`, here))),
+  kernels: async (build) => new Uint8Array(await readFile(new URL(`../../build/${build}.wasm`, import.meta.url))),
   prepareWasm,
   cores: availableParallelism,
   noThreads: () => "this build of Node has no shared memory",
