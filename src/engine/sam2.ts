@@ -2,12 +2,14 @@
  * The model as users hold it: a promise of what a worker of its own does (service.ts), so that the caller's thread never
  * computes. Beside it the predictors, with the names and meanings of those in predict/.
  */
+import { CheckpointError } from "../errors.ts";
 import type { CheckpointSource } from "../io/checkpoint.ts";
 import { unnamedModel } from "../io/demo_model.ts";
+import { kindOf, tagOf } from "../io/kind_of.ts";
 import type { Sam2Config } from "../model/config.ts";
 import { platform } from "../platform/platform.ts";
 import type { LoadOptions as ThreadLoadOptions } from "../predict/sam2.ts";
-import { type CallOptions, type Engine, engineOf, rpcOptions } from "./engine.ts";
+import { type CallOptions, type Engine, engineOf, rpcOptions, setEngine } from "./engine.ts";
 import { Client } from "./rpc_client.ts";
 import type { ModelInfo } from "./service.ts";
 
@@ -34,7 +36,7 @@ export class Sam2 {
   readonly chosen: readonly string[];
 
   private constructor(engine: Engine, { config, digest, canTrack, threads, chosen }: ModelInfo) {
-    engineOf.set(this, engine);
+    setEngine(this, engine);
     this.config = config;
     this.digest = digest;
     this.canTrack = canTrack;
@@ -49,12 +51,13 @@ export class Sam2 {
    * @throws CheckpointError if it is no complete SAM 2 checkpoint; the signal's reason if aborted
    */
   static async fromPretrained(source?: CheckpointSource, options: LoadOptions = {}): Promise<Sam2> {
-    const from = source ?? unnamedModel();
+    const calls = rpcOptions(options, [source], "fromPretrained");
+    const from = source === undefined ? unnamedModel() : expectSource(source);
     const engine: Engine = new Client((events) => platform.startWorker("engine", events));
     const { signal: _, onProgress: __, transfer: ___, ...others } = options;
-    const sent = from instanceof URL ? { href: from.href } : from;
+    const sent = from instanceof URL ? { href: platform.locate(from.href) } : from;
     try {
-      return new Sam2(engine, await engine.call("load", [sent, others], rpcOptions(options, [from])));
+      return new Sam2(engine, await engine.call("load", [sent, others], calls));
     } catch (error) {
       await engine.stop();
       throw error;
@@ -63,11 +66,18 @@ export class Sam2 {
 
   /** End the worker at once and give all its memory back. Calls under way are rejected with EngineError. */
   async dispose(): Promise<void> {
-    await engineOf.get(this)!.stop();
+    await engineOf(this, "dispose").stop();
   }
 
   /** `dispose`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }
+}
+
+function expectSource(source: CheckpointSource): CheckpointSource {
+  const isBytes = source instanceof Uint8Array || ["ArrayBuffer", "Blob", "File"].includes(tagOf(source));
+  if (typeof source === "string" || source instanceof URL || isBytes) return source;
+  const expected = "a name, a path, a URL or the bytes of a checkpoint (Uint8Array, ArrayBuffer, Blob)";
+  throw new CheckpointError("fromPretrained", expected, kindOf(source), "see the documentation of Sam2.fromPretrained");
 }

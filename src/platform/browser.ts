@@ -28,6 +28,10 @@ function notBundled(): never {
 }
 
 export const browserPlatform: Platform = {
+  locate(address) {
+    const base = globalThis.document?.baseURI ?? location.href;
+    return URL.canParse(address, base) ? new URL(address, base).href : address;
+  },
   readFile: async (path) => noFiles(path),
   writeFile: async (path) => noFiles(path),
   openFile: async (path) => noFiles(path),

@@ -3,6 +3,7 @@ import { mkdtemp, open, readdir, readFile, rename, stat, writeFile } from "node:
 import { createRequire } from "node:module";
 import { availableParallelism, tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import v8 from "node:v8";
 import { Worker } from "node:worker_threads";
 import { deflateSync, inflateSync } from "node:zlib";
@@ -106,6 +107,7 @@ function startWorker(program: WorkerProgram, { onMessage, onDeath }: WorkerEvent
 }
 
 export const nodePlatform: Platform = {
+  locate: (address) => (address.startsWith("file:///") ? fileURLToPath(address) : address),
   readFile,
   writeFile: writeWhole,
   openFile,

@@ -30,6 +30,8 @@ export interface WorkerHandle {
 
 /** What Node and a browser do differently. */
 export interface Platform {
+  /** A path or address as every thread finds it: a page's are relative to the document, Node's file: is a path. */
+  locate(address: string): string;
   readFile(path: string): Promise<Uint8Array>;
   /** Write a file whole or not at all: beside its place first, as `.NAME.tmp`, which a later attempt overwrites. */
   writeFile(path: string, bytes: Uint8Array): Promise<void>;
