@@ -1,4 +1,4 @@
-import { EngineError, Sam2Error, UsageError } from "../errors.ts";
+import { EngineError } from "../errors.ts";
 import { packError, unpackError } from "./packed_error.ts";
 import { buffersOf, type Call, type Service, type StreamHandle, type ToClient, type ToService } from "./rpc.ts";
 
@@ -55,7 +55,11 @@ export function serve(service: Service, port: Port): (message: unknown) => void 
     } catch (error) {
       // After a trap, an instance is in no state to go on; after the death of a helper, results are missing.
       const fatal = error instanceof WebAssembly.RuntimeError || error instanceof EngineError;
-      post({ type: "error", id, error: packError(typed(error, signal)), fatal });
+      const told =
+        error instanceof WebAssembly.RuntimeError
+          ? new EngineError("engine", "kernels that return", `a trap (${error.message})`, "load the model anew")
+          : error;
+      post({ type: "error", id, error: packError(told), fatal });
     } finally {
       controllers.delete(id);
     }
@@ -80,18 +84,6 @@ export function serve(service: Service, port: Port): (message: unknown) => void 
       }
     }
   };
-}
-
-/** What callers are told: what is thrown on purpose as it is, anything else as the error of the package that it means. */
-function typed(error: unknown, signal: AbortSignal): unknown {
-  if (error instanceof WebAssembly.RuntimeError) {
-    return new EngineError("engine", "kernels that return", `a trap (${error.message})`, "load the model anew");
-  }
-  if (error instanceof Sam2Error || signal.aborted) return error;
-  const cause = error as Error;
-  return new UsageError("arguments", "those that the documentation names", `"${cause?.message}"`, "check them", {
-    cause,
-  });
 }
 
 /** Its signal looks at the call's word before it answers `throwIfAborted`. */

@@ -1,6 +1,7 @@
 import { UsageError } from "../errors.ts";
 import { kindOf } from "../io/kind_of.ts";
 import type { Engine } from "./engine.ts";
+import { Client } from "./rpc_client.ts";
 import type { SentState, VideoInfo } from "./service.ts";
 
 interface Kept {
@@ -34,7 +35,11 @@ export class VideoState {
   readonly numFrames: number;
 
   /** @internal */
-  constructor(engine: Engine, { stateId, width, height, numFrames }: VideoInfo) {
+  constructor(engine: Engine, info: VideoInfo) {
+    if (!(engine instanceof Client)) {
+      throw new UsageError("VideoState", "initState", "new VideoState", "await predictor.initState(…)");
+    }
+    const { stateId, width, height, numFrames } = info;
     this.width = width;
     this.height = height;
     this.numFrames = numFrames;

@@ -34,7 +34,8 @@ export function drawnPixels(source: Drawable, kind: string): RgbaPixels {
   try {
     const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true })!;
     context.drawImage(source as CanvasImageSource, 0, 0);
-    return context.getImageData(0, 0, width, height);
+    const { data } = context.getImageData(0, 0, width, height);
+    return { width, height, data };
   } catch (cause) {
     const todo = "load it from the page's own origin, or with crossorigin from one that allows that";
     throw new ImageError(kind, "pixels that may be read", `"${(cause as Error).message}"`, todo, { cause });

@@ -1,5 +1,6 @@
 import { ImageError } from "../errors.ts";
 import { exifOrientation, type Orientation } from "./exif.ts";
+import { kindOf } from "./kind_of.ts";
 import { decodeJpeg, jpegHeader } from "./jpeg.ts";
 import type { ImageHeader, Pixels } from "./pixels.ts";
 import { decodePng, pngHeader } from "./png.ts";
@@ -60,7 +61,10 @@ const OTHER_FORMATS: [magic: RegExp, name: string][] = [
  * @throws ImageError for anything that is no intact still image within `maxPixels`
  */
 export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}): Promise<RgbImage> {
-  const { orient = true, maxPixels = 2 ** 27, where = "image" } = options;
+  const { orient = true, maxPixels = 2 ** 27, where = "image" } = options ?? {};
+  if (!(bytes instanceof Uint8Array)) {
+    throw new ImageError(where, "bytes in a Uint8Array", kindOf(bytes), "wrap them: new Uint8Array(buffer)");
+  }
   const format = formatOf(bytes, where);
 
   const { width, height, exif } = format.header(bytes, where);
@@ -97,7 +101,7 @@ function formatOf(bytes: Uint8Array, where: string): Format {
  * @throws ImageError
  */
 export function toRgb(image: { width: number; height: number; data: Uint8Array | Uint8ClampedArray }): RgbImage {
-  const { width, height, data } = image;
+  const { width, height, data } = image ?? {};
   const size = `${width}×${height}`;
   if (!(Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0)) {
     throw new ImageError("pixels", "a positive whole width and height", size, "pass the image's size");

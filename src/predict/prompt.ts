@@ -5,11 +5,11 @@ import type { Heap } from "../tensor/heap.ts";
 /** What a user says of one object in an image. At least one of points, box and maskInput is given. */
 export interface Prompt {
   /** clicks, (x, y) in pixels of the original image, or 0…1 of it with `normalizeCoords: false` */
-  points?: readonly (readonly [x: number, y: number])[];
+  points?: readonly (readonly number[])[];
   /** for each click: 1 inside of the object, 0 outside. All 1 if left out. */
-  labels?: readonly (0 | 1)[];
-  /** corners of a box around the object, in the units of `points` */
-  box?: readonly [x0: number, y0: number, x1: number, y1: number];
+  labels?: readonly number[];
+  /** corners of a box around the object, x0, y0, x1, y1, in the units of `points` */
+  box?: readonly number[];
   /** logits of an earlier prediction, `lowResMasks[i]` */
   maskInput?: Float32Array;
 }
@@ -41,7 +41,11 @@ export function checkPrompt(prompt: Prompt, { width, height, imageSize, normaliz
     throw new PromptError(`${where}.labels`, "1 (object) or 0 (background)", `${bad}`, "draw a box with `box`");
   }
   const [right, bottom] = normalizeCoords ? [width, height] : [1, 1];
-  for (const [i, [x, y]] of (points ?? []).entries()) {
+  for (const [i, point] of (points ?? []).entries()) {
+    const [x, y] = point;
+    if (point.length !== 2) {
+      throw new PromptError(`${where}.points[${i}]`, "[x, y]", `${point.length} numbers`, "give the label in `labels`");
+    }
     if (!(x >= 0 && x <= right && y >= 0 && y <= bottom)) {
       throw new PromptError(
         `${where}.points[${i}]`,
