@@ -11,7 +11,6 @@ import {
   readFileSync,
   realpathSync,
   rmSync,
-  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -20,34 +19,35 @@ import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { createServer, build as viteBuild, preview } from "vite";
+import { createServer, build as viteBuild } from "vite";
 import { DEMO_MODEL } from "../src/io/demo_model.ts";
 import { encodePng } from "../src/io/png.ts";
-import { CHROMIUM, hasChromium, ISOLATED, launchChromium } from "./chromium.ts";
+import { expectBuilt } from "./built.ts";
+import { hasChromium, ISOLATED, launchChromium, NO_CHROMIUM, withPage } from "./chromium.ts";
 import { goldenImage } from "../golden/hash_image.ts";
+import { leaveOut } from "./left_out.ts";
+import { served } from "./served.ts";
 
 const MB = 1e6;
 const [WIDTH, HEIGHT, FRAMES] = [960, 640, 3];
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const project = realpathSync(mkdtempSync(join(tmpdir(), "sam2-package-")));
+process.once("exit", () => rmSync(project, { recursive: true, force: true }));
 const installed = join(project, "node_modules", "sam2-ts");
 const blocks = [...readFileSync(join(root, "README.md"), "utf8").matchAll(/^```ts\n(.*?)^```/gms)].map(
   ([, code]) => code,
 );
 const tarball = prepare();
-const leftOut: string[] = [];
 
 const Package = suite("package");
-
-Package.after(() => rmSync(project, { recursive: true, force: true }));
 
 Package("holds what runs, its types, nano and the licence, and nothing else", () => {
   const files = readdirSync(installed, { recursive: true, encoding: "utf8" }).filter(
     (file) => !lstatSync(join(installed, file)).isDirectory(),
   );
   const wanted =
-    /^(dist\/.*\.(js|d\.ts)|build\/kernels(_fma)?\.wasm|models\/nano\/(nano\.safetensors|README\.md)|package\.json|README\.md|LICENSE|NOTICE)$/;
+    /^(dist\/.*\.(js|d\.ts)|dist\/browser\/LICENSES\.txt|build\/kernels(_fma)?\.wasm|models\/nano\/(nano\.safetensors|README\.md)|package\.json|README\.md|LICENSE|NOTICE)$/;
   const unwanted = files.filter((file) => !wanted.test(file.replaceAll("\\", "/")) || /\.test\./.test(file));
   assert.is(unwanted.join("\n"), "");
 });
@@ -79,7 +79,7 @@ for (const [name, command, extension] of [
   });
 }
 
-Package("the README's examples and all declarations are typed, for Node and for bundlers", () => {
+Package("the README's examples and all declarations are typed, for Node, for bundlers and for node10", () => {
   for (const code of blocks) write("ts", code);
   const files = readdirSync(project).filter((file) => file.endsWith(".ts"));
   const tsc = join(root, "node_modules", ".bin", "tsc");
@@ -87,9 +87,31 @@ Package("the README's examples and all declarations are typed, for Node and for 
   for (const resolution of [
     ["--module", "nodenext"],
     ["--module", "esnext", "--moduleResolution", "bundler"],
+    ["--module", "esnext", "--moduleResolution", "node10", "--ignoreDeprecations", "6.0"],
   ]) {
     assert.is(run(tsc, [...strict, "--skipLibCheck", "false", ...resolution, ...files]), "");
   }
+});
+
+Package("lists as programs make them are typed: labels, points and boxes of plain numbers", () => {
+  const file = write(
+    "ts",
+    'import { ImagePredictor, VideoPredictor, VideoState } from "sam2-ts";',
+    "declare const image: ImagePredictor, video: VideoPredictor, state: VideoState;",
+    "const [points, labels, box]: [number[][], number[], number[]] = [[[1, 2]], [1], [1, 2, 3, 4]];",
+    "void image.predict({ points, labels, box });",
+    "void video.addNewPointsOrBox(state, { frame: 0, object: 1, points, labels, box });",
+  );
+  const tsc = join(root, "node_modules", ".bin", "tsc");
+  assert.is(
+    run(tsc, ["--noEmit", "--strict", "--target", "es2023", "--module", "nodenext", "--skipLibCheck", file]),
+    "",
+  );
+});
+
+Package("CommonJS requires it", () => {
+  writeFileSync(join(project, "required.cjs"), 'console.log(typeof require("sam2-ts").Sam2.fromPretrained);');
+  assert.is(run(process.execPath, ["--no-warnings", "required.cjs"]), "function\n");
 });
 
 Package("the command runs", () => {
@@ -111,7 +133,7 @@ for (const [name, ...args] of [
 ]) {
   const bin = join(root, "node_modules", ".bin", name);
   if (!existsSync(bin)) {
-    leftOut.push(`${name}, because it is not installed; run: npm ci`);
+    leaveOut(name, "it is not installed; run: npm ci");
     continue;
   }
   Package(`${name} has nothing to object to`, () => {
@@ -120,22 +142,21 @@ for (const [name, ...args] of [
   });
 }
 
-// ---- Vite: the dev server must leave the package as it is, since bundling it beforehand would lose its workers --------
+// ---- Vite, without configuration -------------------------------------------------------------------------------------
 
 const VITE = {
   root: project,
   configFile: false as const,
   logLevel: "error" as const,
-  optimizeDeps: { exclude: ["sam2-ts"], include: ["sam2-ts > ndarray"] },
 };
 
 async function answerOf(url: string): Promise<{ threads: number; masks: number }> {
   const browser = await launchChromium();
   try {
-    const page = await browser.newPage();
-    await page.goto(url);
-    await page.waitForFunction("globalThis.answer", undefined, { timeout: 60_000 });
-    return await page.evaluate("answer()");
+    return await withPage(browser, url, async (page) => {
+      await page.waitForFunction("globalThis.answer");
+      return page.evaluate("answer()");
+    });
   } finally {
     await browser.close();
   }
@@ -172,26 +193,19 @@ if (hasChromium) {
   Package("a page that Vite built does the same", async () => {
     writePage();
     await viteBuild(VITE);
-    const server = await preview({ ...VITE, preview: { port: 0, headers: ISOLATED } });
-    try {
-      assert.equal(await answerOf(server.resolvedUrls!.local[0]), { threads: 2, masks: 3 });
-    } finally {
-      await server.close();
-    }
+    assert.equal(await served(join(project, "dist"), ISOLATED, answerOf), { threads: 2, masks: 3 });
   });
 } else {
-  leftOut.push(`two pages by Vite, because there is no Chromium at ${CHROMIUM}`);
+  leaveOut("pages by Vite", NO_CHROMIUM, 2);
 }
 
 Package.run();
-if (leftOut.length > 0) console.log(`package: left out ${leftOut.join(" · ")}\n  Skipped:   ${leftOut.length}`);
 
 /** Pack, unpack, link, and put the files there that the README names; the path of the tarball. */
 function prepare(): string {
-  if (statSync(join(root, "dist/index.js")).mtimeMs < statSync(join(root, "src/index.ts")).mtimeMs) {
-    throw new Error("dist: expected it to be newer than src, got an older build; run: npm run build");
-  }
-  run("npm", ["pack", "--ignore-scripts", "--pack-destination", project], root);
+  expectBuilt();
+  const cache = join(project, ".npm"); // the user's own may be one that cannot be written
+  run("npm", ["pack", "--ignore-scripts", "--pack-destination", project, "--cache", cache], root);
   const tarball = join(
     project,
     readdirSync(project).find((file) => file.endsWith(".tgz"))!,

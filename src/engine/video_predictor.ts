@@ -105,7 +105,10 @@ export class VideoPredictor implements Remoted<Direct> {
     return this.#remote.call("removeObject", [this.#sent(state), object]);
   }
 
-  /** Everything that is known of the video but its frames, as bytes; `note` is kept for the caller. */
+  /**
+   * Everything that is known of the video but its frames, as bytes; `note` is kept for the caller. Masks that are kept for
+   * corrections far from where tracking stands are left out.
+   */
   async encodeState(state: VideoState, note = ""): Promise<Uint8Array> {
     return this.#remote.call("encodeState", [this.#sent(state), note]);
   }

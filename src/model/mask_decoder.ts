@@ -1,7 +1,8 @@
 /**
  * Image and prompt embeddings → masks, their quality, and whether the object is there at all.
  *
- * B prompts in a batch · N tokens · E side of the image embedding · D embedding · M masks (1 or 3)
+ * B prompts in a batch · N tokens · E side of the image embedding · S image tokens (E²) · D embedding
+ * M masks (1 or 3)
  */
 import type { Weights } from "../io/weights.ts";
 import { conv1x1, convTranspose2x2 } from "../nn/conv.ts";
@@ -14,7 +15,8 @@ import { layerNorm } from "../nn/norm.ts";
 import { narrow, permute, reshape, select, type Tensor } from "../tensor/view.ts";
 import type { Sam2Config } from "./config.ts";
 import type { PromptEmbeddings } from "./prompt_encoder.ts";
-import { type ImageSide, twoWayTransformer } from "./two_way_transformer.ts";
+import { type SharedImage, sharedImageTransformer } from "./shared_image.ts";
+import { twoWayTransformer } from "./two_way_transformer.ts";
 
 const MULTIMASK_OUTPUTS = 3;
 const MASK_TOKENS = MULTIMASK_OUTPUTS + 1;
@@ -28,8 +30,8 @@ export interface ImageFeatures {
   imageEmbed: Tensor;
   /** stride 4 and stride 8, through `conv_s0` and `conv_s1`: [1, 4E, 4E, D/8] and [1, 2E, 2E, D/4] */
   highResFeats: readonly [Tensor, Tensor];
-  /** what the transformer's first block makes of `imageEmbed` while there is no mask prompt: once an image, not a click */
-  prepared?: ImageSide;
+  /** what the prompts without a mask share, computed once an image instead of once a click */
+  shared?: SharedImage;
 }
 
 /** Masks of B prompts. */
@@ -47,7 +49,8 @@ export interface DecodedMasks {
 /** @source sam2/modeling/sam/mask_decoder.py, MaskDecoder */
 export function maskDecoder(w: Weights, config: Sam2Config) {
   const D = config.dModel;
-  const { transform, imageSide, project } = twoWayTransformer(w.at("transformer"), D, config.decoderMlpDim);
+  const transformer = twoWayTransformer(w.at("transformer"), D, config.decoderMlpDim);
+  const onShared = sharedImageTransformer(transformer);
   const objScoreToken = w.at("obj_score_token").get("weight", [1, D]);
   const iouToken = w.at("iou_token").get("weight", [1, D]);
   const maskTokens = w.at("mask_tokens").get("weight", [MASK_TOKENS, D]);
@@ -63,11 +66,11 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
   });
   const predObjScoreHead = mlp(w.at("pred_obj_score_head"), D, D, 1, 3, "relu");
 
-  /** The image tokens with the dense prompt embedding of each of B prompts. @shape dense [D] or [B, E, E, D] */
-  const firstImageSide = (image: ImageFeatures, dense: Tensor, B: number, pe: Tensor): ImageSide => {
-    const [images, E] = image.imageEmbed.shape;
-    const embed = images === B ? image.imageEmbed : concat(Array<Tensor>(B).fill(image.imageEmbed), 0);
-    return imageSide(reshape(add(embed, dense), [B, E * E, D]), pe);
+  /** The image tokens of B prompts. @shape dense [D] or [B, E, E, D] → [B, S, D] */
+  const imageTokens = ({ imageEmbed }: ImageFeatures, dense: Tensor, B: number): Tensor => {
+    const [images, E] = imageEmbed.shape;
+    const embed = images === B ? imageEmbed : concat(Array<Tensor>(B).fill(imageEmbed), 0);
+    return reshape(add(embed, dense), [B, E * E, D]);
   };
 
   /** All four masks; token 0 is the single mask, tokens 1…3 the three of `multimaskOutput`. */
@@ -79,9 +82,10 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
       0,
     ); // [B, N, D]
     const pe = reshape(imagePe, [E * E, D]);
-    const isPrepared = image.prepared && B === 1 && dense.shape.length === 1;
-    const first = isPrepared ? image.prepared! : firstImageSide(image, dense, B, pe);
-    const [hs, keys] = transform(first, pe, tokens);
+    const [hs, keys] =
+      image.shared && dense.shape.length === 1
+        ? onShared.transform(image.shared, pe, tokens)
+        : transformer.transform(imageTokens(image, dense, B), pe, tokens);
     const objToken = contiguous(narrow(hs, 1, 0, 1)); // [B, 1, D]
     const iouTokenOut = contiguous(narrow(hs, 1, 1, 1)); // [B, 1, D]
     const maskTokensOut = narrow(hs, 1, 2, MASK_TOKENS); // [B, 4, D]
@@ -142,7 +146,7 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
   /** Do once for an image what its prompts share. @shape imagePe [1, E, E, D]; noMask [D] */
   const prepare = (image: ImageFeatures, imagePe: Tensor, noMask: Tensor): ImageFeatures => {
     const [, E] = image.imageEmbed.shape;
-    return { ...image, prepared: project(firstImageSide(image, noMask, 1, reshape(imagePe, [E * E, D]))) };
+    return { ...image, shared: onShared.share(imageTokens(image, noMask, 1), reshape(imagePe, [E * E, D])) };
   };
 
   return { convS0, convS1, decode, prepare };
