@@ -3,11 +3,10 @@ import { ImageError } from "../errors.ts";
 
 /** A loaded `<img>` or `<video>`, a canvas, an ImageBitmap or a VideoFrame. */
 export type Drawable =
-  | { readonly naturalWidth: number; readonly naturalHeight: number }
-  | { readonly videoWidth: number; readonly videoHeight: number }
-  | { readonly displayWidth: number; readonly displayHeight: number; close(): void }
-  | { readonly width: number; readonly height: number; close(): void }
-  | { readonly width: number; readonly height: number; getContext(id: "2d"): unknown };
+  | Record<"naturalWidth" | "naturalHeight", number>
+  | Record<"videoWidth" | "videoHeight", number>
+  | Record<"displayWidth" | "displayHeight", number>
+  | (Record<"width" | "height", number> & (Record<"close", () => void> | Record<"getContext", (id: "2d") => unknown>));
 
 interface RgbaPixels {
   width: number;
