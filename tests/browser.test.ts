@@ -93,7 +93,7 @@ Chromium("every image of images.json that has Pillow's pixels in Node has them h
 
 Chromium("a page whose policy forbids eval segments on threads and decodes JPEG files", async () => {
   const policy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' data: blob:";
-  await onPage({ ...ISOLATED, "content-security-policy": policy }, async (page, messages) => {
+  await onPage({ ...ISOLATED, "content-security-policy": policy }, async (page) => {
     const answer = await page.evaluate<Answer>("answer({ kernels: 'portable', threads: 3 })");
     assert.is(answer.threads, 3);
     assert.is(answer.digest, wanted);
