@@ -47,14 +47,3 @@ function sizeOf(source: Drawable): [width: number, height: number] {
   if ("displayWidth" in source) return [source.displayWidth, source.displayHeight];
   return [source.width, source.height];
 }
-
-/** An image file by the browser's own decoder, its colours as they are stored. */
-export async function decodedByBrowser(bytes: Uint8Array, where: string): Promise<RgbaPixels> {
-  const blob = new Blob([bytes as Uint8Array<ArrayBuffer>]);
-  const bitmap = await createImageBitmap(blob, { premultiplyAlpha: "none", colorSpaceConversion: "none" });
-  try {
-    return drawnPixels(bitmap, where);
-  } finally {
-    bitmap.close();
-  }
-}

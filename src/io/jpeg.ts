@@ -64,7 +64,6 @@ function isExif(bytes: Uint8Array, at: number): boolean {
 export const decodeJpeg = jsquashDecoder(
   "@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm",
   mozjpeg,
-  jpegHeader,
   (codec, bytes) => codec.decode(bytes, false),
   /^Premature end|^Corrupt JPEG data: (?!\d+ extraneous)/,
 );
