@@ -45,6 +45,6 @@ function fourCC(bytes: Uint8Array, at: number): string {
 }
 
 /** WebP → RGBA, bit for bit what libwebp gives. */
-export const decodeWebp = jsquashDecoder("@jsquash/webp/codec/dec/webp_dec.wasm", libwebp, webpHeader, (codec, bytes) =>
+export const decodeWebp = jsquashDecoder("@jsquash/webp/codec/dec/webp_dec.wasm", libwebp, (codec, bytes) =>
   codec.decode(bytes),
 );
