@@ -2,6 +2,7 @@
  * What the engine's worker does: it owns the model, its memory and the predictors, and runs the synchronous graph. Objects
  * that a caller holds stay here and are known by a number, which the caller gives them.
  */
+import { Sam2Error, UsageError } from "../errors.ts";
 import { type Checkpoint, readCheckpoint } from "../io/checkpoint.ts";
 import type { StoredTensor } from "../io/tensor_file.ts";
 import type { Sam2Config } from "../model/config.ts";
@@ -98,9 +99,10 @@ export function engineService() {
       const onProgress = (loaded: number, total = Number.NaN) =>
         tell({ stage: "download", fraction: total ? loaded / total : undefined });
       const url = isSent<{ href: string }>(source, "href") ? new URL(source.href) : source;
-      const checkpoint = await readCheckpoint(url, { signal, onProgress });
+      const checkpoint = await typed("fromPretrained", signal, () => readCheckpoint(url, { signal, onProgress }));
       try {
-        sam2 = await Sam2.fromCheckpoint(counted(checkpoint, signal, tell), options);
+        const load = () => Sam2.fromCheckpoint(counted(checkpoint, signal, tell), options);
+        sam2 = await typed("fromPretrained", signal, load);
       } finally {
         checkpoint.close();
       }
@@ -109,7 +111,7 @@ export function engineService() {
     },
 
     async invoke(call: Call, invocation: Invocation): Promise<unknown> {
-      const result = await begin(call, invocation, call.signal);
+      const result = await typed(invocation.method, call.signal, () => begin(call, invocation, call.signal));
       if (result instanceof VideoState) return keep(result);
       if (isSent<{ state: VideoState }>(result, "state")) return { ...result, state: keep(result.state) };
       return result;
@@ -120,7 +122,7 @@ export function engineService() {
       const walk = walks.get(as) ?? beginWalk((signal) => begin(call, invocation, signal) as AsyncGenerator<unknown>);
       walks.delete(as);
       walk.follow(call.signal);
-      const next = await walk.items.next();
+      const next = await typed(invocation.method, call.signal, () => walk.items.next());
       if (next.done) return undefined;
       walks.set(as, walk);
       return next.value;
@@ -134,6 +136,17 @@ export function engineService() {
       states.delete(stateId);
     },
   };
+}
+
+/** What is not thrown on purpose comes of arguments that nobody expected. */
+async function typed<T>(method: string, signal: AbortSignal, run: () => T): Promise<Awaited<T>> {
+  try {
+    return await run();
+  } catch (cause) {
+    if (cause instanceof Sam2Error || cause instanceof WebAssembly.RuntimeError || signal.aborted) throw cause;
+    const got = `some that give "${(cause as Error)?.message}"`;
+    throw new UsageError(method, "arguments as documented", got, "compare them with the documentation", { cause });
+  }
 }
 
 /** A method that yields, with a signal that follows that of the call under way. */

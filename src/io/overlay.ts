@@ -6,14 +6,15 @@ type Rgb = readonly [number, number, number];
 /** What to draw of a prompt; coordinates in pixels of the image. */
 export interface DrawnPrompt {
   /** clicks */
-  points?: readonly (readonly [x: number, y: number])[];
+  points?: readonly (readonly number[])[];
   /** for each point: 1 positive, 0 negative; all 1 if left out */
   labels?: readonly number[];
   /** corners of a box */
-  box?: readonly [x0: number, y0: number, x1: number, y1: number];
+  box?: Box;
 }
 
-type Box = readonly [x0: number, y0: number, x1: number, y1: number];
+/** x0, y0, x1, y1 */
+type Box = readonly number[];
 
 /** One colour per mask, in turn; neighbours in the list are far apart. */
 const MASK_COLOURS: Rgb[] = [
@@ -126,7 +127,7 @@ function drawBox(canvas: RgbImage, [x0, y0, x1, y1]: Box, line: number): void {
   fill(canvas, bounds, POSITIVE, 1, (x, y) => outline(x, y) - line, hole);
 }
 
-function drawPoint(canvas: RgbImage, [x, y]: readonly [number, number], label: number, line: number): void {
+function drawPoint(canvas: RgbImage, [x, y]: readonly number[], label: number, line: number): void {
   const radius = 7 * line;
   const bounds: Box = [x - 2 * radius, y - 2 * radius, x + 2 * radius, y + 2 * radius];
   const disc = (r: number) => (px: number, py: number) => Math.hypot(px - x, py - y) - r;

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
 import v8 from "node:v8";
 import { Worker } from "node:worker_threads";
 import { constants, deflateSync, inflateSync } from "node:zlib";
@@ -34,9 +35,9 @@ const PROGRAMS: Record<WorkerProgram, string> = {
 
 /** Without the flags of this process, which may load what a worker has no use for. From source, it learns TypeScript first. */
 function openWorker(program: WorkerProgram): Worker {
-  const path = PROGRAMS[program];
-  if (!import.meta.url.endsWith(".ts")) return new Worker(new URL(`${path}.js`, import.meta.url), { execArgv: [] });
-  const source = new URL(`${path}.ts`, import.meta.url);
+  const built = new URL(`${PROGRAMS[program]}.js`, import.meta.url);
+  if (!import.meta.url.endsWith(".ts")) return new Worker(built, { execArgv: [] });
+  const source = built.href.replace(/js$/, "ts"); // not by `new URL`, which bundlers would want to find
   const tsx = import.meta.resolve("tsx/esm/api");
   const learn = `import("${tsx}").then((tsx) => (tsx.register(), import("${source}")))`;
   return new Worker(learn, { eval: true, execArgv: [] });
@@ -91,6 +92,7 @@ async function startProgram(name: string, args: readonly string[], onStderr: (te
 }
 
 export const nodePlatform: Platform = {
+  locate: (address) => (address.startsWith("file:///") ? fileURLToPath(address) : address),
   readFile,
   writeFile: writeWhole,
   openFile,

@@ -6,11 +6,11 @@ import type { MaskArray } from "./mask_arrays.ts";
 /** What a user says of one object in an image. At least one of points, box and maskInput is given. */
 export interface Prompt {
   /** clicks, (x, y) in pixels of the original image, or 0…1 of it with `normalizeCoords: false` */
-  points?: readonly (readonly [x: number, y: number])[];
+  points?: readonly (readonly number[])[];
   /** for each click: 1 inside of the object, 0 outside. All 1 if left out. */
-  labels?: readonly (0 | 1)[];
-  /** corners of a box around the object, in the units of `points` */
-  box?: readonly [x0: number, y0: number, x1: number, y1: number];
+  labels?: readonly number[];
+  /** corners of a box around the object, x0, y0, x1, y1, in the units of `points` */
+  box?: readonly number[];
   /** logits of an earlier prediction, `lowResMasks[i]`; or a mask of as many pixels, which becomes logits of ±10 */
   maskInput?: MaskArray;
   /** whatever you call it; comes back with its prediction */
