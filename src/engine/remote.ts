@@ -92,7 +92,7 @@ export class Remote<P> {
 
   #invocation(method: string, args: readonly unknown[], options?: CallOptions): Invocation {
     if (!options) return { predictor: this.#handle, method, args };
-    const { signal: _, onProgress: __, transfer: ___, ...others } = options;
-    return { predictor: this.#handle, method, args, options: others };
+    const { signal: _, onProgress, transfer: __, ...others } = options;
+    return { predictor: this.#handle, method, args, options: others, isFollowed: onProgress !== undefined };
   }
 }

@@ -44,8 +44,10 @@ export interface Invocation {
   predictor: Handle;
   method: string;
   args: readonly unknown[];
-  /** the last argument of methods that may be aborted: it gets the call's signal and progress */
+  /** the last argument of methods that may be aborted: it gets the call's signal */
   options?: object;
+  /** does the caller want to know how far it has come? */
+  isFollowed?: boolean;
 }
 
 /** Stands for a VideoState, which stays here. */
@@ -68,7 +70,8 @@ export function engineService() {
   const states = new Map<number, VideoState>();
   const walks = new Map<number, Walk>();
 
-  const begin = (call: Call, { predictor, method, args, options }: Invocation, signal: AbortSignal): unknown => {
+  const begin = (call: Call, invocation: Invocation, signal: AbortSignal): unknown => {
+    const { predictor, method, args, options, isFollowed } = invocation;
     const { id, class: name, options: made } = predictor;
     const object = predictors.get(id) ?? new PREDICTORS[name](sam2, made);
     predictors.set(id, object);
@@ -76,7 +79,7 @@ export function engineService() {
       if (isSent<SentState>(arg, "stateId")) return states.get(arg.stateId);
       return isSent<StreamHandle<unknown>>(arg, "stream") ? call.stream(arg) : arg;
     });
-    if (options) unpacked.push({ ...options, signal, onProgress: teller(call) });
+    if (options) unpacked.push({ ...options, signal, ...(isFollowed && { onProgress: teller(call) }) });
     return (object as Record<string, (...args: unknown[]) => unknown>)[method](...unpacked);
   };
 
