@@ -24,13 +24,18 @@ export function encodeRle(mask: Mask, width: number, height: number): Rle {
     }
   }
   runs.push(run);
+  return rleOfRuns(runs, width, height);
+}
+
+/** Runs down the columns, the first of them unset, in COCO's form. */
+export function rleOfRuns(runs: readonly number[], width: number, height: number): Rle {
   return { size: [height, width], counts: compress(runs) };
 }
 
 /** @throws ImageError, as the other readers here, if the runs do not fill the size exactly */
 export function decodeRle(rle: Rle): Uint8Array {
   const [height, width] = rle.size;
-  const runs = readRuns(rle);
+  const runs = rleRuns(rle);
   const mask = new Uint8Array(width * height);
   forEachColumn(runs, height, (x, top, bottom) => {
     for (let y = top; y < bottom; y++) mask[y * width + x] = 1;
@@ -40,14 +45,14 @@ export function decodeRle(rle: Rle): Uint8Array {
 
 /** @units pixels */
 export function rleArea(rle: Rle): number {
-  return readRuns(rle).reduce((area, run, i) => (i % 2 ? area + run : area), 0);
+  return rleRuns(rle).reduce((area, run, i) => (i % 2 ? area + run : area), 0);
 }
 
 /** @units pixels: [left, top, width, height]; all 0 for an empty mask */
 export function rleBbox(rle: Rle): [x: number, y: number, w: number, h: number] {
   const [height, width] = rle.size;
   let [x0, y0, x1, y1] = [width, height, 0, 0];
-  forEachColumn(readRuns(rle), height, (x, top, bottom) => {
+  forEachColumn(rleRuns(rle), height, (x, top, bottom) => {
     x0 = Math.min(x0, x);
     x1 = x + 1;
     y0 = Math.min(y0, top);
@@ -56,7 +61,8 @@ export function rleBbox(rle: Rle): [x: number, y: number, w: number, h: number] 
   return x1 > x0 ? [x0, y0, x1 - x0, y1 - y0] : [0, 0, 0, 0];
 }
 
-function readRuns({ size, counts }: Rle): number[] {
+/** The runs down the columns, the first of them unset. @throws ImageError if they do not fill the size exactly */
+export function rleRuns({ size, counts }: Rle): number[] {
   const runs = decompress(counts);
   const pixels = runs.reduce((sum, run) => sum + run, 0);
   if (pixels !== size[0] * size[1]) {
@@ -84,7 +90,7 @@ function forEachColumn(runs: number[], height: number, visit: (x: number, top: n
  * Each run, from the fourth on less the run two before, as little-endian groups of 5 bits with sign: bit 5 says that more
  * follow, and 48 is added to give a printable character.
  */
-function compress(runs: number[]): string {
+function compress(runs: readonly number[]): string {
   const codes: number[] = [];
   runs.forEach((run, i) => {
     let rest = i > 2 ? run - runs[i - 2] : run;

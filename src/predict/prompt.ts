@@ -84,7 +84,7 @@ export function checkPrompt(prompt: Prompt, { width, height, imageSize, normaliz
 /** A prompt's box, as two points, and its clicks, in pixels of the resized image; undefined for a mask alone. */
 export function promptPoints(prompt: Prompt, frame: PromptFrame, heap: Heap): Points | undefined {
   const { points = [], labels = points.map(() => LABEL.positive), box } = prompt;
-  const corners = box
+  const corners: [number, number][] = box
     ? [
         [box[0], box[1]],
         [box[2], box[3]],
@@ -93,13 +93,23 @@ export function promptPoints(prompt: Prompt, frame: PromptFrame, heap: Heap): Po
   const places = [...corners, ...points];
   if (places.length === 0) return undefined;
   const [width, height] = frame.normalizeCoords ? [frame.width, frame.height] : [1, 1];
-  const { fround } = Math; // upstream divides and multiplies in f32
-  const coords = places.flatMap(([x, y]) => [
-    fround(fround(fround(x) / width) * frame.imageSize),
-    fround(fround(fround(y) / height) * frame.imageSize),
-  ]);
+  const coords = pointsInModel(places, { width, height, imageSize: frame.imageSize });
   return {
-    coords: heap.from(Float32Array.from(coords), [1, places.length, 2]),
+    coords: heap.from(coords, [1, places.length, 2]),
     labels: [[...(box ? [LABEL.boxTopLeft, LABEL.boxBottomRight] : []), ...labels]],
   };
+}
+
+/** Points of an image in pixels of the resized image, x and y in turn. Upstream divides and multiplies in f32. */
+export function pointsInModel(
+  points: readonly (readonly [x: number, y: number])[],
+  { width, height, imageSize }: Omit<PromptFrame, "normalizeCoords">,
+): Float32Array {
+  const { fround } = Math;
+  return Float32Array.from(
+    points.flatMap(([x, y]) => [
+      fround(fround(fround(x) / width) * imageSize),
+      fround(fround(fround(y) / height) * imageSize),
+    ]),
+  );
 }
