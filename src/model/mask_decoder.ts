@@ -14,6 +14,7 @@ import { mlp } from "../nn/mlp.ts";
 import { layerNorm } from "../nn/norm.ts";
 import { narrow, permute, reshape, select, type Tensor } from "../tensor/view.ts";
 import type { Sam2Config } from "./config.ts";
+import { fewTokensTransformer } from "./few_tokens.ts";
 import type { PromptEmbeddings } from "./prompt_encoder.ts";
 import { type SharedImage, sharedImageTransformer } from "./shared_image.ts";
 import { twoWayTransformer } from "./two_way_transformer.ts";
@@ -63,6 +64,7 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
   const D = config.dModel;
   const transformer = twoWayTransformer(w.at("transformer"), D, config.decoderMlpDim);
   const onShared = sharedImageTransformer(transformer);
+  const ofFew = fewTokensTransformer(transformer, D);
   const objScoreToken = w.at("obj_score_token").get("weight", [1, D]);
   const iouToken = w.at("iou_token").get("weight", [1, D]);
   const maskTokens = w.at("mask_tokens").get("weight", [MASK_TOKENS, D]);
@@ -85,6 +87,15 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
     return reshape(add(embed, dense), [B, E * E, D]);
   };
 
+  /** The transformer in the form that is least work; all forms are one function. */
+  const transform = (image: ImageFeatures, pe: Tensor, tokens: Tensor, dense: Tensor) => {
+    const [B, N] = tokens.shape;
+    const shared = dense.shape.length === 1 ? image.shared : undefined;
+    if (ofFew.pays(N)) return ofFew.transform(shared ?? imageTokensOf(image, dense, B), pe, tokens);
+    if (shared) return onShared.transform(shared, pe, tokens);
+    return transformer.transform(imageTokensOf(image, dense, B), pe, tokens);
+  };
+
   /** Everything but the masks, which are most of the work after the transformer: who wants them, paints them. */
   const decodeTokens = (image: ImageFeatures, imagePe: Tensor, { sparse, dense }: PromptEmbeddings): DecodedTokens => {
     const [, E] = image.imageEmbed.shape;
@@ -94,10 +105,7 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
       0,
     ); // [B, N, D]
     const pe = reshape(imagePe, [E * E, D]);
-    const [hs, imageTokens] =
-      image.shared && dense.shape.length === 1
-        ? onShared.transform(image.shared, pe, tokens)
-        : transformer.transform(imageTokensOf(image, dense, B), pe, tokens);
+    const [hs, imageTokens] = transform(image, pe, tokens, dense);
     const objToken = contiguous(narrow(hs, 1, 0, 1)); // [B, 1, D]
     const iouTokenOut = contiguous(narrow(hs, 1, 1, 1)); // [B, 1, D]
     return {
