@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
-import { build, preview } from "vite";
-import { ISOLATED, launchChromium } from "../tests/chromium.ts";
+import { build } from "vite";
+import { ISOLATED, launchChromium, withPage } from "../tests/chromium.ts";
+import { served } from "../tests/served.ts";
 
 /** `page.html` in `root`, bundled, with `links` (name → path) beside it. */
 export async function onPage<R>(
@@ -13,26 +14,27 @@ export async function onPage<R>(
   use: (page: Page, browser: Browser) => Promise<R>,
 ): Promise<R> {
   const site = mkdtempSync(join(tmpdir(), "sam2-bench-"));
-  const common = { root, configFile: false, logLevel: "error" } as const;
   try {
     await build({
-      ...common,
+      root,
+      configFile: false,
+      logLevel: "error",
       worker: { format: "es" },
       build: { outDir: site, emptyOutDir: true, rollupOptions: { input: join(root, "page.html") } },
     });
     for (const [name, path] of Object.entries(links)) symlinkSync(path, join(site, name));
-    const server = await preview({ ...common, build: { outDir: site }, preview: { port: 0, headers: ISOLATED } });
-    const browser = await launchChromium();
-    try {
-      const page = await browser.newPage();
-      page.setDefaultTimeout(0);
-      await page.goto(new URL("page.html", server.resolvedUrls!.local[0]).href);
-      await page.waitForFunction("globalThis.carryOut");
-      return await use(page, browser);
-    } finally {
-      await browser.close();
-      await server.close();
-    }
+    return await served(site, ISOLATED, async (url) => {
+      const browser = await launchChromium();
+      try {
+        return await withPage(browser, new URL("page.html", url).href, async (page) => {
+          page.setDefaultTimeout(0);
+          await page.waitForFunction("globalThis.carryOut");
+          return use(page, browser);
+        });
+      } finally {
+        await browser.close();
+      }
+    });
   } finally {
     rmSync(site, { recursive: true, force: true });
   }

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { marked, type Tokens } from "marked";
+import { expectBuilt } from "../tests/built.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const PAGES = fileURLToPath(new URL(".", import.meta.url));
@@ -48,6 +49,7 @@ export function blocksOf(markdown: string): Block[] {
  * writes stays there.
  */
 export function sandbox(): { folder: string; remove: () => void } {
+  expectBuilt();
   const folder = mkdtempSync(join(tmpdir(), "sam2-docs-"));
   for (const name of readdirSync(ROOT)) if (!LEFT_OUT.includes(name)) symlinkSync(join(ROOT, name), join(folder, name));
   mkdirSync(join(folder, ".bin"));
@@ -56,6 +58,8 @@ export function sandbox(): { folder: string; remove: () => void } {
     const script = `#!/bin/sh\nexec node "${join(ROOT, file)}" "$@"\n`;
     writeFileSync(join(folder, ".bin", command), script, { mode: 0o755 });
   }
+  // npx itself takes a second to find what is on the PATH here
+  writeFileSync(join(folder, ".bin", "npx"), '#!/bin/sh\nexec "$@"\n', { mode: 0o755 });
   return { folder, remove: () => rmSync(folder, { recursive: true }) };
 }
 

@@ -1,9 +1,9 @@
 // The pages as HTML in Chromium: on a phone and on a desk, light and dark, nothing sticks out and nothing complains.
 import { readdirSync } from "node:fs";
-import type { Browser } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { launchChromium, runWithChromium } from "../tests/chromium.ts";
+import { launchChromium, runWithChromium, withPage } from "../tests/chromium.ts";
 import { buildPages } from "./build.ts";
 
 const FOLDER = new URL("html/", import.meta.url);
@@ -28,29 +28,28 @@ for (const { width, height, colorScheme } of SIZES) {
     const pages = readdirSync(FOLDER).filter((name) => name.endsWith(".html"));
     assert.is(pages.length, 3);
     for (const name of pages) {
-      const page = await browser.newPage({ viewport: { width, height }, colorScheme });
-      const complaints: string[] = [];
-      page.on("console", (message) => complaints.push(message.text()));
-      page.on("pageerror", (error) => complaints.push(`${error}`));
-      page.on("requestfailed", (request) => complaints.push(`not loaded: ${request.url()}`));
-      await page.goto(new URL(name, FOLDER).href);
-      // what sticks out of the page, but for what scrolls in a box of its own; pictures that did not load; dead anchors
-      const found = (await page.evaluate(`(() => {
-        const boxed = (element) => element.closest(".scroll, pre");
-        const out = [...document.body.querySelectorAll("*")].filter(
-          (element) => !boxed(element) && element.getBoundingClientRect().right > innerWidth + 0.5,
-        );
-        const blank = [...document.images].filter((image) => image.naturalWidth === 0);
-        const dead = [...document.querySelectorAll('a[href^="#"]')].filter(
-          (link) => !document.getElementById(link.getAttribute("href").slice(1)),
-        );
-        const scroll = document.documentElement.scrollWidth;
-        return [...[...out, ...blank, ...dead].map((element) => element.outerHTML.slice(0, 120)), ...(scroll > innerWidth ? [scroll] : [])];
-      })()`)) as string[];
-      assert.is([...complaints, ...found].join("\n"), "", name);
-      await page.close();
+      const options = { viewport: { width, height }, colorScheme };
+      const wrong = await withPage(browser, new URL(name, FOLDER).href, wrongIn, options);
+      assert.is(wrong.join("\n"), "", name);
     }
   });
 }
 
-runWithChromium(Html, "html", 2);
+runWithChromium(Html, "html", SIZES.length);
+
+/** What the page complains of, and what sticks out of it, but for what scrolls; pictures that did not load; dead anchors. */
+async function wrongIn(page: Page, complaints: string[]): Promise<string[]> {
+  const found = await page.evaluate<string[]>(`(() => {
+    const boxed = (element) => element.closest(".scroll, pre");
+    const out = [...document.body.querySelectorAll("*")].filter(
+      (element) => !boxed(element) && element.getBoundingClientRect().right > innerWidth + 0.5,
+    );
+    const blank = [...document.images].filter((image) => image.naturalWidth === 0);
+    const dead = [...document.querySelectorAll('a[href^="#"]')].filter(
+      (link) => !document.getElementById(link.getAttribute("href").slice(1)),
+    );
+    const scroll = document.documentElement.scrollWidth;
+    return [...[...out, ...blank, ...dead].map((element) => element.outerHTML.slice(0, 120)), ...(scroll > innerWidth ? [scroll] : [])];
+  })()`);
+  return [...complaints, ...found];
+}

@@ -3,6 +3,7 @@ import * as assert from "uvu/assert";
 import type { KernelChoice } from "../src/runtime/create.ts";
 import { type Comparison, Golden } from "./golden.ts";
 import { hashModel } from "./run_case.ts";
+import { SharedFeatures } from "./shared_features.ts";
 import { comparePixels, type FrameComparison, replay } from "./video.ts";
 
 const IOU = 0.9995;
@@ -17,12 +18,16 @@ const WITHIN_ONE_STEP = 0.999;
 /** Walk through video scenarios and hold every frame against the official video predictor's. */
 export async function clipSuites(names: readonly string[], tables: readonly KernelChoice[]): Promise<void> {
   for (const table of tables) {
+    const shared = new Map<string, SharedFeatures>();
     for (const name of names) {
       const golden = new Golden(name);
       const { scoreShift, options } = golden.entry.video!;
       const model = await hashModel(golden.entry.model, table, (key, values) => {
         if (key === "sam_mask_decoder.pred_obj_score_head.layers.2.bias") values[0] += scoreShift;
       });
+      const features = shared.get(golden.entry.model.name) ?? new SharedFeatures();
+      shared.set(golden.entry.model.name, features);
+      features.join(model);
       const results = await replay(golden, model, true);
       const spare = options.non_overlap_masks ? PIXELS : 0;
       testClip(`${name} (${table})`, comparePixels(golden, model), results, spare);

@@ -8,15 +8,11 @@
  *
  * @packageDocumentation
  */
-export {
-  type CallOptions,
-  ImagePredictor,
-  type LoadOptions,
-  Sam2,
-  VideoPredictor,
-  VideoState,
-} from "./engine/client.ts";
-export type { Progress } from "./engine/service.ts";
+export type { CallOptions } from "./engine/engine.ts";
+export { ImagePredictor } from "./engine/image_predictor.ts";
+export { type LoadOptions, Sam2 } from "./engine/sam2.ts";
+export { VideoPredictor } from "./engine/video_predictor.ts";
+export { VideoState } from "./engine/video_state.ts";
 export * from "./errors.ts";
 export type { CheckpointSource } from "./io/checkpoint.ts";
 export { type DecodeOptions, decodeImage, type RgbImage, toRgb } from "./io/image.ts";
@@ -25,6 +21,7 @@ export type { Mask } from "./io/masks.ts";
 export type { Sam2Config, VariantName, Version } from "./model/config.ts";
 export type { FrameInput } from "./predict/frames.ts";
 export type { ImagePredictorOptions, Prediction, PredictOptions } from "./predict/image_predictor.ts";
+export type { Progress } from "./predict/progress.ts";
 export type { Prompt } from "./predict/prompt.ts";
 export type { KernelChoice } from "./runtime/create.ts";
 export type {

@@ -1,9 +1,7 @@
 // The built package, bundled by Vite for a page, in Chromium: the same bits as in Node, with threads and without.
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { extname, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Browser, type Page } from "playwright-core";
 import { suite } from "uvu";
@@ -14,11 +12,11 @@ import { setPlatform } from "../src/platform/platform.ts";
 import { ImagePredictor } from "../src/predict/image_predictor.ts";
 import { Sam2 } from "../src/predict/sam2.ts";
 import { type Answer, digestOf, IMAGE, PROMPT } from "./browser/answer.ts";
-import { ISOLATED, launchChromium, runWithChromium } from "./chromium.ts";
+import { ISOLATED, launchChromium, runWithChromium, withPage } from "./chromium.ts";
+import { expectBuilt } from "./built.ts";
+import { served } from "./served.ts";
 import { goldenImage } from "../golden/hash_image.ts";
 import images from "../golden/images.json" with { type: "json" };
-
-const TYPES: Record<string, string> = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm" };
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const site = mkdtempSync(join(tmpdir(), "sam2-site-"));
@@ -26,37 +24,19 @@ let browser: Browser;
 let wanted: string;
 
 /** The page of tests/browser on a server of its own, with `headers`. */
-async function onPage<R>(
-  headers: Record<string, string>,
-  use: (page: Page, warnings: string[]) => Promise<R>,
-): Promise<R> {
-  const server = createServer(({ url = "/" }, response) => {
-    const path = join(site, url === "/" ? "index.html" : new URL(url, "http://localhost").pathname);
-    if (!existsSync(path)) return response.writeHead(404).end();
-    const type = TYPES[extname(path)] ?? "application/octet-stream";
-    return response.writeHead(200, { "content-type": type, ...headers }).end(readFileSync(path));
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const page = await browser.newPage();
-  const warnings: string[] = [];
-  page.on("console", (message) => warnings.push(message.text()));
-  page.on("pageerror", (error) => warnings.push(`${error}`));
-  try {
-    await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-    await page.waitForFunction("globalThis.answer");
-    return await use(page, warnings);
-  } finally {
-    await page.close();
-    server.close();
-  }
+function onPage<R>(headers: Record<string, string>, use: (page: Page, messages: string[]) => Promise<R>): Promise<R> {
+  return served(site, headers, (url) =>
+    withPage(browser, url, async (page, messages) => {
+      await page.waitForFunction("globalThis.answer");
+      return use(page, messages);
+    }),
+  );
 }
 
 const Chromium = suite("browser");
 
 Chromium.before(async () => {
-  if (statSync(join(root, "dist/index.js")).mtimeMs < statSync(join(root, "src/index.ts")).mtimeMs) {
-    throw new Error("dist: expected it to be newer than src, got an older build; run: npm run build");
-  }
+  expectBuilt();
   const alias = { "sam2-ts": join(root, "dist/index.js") };
   await build({
     root: join(root, "tests/browser"),

@@ -1,6 +1,7 @@
 /** Chromium for tests and benchmarks: where it is, how it starts, and how a test says that there is none. */
 import { existsSync } from "node:fs";
-import { type Browser, chromium } from "playwright-core";
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { leaveOut } from "./left_out.ts";
 
 export const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 export const hasChromium = existsSync(CHROMIUM);
@@ -24,11 +25,32 @@ export function launchChromium(): Promise<Browser> {
   return chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
 }
 
+/** The machine may be busy with other tests. */
+export const PATIENCE_MS = 120_000;
+
+/** A page for as long as it is used, with all that it says: its console, its errors, what it could not load. */
+export async function withPage<R>(
+  browser: Browser,
+  url: string,
+  use: (page: Page, messages: string[]) => Promise<R>,
+  options?: BrowserContextOptions,
+): Promise<R> {
+  const page = await browser.newPage(options);
+  page.setDefaultTimeout(PATIENCE_MS);
+  const messages: string[] = [];
+  page.on("console", (message) => messages.push(message.text()));
+  page.on("pageerror", (error) => messages.push(`${error}`));
+  page.on("requestfailed", (request) => messages.push(`not loaded: ${request.url()}`));
+  try {
+    await page.goto(url);
+    return await use(page, messages);
+  } finally {
+    await page.close();
+  }
+}
+
 /** Run a suite that needs Chromium; without it say so, and count its `tests` as skipped. */
 export function runWithChromium(suite: { run(): void }, name: string, tests: number): void {
   if (hasChromium) suite.run();
-  else {
-    console.log(`${name}: left out, because ${NO_CHROMIUM}`);
-    console.log(`  Skipped:   ${tests}`);
-  }
+  else leaveOut(name, NO_CHROMIUM, tests);
 }

@@ -61,6 +61,12 @@ Floors("no imports go in a circle, in the whole tree", () => {
   assert.is(files.map(circleFrom).find((circle) => circle !== undefined) ?? "", "");
 });
 
+Floors("the kernels import each other alone", () => {
+  const kernels = readdirSync(join(root, "kernels")).filter((file) => file.endsWith(".ts"));
+  const foreign = kernels.flatMap((file) => importsOf(`kernels/${file}`)).filter((t) => !t.startsWith("kernels/"));
+  assert.is(foreign.join("\n"), "");
+});
+
 Floors("only files that exist for Node import from it", () => {
   const node = inSrc.filter((file) => !FOR_NODE.test(file) && imports.get(file)!.some((t) => t.startsWith("node:")));
   assert.is(node.join("\n"), "");

@@ -11,7 +11,6 @@ import {
   readFileSync,
   realpathSync,
   rmSync,
-  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -20,27 +19,28 @@ import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { createServer, build as viteBuild, preview } from "vite";
+import { createServer, build as viteBuild } from "vite";
 import { DEMO_MODEL } from "../src/io/demo_model.ts";
 import { encodePng } from "../src/io/png.ts";
-import { CHROMIUM, hasChromium, ISOLATED, launchChromium } from "./chromium.ts";
+import { expectBuilt } from "./built.ts";
+import { hasChromium, ISOLATED, launchChromium, NO_CHROMIUM, withPage } from "./chromium.ts";
 import { goldenImage } from "../golden/hash_image.ts";
+import { leaveOut } from "./left_out.ts";
+import { served } from "./served.ts";
 
 const MB = 1e6;
 const [WIDTH, HEIGHT, FRAMES] = [960, 640, 3];
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const project = realpathSync(mkdtempSync(join(tmpdir(), "sam2-package-")));
+process.once("exit", () => rmSync(project, { recursive: true, force: true }));
 const installed = join(project, "node_modules", "sam2-ts");
 const blocks = [...readFileSync(join(root, "README.md"), "utf8").matchAll(/^```ts\n(.*?)^```/gms)].map(
   ([, code]) => code,
 );
 const tarball = prepare();
-const leftOut: string[] = [];
 
 const Package = suite("package");
-
-Package.after(() => rmSync(project, { recursive: true, force: true }));
 
 Package("holds what runs, its types, nano and the licence, and nothing else", () => {
   const files = readdirSync(installed, { recursive: true, encoding: "utf8" }).filter(
@@ -111,7 +111,7 @@ for (const [name, ...args] of [
 ]) {
   const bin = join(root, "node_modules", ".bin", name);
   if (!existsSync(bin)) {
-    leftOut.push(`${name}, because it is not installed; run: npm ci`);
+    leaveOut(name, "it is not installed; run: npm ci");
     continue;
   }
   Package(`${name} has nothing to object to`, () => {
@@ -132,10 +132,10 @@ const VITE = {
 async function answerOf(url: string): Promise<{ threads: number; masks: number }> {
   const browser = await launchChromium();
   try {
-    const page = await browser.newPage();
-    await page.goto(url);
-    await page.waitForFunction("globalThis.answer", undefined, { timeout: 60_000 });
-    return await page.evaluate("answer()");
+    return await withPage(browser, url, async (page) => {
+      await page.waitForFunction("globalThis.answer");
+      return page.evaluate("answer()");
+    });
   } finally {
     await browser.close();
   }
@@ -172,26 +172,19 @@ if (hasChromium) {
   Package("a page that Vite built does the same", async () => {
     writePage();
     await viteBuild(VITE);
-    const server = await preview({ ...VITE, preview: { port: 0, headers: ISOLATED } });
-    try {
-      assert.equal(await answerOf(server.resolvedUrls!.local[0]), { threads: 2, masks: 3 });
-    } finally {
-      await server.close();
-    }
+    assert.equal(await served(join(project, "dist"), ISOLATED, answerOf), { threads: 2, masks: 3 });
   });
 } else {
-  leftOut.push(`two pages by Vite, because there is no Chromium at ${CHROMIUM}`);
+  leaveOut("pages by Vite", NO_CHROMIUM, 2);
 }
 
 Package.run();
-if (leftOut.length > 0) console.log(`package: left out ${leftOut.join(" · ")}\n  Skipped:   ${leftOut.length}`);
 
 /** Pack, unpack, link, and put the files there that the README names; the path of the tarball. */
 function prepare(): string {
-  if (statSync(join(root, "dist/index.js")).mtimeMs < statSync(join(root, "src/index.ts")).mtimeMs) {
-    throw new Error("dist: expected it to be newer than src, got an older build; run: npm run build");
-  }
-  run("npm", ["pack", "--ignore-scripts", "--pack-destination", project], root);
+  expectBuilt();
+  const cache = join(project, ".npm"); // the user's own may be one that cannot be written
+  run("npm", ["pack", "--ignore-scripts", "--pack-destination", project, "--cache", cache], root);
   const tarball = join(
     project,
     readdirSync(project).find((file) => file.endsWith(".tgz"))!,

@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { type Browser, type Page } from "playwright-core";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { hasChromium, launchChromium, runWithChromium } from "../../tests/chromium.ts";
+import { launchChromium, PATIENCE_MS, runWithChromium, withPage } from "../../tests/chromium.ts";
 import { demo } from "./demo.ts";
 import type { Figures } from "./figures.ts";
 import { isOfTheseWeights } from "./layers.ts";
@@ -19,9 +19,6 @@ const VIEWS = [390, 1280].flatMap((width) =>
   (["light", "dark"] as const).map((colorScheme) => ({ viewport: { width, height: 800 }, colorScheme })),
 );
 
-/** The machine may be busy with other tests. */
-const PATIENCE_MS = 120_000;
-
 /** In the page: what reaches beyond its right edge and is in no box that scrolls. */
 const OVERFLOWING = `[...document.body.querySelectorAll("*")]
   .filter((element) => !element.closest(".scroll, pre, .shared, .visually-hidden"))
@@ -31,27 +28,11 @@ const OVERFLOWING = `[...document.body.querySelectorAll("*")]
 const folder = mkdtempSync(join(tmpdir(), "sam2-demo-"));
 const file = join(folder, "report.html");
 const said: string[] = [];
-let figures: Figures;
-let browser: Browser | undefined;
+process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+const figures = await demoFigures();
+let browser: Browser;
 
 const Report = suite("report");
-
-Report.before(async () => {
-  const { log, warn } = console;
-  console.log = (line) => said.push(line);
-  console.warn = () => {}; // that the model is nano
-  try {
-    figures = await demo(folder);
-  } finally {
-    Object.assign(console, { log, warn });
-  }
-  if (hasChromium) browser = await launchChromium();
-});
-
-Report.after(async () => {
-  await browser?.close();
-  rmSync(folder, { recursive: true, force: true });
-});
 
 Report("the clip has 60 frames, two objects that start in sight, one of which is wholly covered and returns", () => {
   const { frames, objects } = figures.clip;
@@ -109,8 +90,19 @@ Report(`the report has at most ${MOST_BYTES / 1e6} MB and refers to nothing outs
   );
 });
 
+Report.run();
+
+const InChromium = suite("report in Chromium");
+
+InChromium.before(async () => {
+  browser = await launchChromium();
+});
+InChromium.after(async () => {
+  await browser.close();
+});
+
 for (const view of VIEWS) {
-  Report(
+  InChromium(
     `${view.viewport.width} px, ${view.colorScheme}: nothing overflows, the console is silent, the clip plays`,
     async () => {
       await onPage(view, async (page, messages) => {
@@ -125,7 +117,7 @@ for (const view of VIEWS) {
   );
 }
 
-Report("light and dark differ", async () => {
+InChromium("light and dark differ", async () => {
   const grounds: unknown[] = [];
   for (const view of VIEWS.slice(0, 2)) {
     await onPage(view, async (page) =>
@@ -135,7 +127,7 @@ Report("light and dark differ", async () => {
   assert.is.not(grounds[0], grounds[1]);
 });
 
-Report("with reduced motion the clip stands still until it is played", async () => {
+InChromium("with reduced motion the clip stands still until it is played", async () => {
   await onPage({ ...VIEWS[0], reducedMotion: "reduce" }, async (page) => {
     await page.waitForTimeout(300);
     assert.is(await page.inputValue("#seek"), "0");
@@ -145,7 +137,7 @@ Report("with reduced motion the clip stands still until it is played", async () 
   });
 });
 
-Report("answers, objects and layers show the figures that were found", async () => {
+InChromium("answers, objects and layers show the figures that were found", async () => {
   await onPage({ ...VIEWS[2], reducedMotion: "reduce" }, async (page) => {
     for (const { name, iou, guess, ms } of figures.asked) {
       const row = await figuresIn(page, `.answers tr[data-name="${name}"]`);
@@ -171,7 +163,7 @@ Report("answers, objects and layers show the figures that were found", async () 
   });
 });
 
-Report("a branch of the layers opens and closes", async () => {
+InChromium("a branch of the layers opens and closes", async () => {
   await onPage({ ...VIEWS[2], reducedMotion: "reduce" }, async (page) => {
     const shown = () => page.locator("#layer-table tbody tr:visible").count();
     await page.click("#open-all");
@@ -183,7 +175,19 @@ Report("a branch of the layers opens and closes", async () => {
   });
 });
 
-runWithChromium(Report, "report", 1);
+runWithChromium(InChromium, "report in Chromium", VIEWS.length + 4);
+
+/** What the demo found; what it says is kept in `said`. */
+async function demoFigures(): Promise<Figures> {
+  const { log, warn } = console;
+  console.log = (line) => said.push(line);
+  console.warn = () => {}; // that the model is nano
+  try {
+    return await demo(folder);
+  } finally {
+    Object.assign(console, { log, warn });
+  }
+}
 
 /** Waits for the clip to move. (`waitForFunction` evaluates text in the page, which its content policy forbids.) */
 async function plays(page: Page): Promise<void> {
@@ -198,18 +202,16 @@ async function onPage(
   options: Parameters<Browser["newPage"]>[0],
   use: (page: Page, messages: string[]) => Promise<unknown>,
 ): Promise<void> {
-  const page = await browser!.newPage(options);
-  page.setDefaultTimeout(PATIENCE_MS);
-  const messages: string[] = [];
-  page.on("console", (message) => messages.push(message.text()));
-  page.on("pageerror", (error) => messages.push(`${error}`));
-  page.on("request", (request) => /^(file|data):/.test(request.url()) || messages.push(request.url()));
-  try {
-    await page.goto(pathToFileURL(file).href);
-    await use(page, messages);
-  } finally {
-    await page.close();
-  }
+  await withPage(
+    browser,
+    "about:blank",
+    async (page, messages) => {
+      page.on("request", (request) => /^(file|data):/.test(request.url()) || messages.push(request.url()));
+      await page.goto(pathToFileURL(file).href);
+      await use(page, messages);
+    },
+    options,
+  );
 }
 
 /** Exact value and text of each figure inside of an element, by name. */

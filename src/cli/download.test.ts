@@ -223,10 +223,7 @@ Download("Ctrl-C exits with 130 and keeps what has come", async () => {
   assert.ok(isWhole());
 });
 
-const main = [
-  ...["--import", `file://${fileURLToPath(import.meta.resolve("tsx"))}`],
-  fileURLToPath(new URL("main.ts", import.meta.url)),
-];
+const main = [...["--import", import.meta.resolve("tsx")], fileURLToPath(new URL("main.ts", import.meta.url))];
 
 Download("what a killed process has received is continued by the next", async () => {
   server.answer = (_, response) => {

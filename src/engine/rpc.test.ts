@@ -4,7 +4,9 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { EngineError, HeapError, QueueError } from "../errors.ts";
 import type { WorkerEvents } from "../platform/types.ts";
-import { type Call, Client, QUEUE_LIMIT, type StreamHandle, serve } from "./rpc.ts";
+import type { Call, StreamHandle } from "./rpc.ts";
+import { Client, QUEUE_LIMIT } from "./rpc_client.ts";
+import { serve } from "./rpc_service.ts";
 
 let kept: AsyncIterator<number> | undefined;
 

@@ -3,34 +3,21 @@
  * that a caller holds stay here and are known by a number, which the caller gives them.
  */
 import { type Checkpoint, readCheckpoint } from "../io/checkpoint.ts";
-import type { ImageInput } from "../io/image_input.ts";
 import type { StoredTensor } from "../io/tensor_file.ts";
 import type { Sam2Config } from "../model/config.ts";
-import { ImagePredictor, type ImagePredictorOptions, type PredictOptions } from "../predict/image_predictor.ts";
-import type { Prompt } from "../predict/prompt.ts";
+import { ImagePredictor } from "../predict/image_predictor.ts";
+import type { Progress } from "../predict/progress.ts";
 import { type LoadOptions, Sam2 } from "../predict/sam2.ts";
-import {
-  type FrameResult,
-  type InitOptions,
-  type NewMask,
-  type NewPoints,
-  type Place,
-  type PropagateOptions,
-  VideoPredictor,
-  type VideoPredictorOptions,
-} from "../predict/video_predictor.ts";
-import type { VideoState } from "../predict/video_state.ts";
-import { withMachine } from "../runtime/machine.ts";
+import { VideoPredictor } from "../predict/video_predictor.ts";
+import { VideoState } from "../predict/video_state.ts";
 import { numel } from "../tensor/shape.ts";
 import type { Call, StreamHandle } from "./rpc.ts";
 
-/** How far a call has come. */
-export interface Progress {
-  /** what is going on */
-  stage: "download" | "load" | "encode";
-  /** 0…1 of the bytes, the weights or the multiply-adds; undefined if a server does not tell how long its file is */
-  fraction: number | undefined;
-}
+/**
+ * Classes of predict/ whose objects live here. A method of theirs is called by its name: whoever adds one there declares it
+ * once more, with its documentation, in client.ts.
+ */
+const PREDICTORS = { ImagePredictor, VideoPredictor };
 
 /** What a caller is told of a model. */
 export interface ModelInfo {
@@ -43,19 +30,30 @@ export interface ModelInfo {
 
 /** A checkpoint as it crosses to the worker: URLs cannot. */
 export type SentSource = string | Uint8Array | ArrayBuffer | Blob | { href: string };
-export type SentFrames = string | readonly ImageInput[] | StreamHandle<ImageInput>;
-type Without<T> = Omit<T, "signal" | "onProgress">;
 
-/** An object that stays here, made when it is first used. */
-export interface Handle<Options> {
+/** A predictor, made when it is first used. */
+export interface Handle {
   id: number;
-  options: Options;
+  class: keyof typeof PREDICTORS;
+  options: object;
 }
-type Images = Handle<ImagePredictorOptions>;
-type Videos = Handle<VideoPredictorOptions>;
+
+/** A method of a predictor, with its arguments as they cross to the worker. */
+export interface Invocation {
+  predictor: Handle;
+  method: string;
+  args: readonly unknown[];
+  /** the last argument of methods that may be aborted: it gets the call's signal and progress */
+  options?: object;
+}
+
+/** Stands for a VideoState, which stays here. */
+export interface SentState {
+  stateId: number;
+}
 
 /** What a caller is told of a video. */
-export interface VideoInfo {
+export interface VideoInfo extends SentState {
   width: number;
   height: number;
   numFrames: number;
@@ -65,116 +63,90 @@ export type EngineService = ReturnType<typeof engineService>;
 
 export function engineService() {
   let sam2: Sam2;
-  let macsOfImage: number;
-  const images = new Map<number, ImagePredictor>();
-  const videos = new Map<number, VideoPredictor>();
+  const predictors = new Map<number, object>();
   const states = new Map<number, VideoState>();
   const walks = new Map<number, Walk>();
 
-  const imagePredictor = ({ id, options }: Images) => made(images, id, () => new ImagePredictor(sam2, options));
-  const videoPredictor = ({ id, options }: Videos) => made(videos, id, () => new VideoPredictor(sam2, options));
-  const framesOf = (call: Call, video: SentFrames) =>
-    typeof video === "object" && "stream" in video ? call.stream(video) : video;
-  const infoOf = ({ width, height, numFrames }: VideoState): VideoInfo => ({ width, height, numFrames });
+  const begin = (call: Call, { predictor, method, args, options }: Invocation, signal: AbortSignal): unknown => {
+    const { id, class: name, options: made } = predictor;
+    const object = predictors.get(id) ?? new PREDICTORS[name](sam2, made);
+    predictors.set(id, object);
+    const unpacked = args.map((arg) => {
+      if (isSent<SentState>(arg, "stateId")) return states.get(arg.stateId);
+      return isSent<StreamHandle<unknown>>(arg, "stream") ? call.stream(arg) : arg;
+    });
+    if (options) unpacked.push({ ...options, signal, onProgress: teller(call) });
+    return (object as Record<string, (...args: unknown[]) => unknown>)[method](...unpacked);
+  };
+
+  /** A state stays here, and the caller is told of it. */
+  const keep = (state: VideoState): VideoInfo => {
+    const stateId = states.size === 0 ? 0 : Math.max(...states.keys()) + 1;
+    states.set(stateId, state);
+    const { width, height, numFrames } = state;
+    return { stateId, width, height, numFrames };
+  };
 
   return {
-    async load(call: Call, source: SentSource, options: Without<LoadOptions>): Promise<ModelInfo> {
+    async load(
+      call: Call,
+      source: SentSource,
+      options: Omit<LoadOptions, "signal" | "onProgress">,
+    ): Promise<ModelInfo> {
       const { signal } = call;
       const tell = teller(call);
-      const onProgress = (loaded: number, total = Number.NaN) => tell("download", loaded / total);
-      const checkpoint = await readCheckpoint(isUrl(source) ? new URL(source.href) : source, { signal, onProgress });
+      const onProgress = (loaded: number, total = Number.NaN) =>
+        tell({ stage: "download", fraction: total ? loaded / total : undefined });
+      const url = isSent<{ href: string }>(source, "href") ? new URL(source.href) : source;
+      const checkpoint = await readCheckpoint(url, { signal, onProgress });
       try {
         sam2 = await Sam2.fromCheckpoint(counted(checkpoint, signal, tell), options);
       } finally {
         checkpoint.close();
       }
-      macsOfImage = countMacs(sam2);
       const { config, digest, canTrack, machine } = sam2;
       return { config, digest, canTrack, threads: machine.threads, chosen: machine.chosen };
     },
 
-    async setImageBatch(call: Call, handle: Images, batch: readonly ImageInput[]): Promise<void> {
-      const { machine } = sam2;
-      const tell = teller(call);
-      const before = machine.macs;
-      machine.onLayer = () => tell("encode", (machine.macs - before) / (batch.length * macsOfImage));
-      try {
-        await imagePredictor(handle).setImageBatch(batch, call);
-      } finally {
-        machine.onLayer = undefined;
-      }
+    async invoke(call: Call, invocation: Invocation): Promise<unknown> {
+      const result = await begin(call, invocation, call.signal);
+      if (result instanceof VideoState) return keep(result);
+      if (isSent<{ state: VideoState }>(result, "state")) return { ...result, state: keep(result.state) };
+      return result;
     },
-    predict: ({ signal }: Call, handle: Images, prompt: Prompt, options: Without<PredictOptions>) =>
-      imagePredictor(handle).predict(prompt, { ...options, signal }),
-    predictAll: ({ signal }: Call, handle: Images, prompts: readonly Prompt[], options: Without<PredictOptions>) =>
-      imagePredictor(handle).predict(prompts, { ...options, signal }),
-    predictBatch(
-      { signal }: Call,
-      handle: Images,
-      batch: readonly (readonly Prompt[])[],
-      options: Without<PredictOptions>,
-    ) {
-      return imagePredictor(handle).predictBatch(batch, { ...options, signal });
-    },
-    getImageEmbedding: (_: Call, handle: Images) => imagePredictor(handle).getImageEmbedding(),
-    resetPredictor: (_: Call, handle: Images) => imagePredictor(handle).resetPredictor(),
-    async initState(call: Call, handle: Videos, as: number, video: SentFrames, options: Without<InitOptions>) {
-      const state = await videoPredictor(handle).initState(framesOf(call, video), { ...options, signal: call.signal });
-      states.set(as, state);
-      return infoOf(state);
-    },
-    addNewPointsOrBox: ({ signal }: Call, handle: Videos, at: number, prompt: Without<NewPoints>) =>
-      videoPredictor(handle).addNewPointsOrBox(states.get(at)!, { ...prompt, signal }),
-    addNewMask: ({ signal }: Call, handle: Videos, at: number, prompt: Without<NewMask>) =>
-      videoPredictor(handle).addNewMask(states.get(at)!, { ...prompt, signal }),
-    /** The next frame of a pass, or undefined after the last; the first call begins it. */
-    async propagate({ signal }: Call, handle: Videos, at: number, as: number, options: Without<PropagateOptions>) {
-      const begin = () =>
-        beginWalk((signal) => videoPredictor(handle).propagateInVideo(states.get(at)!, { ...options, signal }));
-      const walk = walks.get(as) ?? begin();
+
+    /** The next item of a method that yields, or undefined after the last; the first call begins it. */
+    async next(call: Call, as: number, invocation: Invocation): Promise<unknown> {
+      const walk = walks.get(as) ?? beginWalk((signal) => begin(call, invocation, signal) as AsyncGenerator<unknown>);
       walks.delete(as);
-      walk.follow(signal);
-      const next = await walk.frames.next();
+      walk.follow(call.signal);
+      const next = await walk.items.next();
       if (next.done) return undefined;
       walks.set(as, walk);
       return next.value;
     },
-    async endPropagation(_: Call, at: number): Promise<void> {
-      await walks.get(at)?.frames.return(undefined);
-      walks.delete(at);
+    async endWalk(_: Call, as: number): Promise<void> {
+      await walks.get(as)?.items.return(undefined);
+      walks.delete(as);
     },
-    clearAllPromptsInFrame: (_: Call, handle: Videos, at: number, place: Place) =>
-      videoPredictor(handle).clearAllPromptsInFrame(states.get(at)!, place),
-    resetState: (_: Call, handle: Videos, at: number) => videoPredictor(handle).resetState(states.get(at)!),
-    removeObject: (_: Call, handle: Videos, at: number, object: number) =>
-      videoPredictor(handle).removeObject(states.get(at)!, object),
-    encodeState: (_: Call, handle: Videos, at: number, note: string) =>
-      videoPredictor(handle).encodeState(states.get(at)!, note),
-    saveState: (_: Call, handle: Videos, at: number, path: string, note: string) =>
-      videoPredictor(handle).saveState(states.get(at)!, path, note),
-    async loadState(call: Call, handle: Videos, as: number, saved: string | Uint8Array, video: SentFrames) {
-      const { state, note } = await videoPredictor(handle).loadState(saved, framesOf(call, video), call);
-      states.set(as, state);
-      return { note, ...infoOf(state) };
-    },
-    closeState(_: Call, at: number): void {
-      states.delete(at);
+    closeState(_: Call, { stateId }: SentState): void {
+      states.delete(stateId);
     },
   };
 }
 
-/** A pass through a video, with a signal that follows that of the call under way. */
+/** A method that yields, with a signal that follows that of the call under way. */
 interface Walk {
-  frames: AsyncGenerator<FrameResult>;
+  items: AsyncGenerator<unknown>;
   follow(signal: AbortSignal): void;
 }
 
-function beginWalk(begin: (signal: AbortSignal) => AsyncGenerator<FrameResult>): Walk {
+function beginWalk(begin: (signal: AbortSignal) => AsyncGenerator<unknown>): Walk {
   const controller = new AbortController();
   let current = controller.signal;
-  const frames = begin(Object.assign(controller.signal, { throwIfAborted: () => current.throwIfAborted() }));
+  const items = begin(Object.assign(controller.signal, { throwIfAborted: () => current.throwIfAborted() }));
   return {
-    frames,
+    items,
     follow(signal) {
       current = signal;
       signal.addEventListener("abort", () => controller.abort());
@@ -182,25 +154,18 @@ function beginWalk(begin: (signal: AbortSignal) => AsyncGenerator<FrameResult>):
   };
 }
 
-function made<T>(objects: Map<number, T>, id: number, make: () => T): T {
-  const object = objects.get(id) ?? make();
-  objects.set(id, object);
-  return object;
-}
-
-function isUrl(source: SentSource): source is { href: string } {
-  return typeof source === "object" && "href" in source;
+function isSent<T extends object>(value: unknown, key: keyof T & string): value is T {
+  return typeof value === "object" && value !== null && key in value;
 }
 
 /** Tells the caller of every further percent. */
-function teller(call: Call): (stage: Progress["stage"], fraction: number) => void {
+function teller(call: Call): (progress: Progress) => void {
   let told = "";
-  return (stage, fraction) => {
-    const percent = `${stage} ${Math.floor(100 * fraction)}`;
+  return ({ stage, fraction }) => {
+    const percent = `${stage} ${fraction === undefined ? "" : Math.floor(100 * fraction)}`;
     if (percent === told) return;
     told = percent;
-    const known = Number.isNaN(fraction) ? undefined : Math.min(1, fraction);
-    call.progress({ stage, fraction: known } satisfies Progress);
+    call.progress({ stage, fraction: fraction && Math.min(1, fraction) } satisfies Progress);
   };
 }
 
@@ -214,19 +179,8 @@ function counted(checkpoint: Checkpoint, signal: AbortSignal, tell: ReturnType<t
       signal.throwIfAborted();
       stored.read(into);
       done += numel(stored.shape);
-      tell("load", done / total);
+      tell({ stage: "load", fraction: done / total });
     },
   });
   return { ...checkpoint, tensors: new Map([...checkpoint.tensors].map(([name, t]) => [name, counting(t)])) };
-}
-
-/** Multiply-adds of an image's features: the graph is walked with kernels that do nothing. */
-function countMacs(sam2: Sam2): number {
-  const { machine, config } = sam2;
-  const idle = Object.fromEntries(Object.keys(machine.kernels).map((name) => [name, () => {}]));
-  const dry = { ...machine, kernels: idle as unknown as typeof machine.kernels, macs: 0 };
-  sam2.run(({ forwardImage }) => {
-    withMachine(dry, () => forwardImage(dry.heap.alloc([1, config.imageSize, config.imageSize, 3])));
-  });
-  return dry.macs;
 }

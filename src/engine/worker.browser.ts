@@ -1,4 +1,4 @@
-import { serve } from "./rpc.ts";
+import { serve } from "./rpc_service.ts";
 import { engineService } from "./service.ts";
 
 /** TypeScript's types are those of a page. */

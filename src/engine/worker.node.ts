@@ -1,7 +1,7 @@
 import { parentPort } from "node:worker_threads";
 import { nodePlatform } from "../platform/node.ts";
 import { setPlatform } from "../platform/platform.ts";
-import { serve } from "./rpc.ts";
+import { serve } from "./rpc_service.ts";
 import { engineService } from "./service.ts";
 
 setPlatform(nodePlatform);

@@ -12,7 +12,8 @@ interface Axis {
 }
 
 /**
- * Bicubic resize in 8-bit fixed point, each pass rounded to bytes: what Pillow's `Image.resize` gives, bit for bit.
+ * Bicubic resize in 8-bit fixed point, each pass rounded to bytes: what Pillow's `Image.resize` gives, bit for bit. By hand,
+ * since it decides the pixels that a video frame feeds to the model: no library in JavaScript has these bits.
  *
  * NB Pillow 13 resizes the height first where it shrinks by over twice as many pixels as the width; earlier versions
  * always began with the width, which moves a few pixels by one level.

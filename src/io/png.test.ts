@@ -1,5 +1,9 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { browserPlatform } from "../platform/browser.ts";
+import { nodePlatform } from "../platform/node.ts";
+import { setPlatform } from "../platform/platform.ts";
+import { crc32 } from "./crc32.ts";
 import { DAVIS_PALETTE, encodeMaskPng, encodePalettePng } from "./masks.ts";
 import { decodePng, encodePng } from "./png.ts";
 
@@ -11,7 +15,10 @@ function noise(length: number, seed: number): Uint8Array {
 const sameBytes = (a: ArrayLike<number>, b: ArrayLike<number>) =>
   a.length === b.length && Array.prototype.every.call(a, (value, i) => value === b[i]);
 
+const PLATFORMS = { Node: nodePlatform, "a browser": browserPlatform };
+
 const Png = suite("PNG");
+Png.after(() => setPlatform(browserPlatform));
 
 for (const [width, height] of [
   [1, 1],
@@ -26,6 +33,38 @@ for (const [width, height] of [
       assert.equal([decoded.width, decoded.height, decoded.channels], [width, height, channels]);
       assert.ok(sameBytes(decoded.data, data));
     }
+  });
+}
+
+for (const [reader, platform] of Object.entries(PLATFORMS)) {
+  const image = { width: 64, height: 48, channels: 3 as const, data: noise(64 * 48 * 3, 7) };
+
+  Png(`${reader} reads what each platform has written`, () => {
+    for (const writer of Object.values(PLATFORMS)) {
+      setPlatform(writer);
+      const png = encodePng(image);
+      setPlatform(platform);
+      assert.ok(sameBytes(decodePng(png, "test").data, image.data));
+    }
+  });
+
+  Png(`${reader} refuses rows that are missing, and passes over rows too many`, () => {
+    setPlatform(platform);
+    const ofHeight = (height: number) => {
+      const png = encodePng(image);
+      new DataView(png.buffer).setUint32(20, height);
+      new DataView(png.buffer).setUint32(29, crc32(png.subarray(12, 29)));
+      return png;
+    };
+    assert.throws(() => decodePng(ofHeight(49), "test"), /test: expected a PNG file with .* rows, got /);
+    assert.ok(sameBytes(decodePng(ofHeight(47), "test").data, image.data.subarray(0, 64 * 47 * 3)));
+  });
+
+  Png(`${reader} refuses a stream that is cut off`, () => {
+    setPlatform(platform);
+    const stream = platform.deflate(noise(5000, 3));
+    assert.throws(() => platform.inflate(stream.subarray(0, 3000), 5000), /unexpected/i);
+    assert.throws(() => platform.inflate(stream, 4999));
   });
 }
 

@@ -1,3 +1,4 @@
+import { unzlibSync, zlibSync } from "fflate";
 import { UsageError } from "../errors.ts";
 import type { KernelBuild, OpenFile, Platform, WorkerEvents, WorkerHandle, WorkerProgram } from "./types.ts";
 
@@ -54,6 +55,8 @@ export const browserPlatform: Platform = {
   async dependencyWasm() {
     return undefined;
   },
+  inflate: (stream, limit) => unzlibSync(stream, { out: new Uint8Array(limit) }),
+  deflate: (bytes) => zlibSync(bytes),
   kernels: async (build) => new Uint8Array(await (await fetch(KERNELS[build])).arrayBuffer()),
   prepareWasm: () => [],
   cores: () => navigator.hardwareConcurrency,

@@ -5,6 +5,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import v8 from "node:v8";
 import { Worker } from "node:worker_threads";
+import { deflateSync, inflateSync } from "node:zlib";
 import type { OpenFile, Platform, WorkerEvents, WorkerHandle, WorkerProgram } from "./types.ts";
 
 const require = createRequire(import.meta.url);
@@ -117,6 +118,8 @@ export const nodePlatform: Platform = {
   async dependencyWasm(specifier) {
     return WebAssembly.compile(new Uint8Array(await readFile(require.resolve(specifier))));
   },
+  inflate: (stream, limit) => inflateSync(stream, { maxOutputLength: limit }),
+  deflate: (bytes) => deflateSync(bytes),
   kernels: async (build) => new Uint8Array(await readFile(new URL(`../../build/${build}.wasm`, import.meta.url))),
   prepareWasm,
   cores: availableParallelism,

@@ -42,6 +42,14 @@ export interface Platform {
   listFolder(path: string): Promise<string[] | undefined>;
   /** A dependency's wasm file, compiled; undefined where the dependency's own loader finds it (bundlers, browsers). */
   dependencyWasm(specifier: string): Promise<WebAssembly.Module | undefined>;
+  /**
+   * Zlib stream → its bytes.
+   *
+   * @throws Error if there are more than `limit`, which is found before they are made, or the stream is damaged or cut off
+   */
+  inflate(stream: Uint8Array, limit: number): Uint8Array;
+  /** Bytes → zlib stream; the same one whenever the same program runs on the same machine. */
+  deflate(bytes: Uint8Array): Uint8Array;
   /** The bytes of one build of the kernels. */
   kernels(build: KernelBuild): Promise<Uint8Array<ArrayBuffer>>;
   /** Set the engine's flags that the kernels profit from; they hold for what is compiled afterwards. Returns them. */

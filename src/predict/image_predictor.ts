@@ -8,6 +8,7 @@ import { select, type Tensor, values } from "../tensor/view.ts";
 import { cleanMask } from "./postprocess.ts";
 import { preprocess } from "./preprocess.ts";
 import { checkPrompt, type Prompt, type PromptFrame, promptPoints } from "./prompt.ts";
+import type { Followed } from "./progress.ts";
 import type { Sam2 } from "./sam2.ts";
 
 /** How logits become masks. */
@@ -82,14 +83,18 @@ export class ImagePredictor {
    *
    * @throws ImageError if it is no usable image
    */
-  async setImage(image: ImageInput, options: { signal?: AbortSignal } = {}): Promise<void> {
+  async setImage(image: ImageInput, options: Followed = {}): Promise<void> {
     await this.setImageBatch([image], options);
   }
 
   /** Encode several images for `predictBatch`; they replace those before. */
-  async setImageBatch(images: readonly ImageInput[], { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+  async setImageBatch(images: readonly ImageInput[], { signal, onProgress }: Followed = {}): Promise<void> {
     this.resetPredictor();
     const encoded: EncodedImage[] = [];
+    const { machine } = this.#sam2;
+    const before = machine.macs;
+    const fraction = () => (machine.macs - before) / (images.length * this.#sam2.macsOfImage);
+    machine.onLayer = onProgress && (() => onProgress({ stage: "encode", fraction: fraction() }));
     try {
       for (const image of images) {
         const rgb = await readImage(image, signal);
@@ -99,8 +104,10 @@ export class ImagePredictor {
         encoded.push({ width: rgb.width, height: rgb.height, features });
       }
     } catch (error) {
-      this.#sam2.machine.heap.free(encoded);
+      machine.heap.free(encoded);
       throw error;
+    } finally {
+      machine.onLayer = undefined;
     }
     this.#images = encoded;
   }

@@ -38,6 +38,7 @@ export class Sam2 {
   /** tells checkpoints apart, whatever the file's format */
   readonly digest: string;
   readonly #graph: Graph;
+  #macsOfImage?: number;
 
   constructor(machine: Machine, weights: Weights, config: Sam2Config, video = true) {
     this.config = config;
@@ -93,6 +94,20 @@ export class Sam2 {
         this.machine.signal = undefined;
       }
     });
+  }
+
+  /** Multiply-adds of an image's features: the graph is walked once with kernels that do nothing. */
+  get macsOfImage(): number {
+    if (this.#macsOfImage === undefined) {
+      const { machine, config } = this;
+      const idle = Object.fromEntries(Object.keys(machine.kernels).map((name) => [name, () => {}]));
+      const dry: Machine = { ...machine, kernels: idle as unknown as Machine["kernels"], macs: 0, onLayer: undefined };
+      machine.heap.scope(() => {
+        withMachine(dry, () => this.#graph.forwardImage(dry.heap.alloc([1, config.imageSize, config.imageSize, 3])));
+      });
+      this.#macsOfImage = dry.macs;
+    }
+    return this.#macsOfImage;
   }
 
   /** End the helper threads. The model cannot be used any more. */

@@ -6,7 +6,7 @@ import { type FrameOutput, type StoredPoints, TrackedObject, VideoState } from "
 
 // "SAM2VID\n" · u32 version · u32 length of the header · header: JSON · arrays, each padded to 4 bytes · SHA-256 of all that
 const MAGIC = "SAM2VID\n";
-const VERSION = 2;
+const VERSION = 3;
 const HEAD = 16;
 const DIGEST = 32;
 
@@ -24,6 +24,7 @@ interface Header {
   options: object;
   video: { width: number; height: number; frames: number | null };
   keepAll: boolean;
+  keepMasks?: number;
   start: number;
   position: number;
   note: string;
@@ -48,17 +49,22 @@ interface StoredOutput {
   score: number;
   hasMasks: boolean;
   hasMap: boolean;
+  prompted: boolean;
 }
 
-/** Everything that is known of a video, but its frames. `note` is kept for the caller. */
+/**
+ * Everything that is known of a video, but its frames, and but the masks that are kept for corrections far from where
+ * tracking stands, which would make the file large. `note` is kept for the caller.
+ */
 export async function encodeState(state: VideoState, owner: StateOwner, note: string): Promise<Uint8Array> {
   const arrays: (Float32Array | Uint16Array)[] = [];
-  const shelve = (outputs: ReadonlyMap<number, FrameOutput>) =>
-    [...outputs].map(([frame, { score, predMasks, objPtr, maskmemFeatures }]): StoredOutput => {
+  const shelve = (outputs: ReadonlyMap<number, FrameOutput>, shelf: Shelf) =>
+    [...outputs].map(([frame, { score, predMasks: masks, objPtr, maskmemFeatures, prompted }]): StoredOutput => {
+      const predMasks = shelf === "nonCond" && !maskmemFeatures ? undefined : masks;
       arrays.push(objPtr);
       if (predMasks) arrays.push(predMasks);
       if (maskmemFeatures) arrays.push(maskmemFeatures);
-      return { frame, score, hasMasks: predMasks !== undefined, hasMap: maskmemFeatures !== undefined };
+      return { frame, score, hasMasks: predMasks !== undefined, hasMap: maskmemFeatures !== undefined, prompted };
     });
   const header: Header = {
     model: owner.config.name,
@@ -66,6 +72,7 @@ export async function encodeState(state: VideoState, owner: StateOwner, note: st
     options: owner.options,
     video: videoOf(state.frames),
     keepAll: state.keepAll,
+    keepMasks: state.keepMasks,
     start: state.start,
     position: state.position,
     note,
@@ -78,7 +85,9 @@ export async function encodeState(state: VideoState, owner: StateOwner, note: st
       forward: object.forward.runs,
       backward: object.backward.runs,
       forgotten: object.forgotten.runs,
-      outputs: Object.fromEntries(SHELVES.map((shelf) => [shelf, shelve(object[shelf])])) as StoredObject["outputs"],
+      outputs: Object.fromEntries(
+        SHELVES.map((shelf) => [shelf, shelve(object[shelf], shelf)]),
+      ) as StoredObject["outputs"],
     })),
   };
   const text = new TextEncoder().encode(JSON.stringify(header));
@@ -129,18 +138,18 @@ export async function decodeState(
     at += padded(bytes);
     return part.buffer;
   };
-  const state = new VideoState(frames, header.keepAll);
+  const state = new VideoState(frames, header);
   state.start = header.start;
   state.position = header.position;
   for (const { id, prompts, forward, backward, forgotten, outputs } of header.objects) {
     const object = new TrackedObject(new FrameSet(forward), new FrameSet(backward), new FrameSet(forgotten));
     for (const [frame, prompt] of prompts) object.prompts.set(frame, prompt === "mask" ? prompt : storedPoints(prompt));
     for (const shelf of SHELVES) {
-      for (const { frame, score, hasMasks, hasMap } of outputs[shelf]) {
+      for (const { frame, score, hasMasks, hasMap, prompted } of outputs[shelf]) {
         const objPtr = new Float32Array(take(4 * D));
         const predMasks = hasMasks ? new Float32Array(take(4 * (S / 4) ** 2)) : undefined;
         const maskmemFeatures = hasMap ? new Uint16Array(take(2 * (S / 16) ** 2 * M)) : undefined;
-        object[shelf].set(frame, { score, objPtr, predMasks, maskmemFeatures });
+        object[shelf].set(frame, { score, objPtr, predMasks, maskmemFeatures, prompted });
       }
     }
     state.objects.set(id, object);

@@ -2,7 +2,7 @@ import { resize } from "../nn/resize.ts";
 import { machine } from "../runtime/machine.ts";
 import { values } from "../tensor/view.ts";
 import type { Sam2 } from "./sam2.ts";
-import type { FrameOutput, VideoState } from "./video_state.ts";
+import type { VideoState } from "./video_state.ts";
 
 /** The masks of all objects on one frame. */
 export interface FrameResult {
@@ -33,15 +33,15 @@ const OVERLAP_LIMIT = -10;
 export function videoMasks(
   sam2: Sam2,
   { width, height }: VideoState,
-  found: readonly { id: number; output: FrameOutput | undefined }[],
+  found: readonly { id: number; score?: number; predMasks?: Float32Array }[],
   nonOverlap: boolean,
   returnLogits: boolean,
 ): ObjectResult[] {
-  const logits = found.map(({ output }) => videoLogits(sam2, width, height, output?.predMasks));
+  const logits = found.map(({ predMasks }) => videoLogits(sam2, width, height, predMasks));
   if (nonOverlap) keepHighest(logits);
-  return found.map(({ id, output }, i) => ({
+  return found.map(({ id, score }, i) => ({
     id,
-    score: output?.score,
+    score,
     mask: positive(logits[i]),
     ...(returnLogits && { logits: logits[i] }),
   }));

@@ -43,11 +43,13 @@ export interface VideoPredictorOptions {
 
 /** Options of `initState`. */
 export interface InitOptions {
-  /**
-   * Keep every frame's memory, as upstream does, so that any frame can be corrected at any time. By default only what
-   * later frames can see is kept, and a correction elsewhere is refused.
-   */
+  /** Keep every frame's memory, as upstream does: at 1024², 0.75 MB a frame and object. */
   keepAll?: boolean;
+  /**
+   * Frames of each object whose masks are kept, the latest ones, so that they can be corrected after a pass: memories are
+   * made again from masks. Default: as many as fit into 256 MiB, but at most 750; of a stream, which cannot go back, none.
+   */
+  keepMasks?: number;
   /** ends the call early: it rejects with the reason of the signal */
   signal?: AbortSignal;
 }
@@ -108,8 +110,8 @@ export class VideoPredictor {
    *
    * @throws ImageError if there is no frame, or the first one cannot be read
    */
-  async initState(video: FrameInput, { keepAll = false, signal }: InitOptions = {}): Promise<VideoState> {
-    return new VideoState(await openFrames(video, signal), keepAll);
+  async initState(video: FrameInput, { keepAll = false, keepMasks, signal }: InitOptions = {}): Promise<VideoState> {
+    return new VideoState(await openFrames(video, signal), { keepAll, keepMasks });
   }
 
   /**
@@ -168,13 +170,15 @@ export class VideoPredictor {
     for (let frame = startFrame; reverse ? frame >= end : frame <= end; frame += step) {
       const known = new Set(state.objects.values()); // one may have been removed meanwhile
       const present = objects.filter((object) => known.has(object));
-      const needed = present.some(({ cond }) => !cond.has(frame));
+      const searched = present.filter(({ cond }) => !cond.has(frame));
+      for (const object of searched) await this.#remember(state, object, frame, reverse, false, signal);
+      const needed = searched.length > 0;
       const image = needed || frame > state.frames.last ? await frameImage(state, frame, step, signal) : undefined;
       if (frame > state.frames.last) return; // the stream has ended
-      this.#trackFrame(state, present, frame, reverse, image, signal);
+      this.#trackFrame(state, present, searched, frame, reverse, image, signal);
       state.start = start;
       state.position = frame;
-      state.evict(this.sam2.config.numMaskmem - 1);
+      state.evict(this.#maps, this.#masks(state));
       yield this.#result(state, frame, (object) => object.outputOn(frame, NONE), returnLogits);
     }
   }
@@ -190,7 +194,10 @@ export class VideoPredictor {
     return this.#resultWithPrompts(state, place.frame);
   }
 
-  /** Everything that is known of the video but its frames, as bytes; `note` is kept for the caller. */
+  /**
+   * Everything that is known of the video but its frames, as bytes; `note` is kept for the caller. Masks that are kept for
+   * corrections far from where tracking stands are left out.
+   */
   encodeState(state: VideoState, note = ""): Promise<Uint8Array> {
     return encodeState(state, this.#owner, note);
   }
@@ -249,13 +256,14 @@ export class VideoPredictor {
     const isCond = isInitial || this.options.addAllFramesToCorrectAsCond;
     const fresh = isCond ? object.newCond : object.newNonCond;
     const reverse = backward ?? false;
-    if (!isInitial) this.#expectRemembered(state, id, object, frame, reverse, true);
+    if (!isInitial) await this.#remember(state, object, frame, reverse, true, signal);
 
     const image = await frameImage(state, frame, 1, signal);
     const output = runOnFrame(this.sam2, state, frame, image, signal, (features, tracker, attended) => {
       const past = isInitial ? undefined : this.#past(state, object, frame, reverse, attended());
-      const previous = object.outputOn(frame, fresh)?.predMasks;
-      return this.#store(tracker.trackStep(features, framePrompt(prompt, previous, this.sam2.config.imageSize), past));
+      const previous = object.outputOn(frame, fresh);
+      const taken = framePrompt(prompt, previous && this.#filled(previous), this.sam2.config.imageSize);
+      return store(tracker.trackStep(features, taken, past), true);
     });
     state.objects.set(id, object);
     object.prompts.set(frame, "mask" in prompt ? "mask" : prompt);
@@ -288,7 +296,7 @@ export class VideoPredictor {
       const image = await frameImage(state, frame, 1, signal);
       const memories = runOnFrame(this.sam2, state, frame, image, signal, (features, tracker) => {
         const prepared = tracker.prepare(features);
-        return waiting.map((output) => machine.heap.scope(() => this.#encodeStored(prepared, tracker, output)));
+        return waiting.map((output) => machine.heap.scope(() => this.#memoryOf(prepared, tracker, output)));
       });
       for (const [i, output] of waiting.entries()) output.maskmemFeatures = memories[i];
     }
@@ -307,13 +315,61 @@ export class VideoPredictor {
     }
   }
 
-  /** The memory of what a user has confirmed: its mask is encoded as it is seen. */
-  #encodeStored(features: FrameFeatures, tracker: Tracker, { predMasks, score }: FrameOutput): Uint16Array {
+  /** The memory of a frame from its mask: of a prompted one as it is seen, of a tracked one as the heads gave it. */
+  #memoryOf(features: FrameFeatures, tracker: Tracker, output: FrameOutput): Uint16Array {
     const S = this.sam2.config.imageSize;
-    const lowRes = machine.heap.from(predMasks!, [1, S / 4, S / 4, 1]);
+    const logits = output.prompted ? this.#filled(output)! : output.predMasks!;
+    const lowRes = machine.heap.from(logits, [1, S / 4, S / 4, 1]);
     const highResMasks = reshape(resize(lowRes, S, S, "bilinear"), [1, 1, S, S]);
-    const objectScoreLogits = machine.heap.from(Float32Array.of(score), [1, 1]);
-    return toBfloat16(values(tracker.encodeMemory(features, { highResMasks, objectScoreLogits }, true)));
+    const objectScoreLogits = machine.heap.from(Float32Array.of(output.score), [1, 1]);
+    return toBfloat16(values(tracker.encodeMemory(features, { highResMasks, objectScoreLogits }, output.prompted)));
+  }
+
+  /**
+   * Make again what was dropped of the memories that `frame` sees, with the same bits; `own`: its own mask must be there.
+   *
+   * @throws UsageError if a mask that is needed was dropped too
+   */
+  async #remember(
+    state: VideoState,
+    object: TrackedObject,
+    frame: number,
+    reverse: boolean,
+    own: boolean,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const { maps, lost } = object.missing(frame, reverse, own, this.#maps);
+    const streams = state.numFrames === Number.POSITIVE_INFINITY;
+    const gone = lost ?? (streams ? maps[0] : undefined);
+    if (gone !== undefined) {
+      const [id] = [...state.objects].find(([, other]) => other === object)!;
+      throw new UsageError(
+        `object ${id} on frame ${frame}`,
+        `the memory of frame ${gone}`,
+        `masks of the latest ${this.#masks(state)} frames, and memories around frame ${state.position} and the prompts`,
+        "raise keepMasks of initState, or go on from a frame nearby",
+      );
+    }
+    for (const t of maps) {
+      const output = object.nonCond.get(t)!;
+      const image = await frameImage(state, t, reverse ? -1 : 1, signal);
+      output.maskmemFeatures = runOnFrame(this.sam2, state, t, image, signal, (features, tracker) =>
+        this.#memoryOf(features, tracker, output),
+      );
+    }
+  }
+
+  /** How far back maps are seen. */
+  get #maps(): number {
+    return this.sam2.config.numMaskmem - 1;
+  }
+
+  /** Frames of each object whose masks are kept. */
+  #masks({ keepMasks, numFrames, objects }: VideoState): number {
+    if (numFrames === Number.POSITIVE_INFINITY) return 0;
+    const { imageSize, dModel } = this.sam2.config;
+    const bytes = 4 * ((imageSize / 4) ** 2 + dModel);
+    return keepMasks ?? Math.min(MOST_MASKS, Math.floor(MASK_BYTES / (bytes * Math.max(1, objects.size))));
   }
 
   #defaultStart(state: VideoState): number {
@@ -324,15 +380,12 @@ export class VideoPredictor {
   #trackFrame(
     state: VideoState,
     objects: readonly TrackedObject[],
+    searched: readonly TrackedObject[],
     frame: number,
     reverse: boolean,
     image: FrameImage | undefined,
     signal?: AbortSignal,
   ): void {
-    const searched = objects.filter(({ cond }) => !cond.has(frame));
-    for (const [id, object] of state.objects) {
-      if (searched.includes(object)) this.#expectRemembered(state, id, object, frame, reverse, false);
-    }
     const search = () =>
       runOnFrame(this.sam2, state, frame, image!, signal, (features, tracker, attended) => {
         const shared = { attended: attended(), features: tracker.prepare(features) };
@@ -341,7 +394,7 @@ export class VideoPredictor {
             const past = this.#past(state, object, frame, reverse, shared.attended);
             const found = tracker.trackStep(shared.features, {}, past);
             const memory = tracker.encodeMemory(shared.features, found, false);
-            return { ...this.#store(found), maskmemFeatures: toBfloat16(values(memory)) };
+            return { ...store(found, false), maskmemFeatures: toBfloat16(values(memory)) };
           }),
         );
       });
@@ -363,35 +416,11 @@ export class VideoPredictor {
     return { bank: object.bank, at: { frame, numFrames: state.numFrames, reverse }, attended };
   }
 
-  /** What is kept of an answer. */
-  #store({ lowResMasks, objPtr, objectScoreLogits }: TrackedMask): FrameOutput {
+  /** The mask of an output as it is shown. */
+  #filled({ predMasks }: FrameOutput): Float32Array | undefined {
     const { fillHoleArea } = this.options;
     const side = this.sam2.config.imageSize / 4;
-    const logits = values(lowResMasks).slice();
-    return {
-      predMasks: fillHoleArea > 0 ? fillHoles(logits, side, side, fillHoleArea) : logits,
-      objPtr: values(objPtr).slice(),
-      score: values(objectScoreLogits)[0],
-    };
-  }
-
-  /** @throws UsageError if something was dropped that this frame would see; `own`: or its own output */
-  #expectRemembered(
-    state: VideoState,
-    id: number,
-    object: TrackedObject,
-    frame: number,
-    reverse: boolean,
-    own: boolean,
-  ) {
-    const lost = object.lostTo(frame, reverse, own, this.sam2.config.numMaskmem - 1);
-    if (lost === undefined) return;
-    throw new UsageError(
-      `object ${id} on frame ${frame}`,
-      `the memory of frame ${lost}`,
-      `what is kept around frame ${state.position} and the prompts`,
-      "open the video with keepAll, or go on from a frame nearby",
-    );
+    return predMasks && fillHoleArea > 0 ? fillHoles(predMasks, side, side, fillHoleArea) : predMasks;
   }
 
   /** The masks on a frame that has new prompts, or had some. */
@@ -407,10 +436,26 @@ export class VideoPredictor {
     find: (object: TrackedObject) => FrameOutput | undefined,
     returnLogits = false,
   ): FrameResult {
-    const found = [...state.objects].map(([id, object]) => ({ id, output: find(object) }));
+    const found = [...state.objects].map(([id, object]) => {
+      const output = find(object);
+      return { id, score: output?.score, predMasks: output && this.#filled(output) };
+    });
     const objects = videoMasks(this.sam2, state, found, this.options.nonOverlapMasks, returnLogits);
     return { frame, objects };
   }
 }
 
 const NONE: ReadonlyMap<number, FrameOutput> = new Map();
+/** Masks that are kept of a video by default, together and of each object. */
+const MASK_BYTES = 2 ** 28;
+const MOST_MASKS = 750;
+
+/** What is kept of an answer. */
+function store({ lowResMasks, objPtr, objectScoreLogits }: TrackedMask, prompted: boolean): FrameOutput {
+  return {
+    predMasks: values(lowResMasks).slice(),
+    objPtr: values(objPtr).slice(),
+    score: values(objectScoreLogits)[0],
+    prompted,
+  };
+}

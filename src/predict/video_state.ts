@@ -5,8 +5,10 @@ import type { Frames } from "./frames.ts";
 
 /** What was found of one object on one frame, and what later frames may remember of it. */
 export interface FrameOutput extends FrameMemory {
-  /** logits [(S/4)²]; undefined on frames of which only the pointer is kept */
+  /** logits as the heads return them [(S/4)²]; undefined on frames of which only the pointer is kept */
   predMasks?: Float32Array;
+  /** has a user said something here? Then its memory is made from the mask as it is seen */
+  prompted: boolean;
   /** logit: positive if the object is in the frame */
   score: number;
 }
@@ -17,7 +19,20 @@ export interface StoredPoints {
   labels: number[];
 }
 
-/** One object: what was said of it, and what was found of it, by frame number. */
+/** What a frame misses of those that it would see. */
+interface Missing {
+  /** frames whose map was dropped, but not the mask, from which it can be made again */
+  maps: number[];
+  /** a frame of which that cannot be */
+  lost?: number;
+}
+
+/**
+ * One object: what was said of it, and what was found of it, by frame number.
+ *
+ * A frame's output stands on one shelf: `newCond` or `newNonCond` from the prompt to the next propagation, then `cond` or
+ * `nonCond`. What `nonCond` held and dropped is in `forgotten`. A frame that was tracked is in `forward` or in `backward`.
+ */
 export class TrackedObject {
   /** points, or a whole mask, whose pixels are in the output already */
   readonly prompts = new Map<number, StoredPoints | "mask">();
@@ -77,16 +92,21 @@ export class TrackedObject {
     }
   }
 
-  /** A frame that `frame` would see, the map if it is within `maps` frames, but which was dropped; `own`: or itself. */
-  lostTo(frame: number, reverse: boolean, own: boolean, maps: number): number | undefined {
+  /** What is missing of what `frame` would see: maps within `maps` frames, pointers beyond; `own`: and its own mask. */
+  missing(frame: number, reverse: boolean, own: boolean, maps: number): Missing {
     const step = reverse ? 1 : -1;
+    const missing: Missing = { maps: [] };
     for (let distance = own ? 0 : 1; distance < MAX_OBJ_PTRS; distance++) {
       const t = frame + distance * step;
       const output = this.cond.get(t) ?? this.nonCond.get(t);
-      const incomplete = distance <= maps && output !== undefined && !output.maskmemFeatures;
-      if (incomplete || (!output && this.forgotten.has(t))) return t;
+      if (!output) {
+        if (this.forgotten.has(t)) return { ...missing, lost: t };
+      } else if (distance <= maps && !output.maskmemFeatures) {
+        if (!output.predMasks) return { ...missing, lost: t };
+        if (distance > 0) missing.maps.push(t);
+      }
     }
-    return undefined;
+    return missing;
   }
 
   /** The latest output on a frame. */
@@ -98,8 +118,9 @@ export class TrackedObject {
     return { cond: this.cond, nonCond: this.nonCond };
   }
 
-  /** Note what was found on a frame. */
+  /** Note what was found on a frame, as the latest. */
   addTracked(frame: number, output: FrameOutput): void {
+    this.nonCond.delete(frame);
     this.nonCond.set(frame, output);
     this.forgotten.delete(frame);
   }
@@ -110,17 +131,20 @@ export class VideoState {
   readonly frames: Frames;
   /** object id → object, in the order in which they were named */
   readonly objects = new Map<number, TrackedObject>();
-  /** keep every frame's memory, as upstream, so that any frame can be corrected at any time */
+  /** keep every frame's memory, as upstream */
   readonly keepAll: boolean;
+  /** frames of each object whose masks are kept, the latest; undefined: as many as fit */
+  readonly keepMasks: number | undefined;
   /** where the latest pass began, and the frame that was tracked last */
   start = 0;
   position = 0;
   /** features of the frame that was looked at last */
   features?: StoredFeatures;
 
-  constructor(frames: Frames, keepAll: boolean) {
+  constructor(frames: Frames, { keepAll, keepMasks }: { keepAll: boolean; keepMasks?: number }) {
     this.frames = frames;
     this.keepAll = keepAll;
+    this.keepMasks = keepMasks;
   }
 
   get width(): number {
@@ -147,25 +171,32 @@ export class VideoState {
 
   /**
    * Drop what no frame near the position, the start of the pass or a conditioning frame can see: `maps` frames on either
-   * side of these keep everything, 15 keep the pointer.
+   * side of these keep everything, 15 keep the pointer. Of the latest `masks` frames of an object masks stay, with the pointers that these may see.
    */
-  evict(maps: number): void {
+  evict(maps: number, masks: number): void {
     if (this.keepAll) return;
-    const anchors = new Set([this.start, this.position]);
-    for (const { cond, newCond } of this.objects.values()) {
-      for (const frame of [...cond.keys(), ...newCond.keys()]) anchors.add(frame);
-    }
+    const anchors = this.#anchors();
+    const isNear = (frame: number, reach: number) => anchors.some((anchor) => Math.abs(frame - anchor) <= reach);
     for (const object of this.objects.values()) {
+      let older = object.nonCond.size - masks;
       for (const [frame, output] of object.nonCond) {
-        const distance = Math.min(...[...anchors].map((anchor) => Math.abs(frame - anchor)));
-        if (distance >= MAX_OBJ_PTRS) {
+        older--;
+        const [keepsMask, keepsPointer] = [older < 0, older < MAX_OBJ_PTRS - 1];
+        if (!keepsPointer && !isNear(frame, MAX_OBJ_PTRS - 1)) {
           object.nonCond.delete(frame);
           object.forgotten.add(frame);
-        } else if (distance > maps && output.maskmemFeatures) {
-          object.nonCond.set(frame, { objPtr: output.objPtr, score: output.score });
+        } else if (!isNear(frame, maps)) {
+          output.maskmemFeatures = undefined;
+          if (!keepsMask) output.predMasks = undefined;
         }
       }
     }
+  }
+
+  /** Frames from which a pass may go on. */
+  #anchors(): number[] {
+    const prompted = [...this.objects.values()].flatMap(({ cond, newCond }) => [...cond.keys(), ...newCond.keys()]);
+    return [...new Set([this.start, this.position, ...prompted])];
   }
 }
 

@@ -1,0 +1,80 @@
+import type { ImageInput } from "../io/image_input.ts";
+import type {
+  ImagePredictor as Direct,
+  ImagePredictorOptions,
+  Prediction,
+  PredictOptions,
+} from "../predict/image_predictor.ts";
+import type { Prompt } from "../predict/prompt.ts";
+import { type CallOptions, engineOf } from "./engine.ts";
+import { Remote, type Remoted, sendable } from "./remote.ts";
+import type { Sam2 } from "./sam2.ts";
+
+/**
+ * Encode an image once, then ask for as many masks as wanted.
+ *
+ * @example
+ * const predictor = new ImagePredictor(await Sam2.fromPretrained("sam2.1_hiera_tiny.pt"));
+ * await predictor.setImage("truck.jpg");
+ * const { masks, iouPredictions } = await predictor.predict({ points: [[500, 375]] });
+ *
+ * @source sam2/sam2_image_predictor.py, SAM2ImagePredictor
+ */
+export class ImagePredictor implements Remoted<Direct> {
+  readonly #remote: Remote<Direct>;
+
+  /** Several may share a model. */
+  constructor(sam2: Sam2, options: ImagePredictorOptions = {}) {
+    this.#remote = new Remote(engineOf.get(sam2)!, "ImagePredictor", options);
+  }
+
+  /**
+   * Encode an image; it replaces the one before.
+   *
+   * @throws ImageError if it is no usable image; the signal's reason if aborted
+   */
+  setImage(image: ImageInput, options: CallOptions = {}): Promise<void> {
+    return this.setImageBatch([image], options);
+  }
+
+  /** Encode several images for `predictBatch`; they replace those before. */
+  setImageBatch(images: readonly ImageInput[], options: CallOptions = {}): Promise<void> {
+    return this.#remote.call("setImageBatch", [images.map(sendable)], options, images);
+  }
+
+  /**
+   * Masks for one prompt, or for several on the same image.
+   *
+   * @throws PromptError if a prompt is empty, inconsistent, or outside of the image
+   */
+  predict(prompt: Prompt, options?: PredictOptions): Promise<Prediction>;
+  predict(prompts: readonly Prompt[], options?: PredictOptions): Promise<Prediction[]>;
+  predict(prompts: Prompt | readonly Prompt[], options: PredictOptions = {}): Promise<Prediction & Prediction[]> {
+    return this.#remote.call("predict", [prompts], options) as Promise<Prediction & Prediction[]>;
+  }
+
+  /** Masks for each image of `setImageBatch`: one list of prompts an image. */
+  predictBatch(batch: readonly (readonly Prompt[])[], options: PredictOptions = {}): Promise<Prediction[][]> {
+    return this.#remote.call("predictBatch", [batch], options);
+  }
+
+  /**
+   * The stride-16 features of the image, or of each image of a batch, channels last.
+   *
+   * @shape [B, H/16, W/16, D], with H = W = `config.imageSize`
+   * @throws UsageError if no image was set
+   */
+  getImageEmbedding(): Promise<{
+    /** B, H/16, W/16, D */
+    shape: number[];
+    /** row by row */
+    data: Float32Array;
+  }> {
+    return this.#remote.call("getImageEmbedding", []);
+  }
+
+  /** Forget the image and give its memory back. */
+  resetPredictor(): Promise<void> {
+    return this.#remote.call("resetPredictor", []);
+  }
+}

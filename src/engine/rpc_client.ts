@@ -1,0 +1,167 @@
+import { EngineError, QueueError } from "../errors.ts";
+import type { WorkerEvents, WorkerHandle } from "../platform/types.ts";
+import { packError, unpackError } from "./packed_error.ts";
+import type { Call, Service, StreamHandle, ToClient, ToService } from "./rpc.ts";
+
+type Arguments<F> = F extends (call: Call, ...args: infer A) => unknown ? A : never;
+
+export interface CallOptions {
+  signal?: AbortSignal;
+  onProgress?: (value: unknown) => void;
+  /** buffers to give away instead of copying them */
+  transfer?: ArrayBuffer[];
+}
+
+interface Pending {
+  slot: number;
+  onProgress?: (value: unknown) => void;
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+}
+
+/** Calls that may wait at once. */
+export const QUEUE_LIMIT = 64;
+
+/** The caller's side. */
+export class Client<S extends Service> {
+  readonly #worker: WorkerHandle;
+  readonly #aborted: Int32Array | undefined;
+  readonly #slots = Array.from({ length: QUEUE_LIMIT }, (_, slot) => slot);
+  /** sent, and not answered yet */
+  readonly #sent = new Map<number, Pending>();
+  readonly #streams = new Map<number, AsyncIterator<unknown>>();
+  #unsettled = 0;
+  #ids = 0;
+  #failure: EngineError | undefined;
+
+  constructor(start: (events: WorkerEvents) => WorkerHandle) {
+    this.#aborted = sharedWords(QUEUE_LIMIT);
+    this.#worker = start({
+      onMessage: (message) => this.#receive(message as ToClient),
+      onDeath: (why) => this.#fail(`one that died (${why})`),
+    });
+    this.#post({ type: "start", aborted: this.#aborted?.buffer as SharedArrayBuffer | undefined });
+  }
+
+  /**
+   * Call a method of the service.
+   *
+   * @throws the signal's reason as soon as it is aborted; QueueError if too many calls wait; EngineError if the worker died
+   */
+  async call<K extends keyof S & string>(
+    method: K,
+    args: Arguments<S[K]>,
+    { signal, onProgress, transfer = [] }: CallOptions = {},
+  ): Promise<Awaited<ReturnType<S[K]>>> {
+    if (this.#failure) throw this.#failure;
+    signal?.throwIfAborted();
+    const slot = this.#slots.pop();
+    if (slot === undefined) {
+      throw new QueueError(
+        method,
+        `at most ${QUEUE_LIMIT} calls that wait`,
+        "one more",
+        "await results before you ask on",
+      );
+    }
+    const id = this.#ids++;
+    if (this.#aborted) Atomics.store(this.#aborted, slot, 0);
+    const onAbort = () => {
+      if (this.#aborted) Atomics.store(this.#aborted, slot, 1);
+      this.#post({ type: "abort", id });
+      this.#sent.get(id)?.reject(signal!.reason);
+    };
+    this.#hold(1);
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#sent.set(id, { slot, onProgress, resolve: resolve as (value: unknown) => void, reject });
+        this.#post({ type: "call", id, slot, method, args }, transfer);
+        signal?.addEventListener("abort", onAbort);
+      });
+    } catch (error) {
+      if (error instanceof DOMException && error.name === "DataCloneError") this.#answered(id); // it was never sent
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+      this.#hold(-1);
+    }
+  }
+
+  /** Keep an async iterable here, and let the service pull its items, as `sendable` makes them. */
+  stream<T>(items: AsyncIterable<T>, sendable: (item: T) => T): StreamHandle<T> {
+    const stream = this.#ids++;
+    this.#streams.set(stream, mapped(items, sendable));
+    return { stream };
+  }
+
+  /** End the worker, whatever it does. Calls under way are rejected. */
+  async stop(): Promise<void> {
+    this.#fail("one that was disposed of");
+    await this.#worker.stop();
+  }
+
+  #post(message: ToService, transfer?: ArrayBuffer[]): void {
+    this.#worker.post(message, transfer);
+  }
+
+  #receive(message: ToClient): void {
+    if (message.type === "pull") {
+      this.#pull(message);
+      return;
+    }
+    if (message.type === "progress") {
+      this.#sent.get(message.id)?.onProgress?.(message.value);
+      return;
+    }
+    const pending = this.#answered(message.id);
+    if (message.type === "result") {
+      pending?.resolve(message.value);
+      return;
+    }
+    const error = unpackError(message.error);
+    if (message.fatal) {
+      this.#fail(`one that failed (${error.message})`);
+      void this.#worker.stop();
+    }
+    pending?.reject(error);
+  }
+
+  #answered(id: number): Pending | undefined {
+    const pending = this.#sent.get(id);
+    this.#sent.delete(id);
+    if (pending) this.#slots.push(pending.slot);
+    return pending;
+  }
+
+  async #pull({ pull, stream }: { pull: number; stream: number }): Promise<void> {
+    const iterator = this.#streams.get(stream)!;
+    try {
+      const next = await iterator.next();
+      if (next.done) this.#streams.delete(stream);
+      this.#post({ type: "item", pull, next });
+    } catch (error) {
+      this.#streams.delete(stream);
+      this.#post({ type: "item", pull, error: packError(error) });
+    }
+  }
+
+  /** A process may not end while a call is unsettled. */
+  #hold(change: 1 | -1): void {
+    this.#unsettled += change;
+    this.#worker.hold(this.#unsettled > 0);
+  }
+
+  #fail(got: string): void {
+    this.#failure ??= new EngineError("engine", "a worker that answers", got, "load the model anew");
+    for (const id of [...this.#sent.keys()]) this.#answered(id)!.reject(this.#failure);
+  }
+}
+
+function sharedWords(count: number): Int32Array | undefined {
+  const shared = typeof SharedArrayBuffer !== "undefined";
+  return shared ? new Int32Array(new SharedArrayBuffer(4 * count)) : undefined;
+}
+
+async function* mapped<T>(items: AsyncIterable<T>, change: (item: T) => T): AsyncGenerator<T> {
+  for await (const item of items) yield change(item);
+}

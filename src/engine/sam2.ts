@@ -1,0 +1,73 @@
+/**
+ * The model as users hold it: a promise of what a worker of its own does (service.ts), so that the caller's thread never
+ * computes. Beside it the predictors, with the names and meanings of those in predict/.
+ */
+import type { CheckpointSource } from "../io/checkpoint.ts";
+import { unnamedModel } from "../io/demo_model.ts";
+import type { Sam2Config } from "../model/config.ts";
+import { platform } from "../platform/platform.ts";
+import type { LoadOptions as ThreadLoadOptions } from "../predict/sam2.ts";
+import { type CallOptions, type Engine, engineOf, rpcOptions } from "./engine.ts";
+import { Client } from "./rpc_client.ts";
+import type { ModelInfo } from "./service.ts";
+
+/** Options of `Sam2.fromPretrained`. */
+export interface LoadOptions extends Omit<ThreadLoadOptions, "onProgress" | "signal">, CallOptions {}
+
+/**
+ * A model in a worker of its own. Calls run in the order in which they were made; up to 64 may wait, and more are rejected
+ * with QueueError.
+ *
+ * @example
+ * await using sam2 = await Sam2.fromPretrained("sam2.1_hiera_tiny.pt");
+ */
+export class Sam2 {
+  /** sizes, image size, version and name of the model */
+  readonly config: Sam2Config;
+  /** tells checkpoints apart, whatever the file's format */
+  readonly digest: string;
+  /** Has the model what video needs? */
+  readonly canTrack: boolean;
+  /** threads that compute, the worker's own included */
+  readonly threads: number;
+  /** Which kernels, register tile and threads were chosen, and why, line by line. */
+  readonly chosen: readonly string[];
+
+  private constructor(engine: Engine, { config, digest, canTrack, threads, chosen }: ModelInfo) {
+    engineOf.set(this, engine);
+    this.config = config;
+    this.digest = digest;
+    this.canTrack = canTrack;
+    this.threads = threads;
+    this.chosen = chosen;
+  }
+
+  /**
+   * Load Meta's `.pt`, or `.safetensors` with Meta's or transformers' names: a path, a URL, or bytes. Without a source
+   * it is nano, the demo model of the package, and the console says so once.
+   *
+   * @throws CheckpointError if it is no complete SAM 2 checkpoint; the signal's reason if aborted
+   */
+  static async fromPretrained(source?: CheckpointSource, options: LoadOptions = {}): Promise<Sam2> {
+    const from = source ?? unnamedModel();
+    const engine: Engine = new Client((events) => platform.startWorker("engine", events));
+    const { signal: _, onProgress: __, transfer: ___, ...others } = options;
+    const sent = from instanceof URL ? { href: from.href } : from;
+    try {
+      return new Sam2(engine, await engine.call("load", [sent, others], rpcOptions(options, [from])));
+    } catch (error) {
+      await engine.stop();
+      throw error;
+    }
+  }
+
+  /** End the worker at once and give all its memory back. Calls under way are rejected with EngineError. */
+  async dispose(): Promise<void> {
+    await engineOf.get(this)!.stop();
+  }
+
+  /** `dispose`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}

@@ -1,0 +1,148 @@
+import { CheckpointError } from "../errors.ts";
+import type { FrameInput } from "../predict/frames.ts";
+import type {
+  VideoPredictor as Direct,
+  FrameResult,
+  InitOptions,
+  NewMask,
+  NewPoints,
+  Place,
+  PropagateOptions,
+  VideoPredictorOptions,
+} from "../predict/video_predictor.ts";
+import { engineOf } from "./engine.ts";
+import { Remote, type Remoted, sendable } from "./remote.ts";
+import type { Sam2 } from "./sam2.ts";
+import { sent, VideoState } from "./video_state.ts";
+
+/**
+ * Say on some frames what the objects are, then follow them through the video.
+ *
+ * @example
+ * const predictor = new VideoPredictor(await Sam2.fromPretrained("sam2.1_hiera_tiny.pt"));
+ * const state = await predictor.initState("frames");
+ * await predictor.addNewPointsOrBox(state, { frame: 0, object: 1, points: [[210, 350]] });
+ * for await (const { frame, objects } of predictor.propagateInVideo(state)) …
+ *
+ * @source sam2/sam2_video_predictor.py, SAM2VideoPredictor
+ */
+export class VideoPredictor implements Remoted<Direct> {
+  readonly #remote: Remote<Direct>;
+
+  /** @throws CheckpointError if the model was trained for images alone */
+  constructor(sam2: Sam2, options: VideoPredictorOptions = {}) {
+    expectTracking(sam2);
+    this.#remote = new Remote(engineOf.get(sam2)!, "VideoPredictor", options);
+  }
+
+  /**
+   * Open a video: a folder of frames named by number, a list of images, or images that arrive one by one.
+   *
+   * @throws ImageError if there is no frame, or the first one cannot be read
+   */
+  async initState(video: FrameInput, options: InitOptions = {}): Promise<VideoState> {
+    return new VideoState(this.#remote.engine, await this.#remote.call("initState", [this.#send(video)], options));
+  }
+
+  /**
+   * Say where an object is on a frame, or correct what was tracked of it. The box counts before the points.
+   *
+   * @returns the masks of all objects on this frame
+   * @throws PromptError if the prompt is empty, inconsistent, or outside of the video
+   */
+  addNewPointsOrBox(state: VideoState, prompt: NewPoints): Promise<FrameResult> {
+    return this.#remote.call("addNewPointsOrBox", [sent(state)], prompt);
+  }
+
+  /**
+   * Give the whole mask of an object on a frame. It is taken as it is.
+   *
+   * @returns the masks of all objects on this frame
+   */
+  addNewMask(state: VideoState, prompt: NewMask): Promise<FrameResult> {
+    return this.#remote.call("addNewMask", [sent(state)], prompt);
+  }
+
+  /**
+   * Follow all objects from frame to frame; masks leave as they come. Prompts that are added meanwhile count in the next
+   * call. When a call is aborted or a frame cannot be read, everything is as it was after the frame before.
+   *
+   * @throws UsageError if an object has no prompt; ImageError naming a frame that cannot be read
+   */
+  async *propagateInVideo(state: VideoState, options: PropagateOptions = {}): AsyncGenerator<FrameResult> {
+    yield* this.#remote.walk<FrameResult>("propagateInVideo", [sent(state)], options);
+  }
+
+  /**
+   * Take back what was said of an object on a frame. What was found there stays, as if it had been tracked.
+   *
+   * @returns the masks of all objects on this frame
+   */
+  clearAllPromptsInFrame(state: VideoState, place: Place): Promise<FrameResult> {
+    return this.#remote.call("clearAllPromptsInFrame", [sent(state), place]);
+  }
+
+  /** Forget all objects. */
+  resetState(state: VideoState): Promise<void> {
+    return this.#remote.call("resetState", [sent(state)]);
+  }
+
+  /**
+   * Forget one object. The others are not touched.
+   *
+   * @returns the masks of the others on the frames where it had prompts: they may have been hidden behind it
+   * @throws UsageError if there is no such object
+   */
+  removeObject(state: VideoState, object: number): Promise<FrameResult[]> {
+    return this.#remote.call("removeObject", [sent(state), object]);
+  }
+
+  /**
+   * Everything that is known of the video but its frames, as bytes; `note` is kept for the caller. Masks that are kept for
+   * corrections far from where tracking stands are left out.
+   */
+  encodeState(state: VideoState, note = ""): Promise<Uint8Array> {
+    return this.#remote.call("encodeState", [sent(state), note]);
+  }
+
+  /** Write `encodeState` to a file, whole or not at all. */
+  saveState(state: VideoState, path: string, note = ""): Promise<void> {
+    return this.#remote.call("saveState", [sent(state), path, note]);
+  }
+
+  /**
+   * Go on where `saveState` was called, with the same bits. A stream must begin with its first frame again.
+   *
+   * @param saved a path, or what `encodeState` returned
+   * @throws StateError if it is damaged, or was saved with another checkpoint, other options or another video
+   */
+  async loadState(
+    saved: string | Uint8Array,
+    video: FrameInput,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<{
+    /** what was known when it was saved */
+    state: VideoState;
+    /** what `saveState` or `encodeState` was given */
+    note: string;
+  }> {
+    const { state, note } = await this.#remote.call("loadState", [saved, this.#send(video)], options);
+    return { state: new VideoState(this.#remote.engine, state), note };
+  }
+
+  #send(video: FrameInput): unknown {
+    if (typeof video === "string") return video;
+    return Symbol.asyncIterator in video ? this.#remote.engine.stream(video, sendable) : video.map(sendable);
+  }
+}
+
+function expectTracking({ canTrack, config }: Sam2): void {
+  if (canTrack) return;
+  const got = `${config.name} without maskmem_tpos_enc and the like`;
+  throw new CheckpointError(
+    "VideoPredictor",
+    "the weights of the memory",
+    got,
+    "load a checkpoint for video, without video: false",
+  );
+}
