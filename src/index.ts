@@ -1,6 +1,6 @@
 /**
  * Segment Anything 2 in TypeScript and WebAssembly: load a model with {@link Sam2.fromPretrained}, then ask an
- * {@link ImagePredictor} or a {@link VideoPredictor}.
+ * {@link ImagePredictor}, an {@link AutomaticMaskGenerator} or a {@link VideoPredictor}.
  *
  * Coordinates are (x, y) in pixels of the original image, the origin is its top left corner. Masks and pixels are stored
  * row by row, tensors channels last. What is thrown on purpose is a {@link Sam2Error}, which says what was expected, what
@@ -9,6 +9,7 @@
  * @packageDocumentation
  */
 export type { CallOptions } from "./engine/engine.ts";
+export { AutomaticMaskGenerator } from "./engine/automatic_mask_generator.ts";
 export { ImagePredictor } from "./engine/image_predictor.ts";
 export { type LoadOptions, Sam2 } from "./engine/sam2.ts";
 export { VideoPredictor } from "./engine/video_predictor.ts";
@@ -16,9 +17,12 @@ export { VideoState } from "./engine/video_state.ts";
 export * from "./errors.ts";
 export type { CheckpointSource } from "./io/checkpoint.ts";
 export { type DecodeOptions, decodeImage, type RgbImage, toRgb } from "./io/image.ts";
+export type { Rle } from "./io/rle.ts";
 export type { ImageInput } from "./io/image_input.ts";
 export type { Mask } from "./io/masks.ts";
 export type { Sam2Config, VariantName, Version } from "./model/config.ts";
+export type { AutomaticMaskGeneratorOptions, MaskThresholds } from "./predict/automatic_mask_options.ts";
+export type { MaskRecord, UncompressedRle } from "./predict/automatic_masks.ts";
 export type { FrameInput } from "./predict/frames.ts";
 export type { ImagePredictorOptions, Prediction, PredictOptions } from "./predict/image_predictor.ts";
 export type { Progress } from "./predict/progress.ts";

@@ -25,6 +25,7 @@ import { nms } from "./nms.ts";
 import { cleanMask } from "./postprocess.ts";
 import { preprocess } from "./preprocess.ts";
 import { pointsInModel } from "./prompt.ts";
+import type { Followed } from "./progress.ts";
 import type { Sam2 } from "./sam2.ts";
 import { removeSmallRegions } from "./small_regions.ts";
 
@@ -50,21 +51,6 @@ export interface MaskRecord {
 export interface UncompressedRle {
   size: [height: number, width: number];
   counts: number[];
-}
-
-/** How far `generate` or `prepare` has come. */
-export interface MaskProgress {
-  /** an image, or a crop of it, is encoded; points are decoded */
-  stage: "encode" | "decode";
-  /** of all points of all crops, 0…1 */
-  fraction: number;
-}
-
-/** Options of `generate` and `prepare`. */
-export interface GenerateOptions {
-  /** ends the call within one layer: it rejects with the reason of the signal */
-  signal?: AbortSignal;
-  onProgress?: (progress: MaskProgress) => void;
 }
 
 /** A mask that may become a record; boxes and points in pixels of the image. */
@@ -118,7 +104,7 @@ export class AutomaticMaskGenerator {
    *
    * @throws ImageError if it is no usable image; the signal's reason if aborted
    */
-  async generate(image: ImageInput, options: GenerateOptions = {}): Promise<MaskRecord[]> {
+  async generate(image: ImageInput, options: Followed = {}): Promise<MaskRecord[]> {
     return records(await this.#collect(image, this.#options, options), this.#options);
   }
 
@@ -127,7 +113,7 @@ export class AutomaticMaskGenerator {
    *
    * @throws ImageError if it is no usable image; the signal's reason if aborted
    */
-  async prepare(image: ImageInput, options: GenerateOptions = {}): Promise<void> {
+  async prepare(image: ImageInput, options: Followed = {}): Promise<void> {
     this.#prepared = undefined;
     this.#prepared = await this.#collect(image, { predIouThresh: 0, stabilityScoreThresh: 0 }, options);
   }
@@ -145,7 +131,7 @@ export class AutomaticMaskGenerator {
   }
 
   /** The candidates of each crop. */
-  async #collect(input: ImageInput, floors: Floors, { signal, onProgress }: GenerateOptions): Promise<Candidate[][]> {
+  async #collect(input: ImageInput, floors: Floors, { signal, onProgress }: Followed): Promise<Candidate[][]> {
     const { cropNLayers, cropOverlapRatio, pointsPerBatch } = this.#options;
     const image = await readImage(input, signal);
     const { width, height } = image;
@@ -155,8 +141,7 @@ export class AutomaticMaskGenerator {
     let done = 0;
     const found: Candidate[][] = [];
     for (const crop of crops) {
-      onProgress?.({ stage: "encode", fraction: done / total });
-      const features = this.#encode(image, crop.box, signal);
+      const features = this.#encode(image, crop.box, { signal, onProgress });
       try {
         const finder = this.#finder(crop, image, features, floors);
         const points = this.#grids[crop.layer];
@@ -175,12 +160,20 @@ export class AutomaticMaskGenerator {
     return found;
   }
 
-  #encode(image: RgbImage, box: CropBox, signal?: AbortSignal): ImageFeatures {
-    return this.#sam2.run(
-      ({ config, forwardImage, withoutMemory, prepare }) =>
-        prepare(withoutMemory(forwardImage(preprocess(cropped(image, box), config.imageSize)))),
-      signal,
-    );
+  #encode(image: RgbImage, box: CropBox, { signal, onProgress }: Followed): ImageFeatures {
+    const { machine, macsOfImage } = this.#sam2;
+    const before = machine.macs;
+    const fraction = () => (machine.macs - before) / macsOfImage;
+    machine.onLayer = onProgress && (() => onProgress({ stage: "encode", fraction: fraction() }));
+    try {
+      return this.#sam2.run(
+        ({ config, forwardImage, withoutMemory, prepare }) =>
+          prepare(withoutMemory(forwardImage(preprocess(cropped(image, box), config.imageSize)))),
+        signal,
+      );
+    } finally {
+      machine.onLayer = undefined;
+    }
   }
 
   #finder(crop: Crop, image: RgbImage, features: ImageFeatures, floors: Floors): CropFinder {
