@@ -3,6 +3,7 @@ import { expectMask, type Mask } from "./masks.ts";
 
 /** COCO's run-length encoding, as pycocotools writes and reads it. */
 export interface Rle {
+  /** pixels of the image */
   size: [height: number, width: number];
   /** Lengths of runs down the columns, alternately unset and set, in COCO's compressed form. */
   counts: string;

@@ -49,7 +49,9 @@ export interface MaskRecord {
 
 /** Lengths of runs down the columns, alternately unset and set. */
 export interface UncompressedRle {
+  /** pixels of the image */
   size: [height: number, width: number];
+  /** pixels; the first run is unset, and 0 if the first pixel is set */
   counts: number[];
 }
 
