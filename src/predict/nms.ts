@@ -9,22 +9,25 @@ const { fround } = Math;
  * @source torchvision/csrc/ops/cpu/nms_kernel.cpp
  */
 export function nms(boxes: Float32Array, scores: Float32Array, threshold: number): number[] {
-  const order = Uint32Array.from(scores, (_, i) => i).sort((a, b) => scores[b] - scores[a] || a - b);
-  const areas = Float32Array.from(scores, (_, i) =>
-    fround(fround(boxes[4 * i + 2] - boxes[4 * i]) * fround(boxes[4 * i + 3] - boxes[4 * i + 1])),
-  );
-  const suppressed = new Uint8Array(scores.length);
+  const N = scores.length;
+  const order = Array.from(scores, (_, i) => i).sort((a, b) => scores[b] - scores[a]);
+  const side = (k: number) => Float32Array.from(order, (i) => boxes[4 * i + k]);
+  const [x0, y0, x1, y1] = [side(0), side(1), side(2), side(3)];
+  const areas = Float32Array.from(order, (_, i) => fround(x1[i] - x0[i]) * fround(y1[i] - y0[i]));
+  const suppressed = new Uint8Array(N);
   const kept: number[] = [];
-  for (const [at, i] of order.entries()) {
+  const skipping = threshold >= 0;
+  for (let i = 0; i < N; i++) {
     if (suppressed[i]) continue;
-    kept.push(i);
-    const [x0, y0, x1, y1] = boxes.subarray(4 * i, 4 * i + 4);
-    for (let next = at + 1; next < order.length; next++) {
-      const j = order[next];
-      const width = Math.max(0, fround(Math.min(x1, boxes[4 * j + 2]) - Math.max(x0, boxes[4 * j])));
-      const height = Math.max(0, fround(Math.min(y1, boxes[4 * j + 3]) - Math.max(y0, boxes[4 * j + 1])));
-      const overlap = fround(width * height);
-      if (fround(overlap / fround(fround(areas[i] + areas[j]) - overlap)) > threshold) suppressed[j] = 1;
+    kept.push(order[i]);
+    const [left, top, right, bottom, area] = [x0[i], y0[i], x1[i], y1[i], areas[i]];
+    for (let j = i + 1; j < N; j++) {
+      // Most boxes do not meet: their IoU is 0, or NaN.
+      if (skipping && (x0[j] >= right || x1[j] <= left || y0[j] >= bottom || y1[j] <= top)) continue;
+      const width = Math.min(right, x1[j]) - Math.max(left, x0[j]);
+      const height = Math.min(bottom, y1[j]) - Math.max(top, y0[j]);
+      const overlap = fround(fround(Math.max(0, width)) * fround(Math.max(0, height)));
+      if (fround(overlap / fround(fround(area + areas[j]) - overlap)) > threshold) suppressed[j] = 1;
     }
   }
   return kept;
