@@ -1,6 +1,6 @@
 /**
  * Segment Anything 2 in TypeScript and WebAssembly: load a model with {@link Sam2.fromPretrained}, then ask an
- * {@link ImagePredictor} or a {@link VideoPredictor}.
+ * {@link ImagePredictor}, an {@link AutomaticMaskGenerator} or a {@link VideoPredictor}.
  *
  * Coordinates are (x, y) in pixels of the original image, the origin is its top left corner. Masks and pixels are stored
  * row by row, tensors channels last. What is thrown on purpose is a {@link Sam2Error}, which says what was expected, what
@@ -9,6 +9,7 @@
  * @packageDocumentation
  */
 export type { CallOptions } from "./engine/engine.ts";
+export { AutomaticMaskGenerator } from "./engine/automatic_mask_generator.ts";
 export { ImagePredictor } from "./engine/image_predictor.ts";
 export { type LoadOptions, Sam2 } from "./engine/sam2.ts";
 export { VideoPredictor } from "./engine/video_predictor.ts";
@@ -26,6 +27,8 @@ export { encodePng } from "./io/png.ts";
 export { maskToPolygons } from "./io/polygons.ts";
 export { decodeRle, encodeRle, type Rle, rleArea, rleBbox } from "./io/rle.ts";
 export type { Sam2Config, VariantName, Version } from "./model/config.ts";
+export type { AutomaticMaskGeneratorOptions, MaskThresholds } from "./predict/automatic_mask_options.ts";
+export type { MaskRecord, UncompressedRle } from "./predict/automatic_masks.ts";
 export type { FrameInput } from "./video/open.ts";
 export type { ImagePredictorOptions, Prediction, PredictOptions } from "./predict/image_predictor.ts";
 export type { MaskArray } from "./predict/mask_arrays.ts";

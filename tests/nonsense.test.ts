@@ -153,6 +153,7 @@ await videos.addNewPointsOrBox(state, prompt);
 const INSTANCES = new Map<unknown, { instance: object; before?: unknown[]; spare?: readonly string[] }>([
   [Sam2, { instance: other, spare: ["dispose"] }],
   [ImagePredictor, { instance: new ImagePredictor(sam2) }],
+  [exported.AutomaticMaskGenerator, { instance: new exported.AutomaticMaskGenerator(sam2, { pointsPerSide: 1 }) }],
   [VideoPredictor, { instance: videos, before: [state] }],
   [exported.VideoState, { instance: state, spare: ["dispose"] }],
 ]);

@@ -1,5 +1,5 @@
 import { UsageError } from "../errors.ts";
-import { type ImageInput, sendable } from "../io/image_input.ts";
+import type { ImageInput } from "../io/image_input.ts";
 import { kindOf } from "../io/kind_of.ts";
 import type {
   ImagePredictor as Direct,
@@ -45,8 +45,8 @@ export class ImagePredictor implements Remoted<Direct> {
     if (!Array.isArray(images)) {
       throw new UsageError("setImageBatch", "an array of images", kindOf(images), "pass one image to setImage");
     }
-    const found = images.map(sendable);
-    const sent = found.some((image) => image instanceof Promise) ? await this.#remote.read(found) : found;
+    const found = this.#remote.send(images);
+    const sent = found instanceof Promise ? await found : found;
     await this.#remote.call("setImageBatch", [sent], options, sent);
   }
 

@@ -1,4 +1,5 @@
 /** A predictor of predict/ that lives in the worker, as its twin on the caller's side sees it. */
+import { type ImageInput, type SentImage, sendable } from "../io/image_input.ts";
 import type { VideoState as DirectState } from "../predict/video_state.ts";
 import type { Frames } from "../video/frames.ts";
 import { type CallOptions, type Engine, rpcOptions } from "./engine.ts";
@@ -56,8 +57,14 @@ export class Remote<P> {
     return result as Promise<Result<P, K>>;
   }
 
+  /** Images as they cross; a promise only if one of them is a Response, whose bytes have yet to come. */
+  send(images: readonly ImageInput[]): SentImage[] | Promise<SentImage[]> {
+    const found = images.map(sendable);
+    return found.some((image) => image instanceof Promise) ? this.#read(found) : (found as SentImage[]);
+  }
+
   /** Wait for what a call is to send; calls that are made meanwhile come after it. */
-  async read<T>(inputs: readonly (T | Promise<T>)[]): Promise<T[]> {
+  async #read<T>(inputs: readonly (T | Promise<T>)[]): Promise<T[]> {
     const all = Promise.all([...inputs, this.#reading]);
     const reading = all.then(
       () => {},

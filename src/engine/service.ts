@@ -6,6 +6,7 @@ import { Sam2Error, UsageError } from "../errors.ts";
 import { type Checkpoint, readCheckpoint } from "../io/checkpoint.ts";
 import type { StoredTensor } from "../io/tensor_file.ts";
 import type { Sam2Config } from "../model/config.ts";
+import { AutomaticMaskGenerator } from "../predict/automatic_masks.ts";
 import { ImagePredictor } from "../predict/image_predictor.ts";
 import type { Progress } from "../predict/progress.ts";
 import { type LoadOptions, Sam2 } from "../predict/sam2.ts";
@@ -18,7 +19,7 @@ import type { Call, StreamHandle } from "./rpc.ts";
  * Classes of predict/ whose objects live here. A method of theirs is called by its name: whoever adds one there declares it
  * once more, with its documentation, in client.ts.
  */
-const PREDICTORS = { ImagePredictor, VideoPredictor };
+const PREDICTORS = { AutomaticMaskGenerator, ImagePredictor, VideoPredictor };
 
 /** What a caller is told of a model. */
 export interface ModelInfo {

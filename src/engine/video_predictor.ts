@@ -149,10 +149,7 @@ export class VideoPredictor implements Remoted<Direct> {
   async #send(video: FrameInput): Promise<unknown> {
     if (typeof video === "string") return video;
     if (typeof video === "object" && video !== null) {
-      if (isList(video)) {
-        const found = video.map(sendable);
-        return found.some((image) => image instanceof Promise) ? this.#remote.read(found) : found;
-      }
+      if (isList(video)) return this.#remote.send(video);
       if (isStream(video)) return this.#remote.engine.stream(framesOf(video), sendableFrame);
     }
     const todo = "pass [image] for a single frame";

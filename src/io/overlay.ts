@@ -1,5 +1,7 @@
-import type { RgbImage } from "./pixels.ts";
+import { ImageError } from "../errors.ts";
+import { kindOf } from "./kind_of.ts";
 import { expectMask, type Mask, maskBounds } from "./masks.ts";
+import { expectPixels, type RgbImage } from "./pixels.ts";
 
 type Rgb = readonly [number, number, number];
 
@@ -39,10 +41,23 @@ const TINT = 0.45;
  * image's size.
  */
 export function overlay(image: RgbImage, masks: Mask[], prompts: DrawnPrompt[] = []): RgbImage {
+  expectPixels({ ...image, channels: 3 }, "overlay");
+  for (const [name, list] of Object.entries({ masks, prompts })) {
+    if (!Array.isArray(list)) throw new ImageError(`overlay ${name}`, "an array", kindOf(list), "wrap it: [ … ]");
+  }
+  for (const prompt of prompts) expectDrawn(prompt);
   const canvas = { ...image, data: image.data.slice() };
   masks.forEach((mask, i) => drawMask(canvas, mask, i));
   drawPrompts(canvas, prompts);
   return canvas;
+}
+
+function expectDrawn(prompt: DrawnPrompt): void {
+  const isNumbers = (list: unknown) => Array.isArray(list) && list.every(Number.isFinite);
+  const { points = [], labels = [], box = [] } = prompt ?? {};
+  if (prompt && Array.isArray(points) && [...points, labels, box].every(isNumbers)) return;
+  const expected = "{ points: [[x, y], …], labels, box: [x0, y0, x1, y1] }";
+  throw new ImageError("overlay prompts", expected, kindOf(prompt), "pass the prompt of the mask");
 }
 
 /** The line width that suits an image. */

@@ -113,13 +113,23 @@ export function promptPoints(prompt: Prompt, frame: PromptFrame, heap: Heap): Po
   const places = [...corners, ...points];
   if (places.length === 0) return undefined;
   const [width, height] = frame.normalizeCoords ? [frame.width, frame.height] : [1, 1];
-  const { fround } = Math; // upstream divides and multiplies in f32
-  const coords = places.flatMap(([x, y]) => [
-    fround(fround(fround(x) / width) * frame.imageSize),
-    fround(fround(fround(y) / height) * frame.imageSize),
-  ]);
+  const coords = pointsInModel(places, { width, height, imageSize: frame.imageSize });
   return {
-    coords: heap.from(Float32Array.from(coords), [1, places.length, 2]),
+    coords: heap.from(coords, [1, places.length, 2]),
     labels: [[...(box ? [LABEL.boxTopLeft, LABEL.boxBottomRight] : []), ...labels]],
   };
+}
+
+/** Points of an image in pixels of the resized image, x and y in turn. Upstream divides and multiplies in f32. */
+export function pointsInModel(
+  points: readonly (readonly number[])[],
+  { width, height, imageSize }: Omit<PromptFrame, "normalizeCoords">,
+): Float32Array {
+  const { fround } = Math;
+  return Float32Array.from(
+    points.flatMap(([x, y]) => [
+      fround(fround(fround(x) / width) * imageSize),
+      fround(fround(fround(y) / height) * imageSize),
+    ]),
+  );
 }

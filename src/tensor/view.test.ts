@@ -14,6 +14,7 @@ import {
   tensor,
   unsqueeze,
   values,
+  diagonal,
 } from "./view.ts";
 
 /** 0, 1, 2, … */
@@ -94,6 +95,13 @@ View("narrow refuses a range that leaves the axis", () => {
   throwsShapeError(() => narrow(count(4), 0, 2, 3), /expected a range within axis 0 of \[4\], got 2 … 5/);
   throwsShapeError(() => narrow(count(4), 0, -1, 2), /got -1 … 1/);
   throwsShapeError(() => select(count(4), 0, 4), /got 4 … 5/);
+});
+
+View("diagonal joins two axes where their indices are equal", () => {
+  const t = diagonal(count(2, 3, 3, 2), 1);
+  assert.equal(t.shape, [2, 3, 2]);
+  assert.equal(list(t), [0, 1, 8, 9, 16, 17, 18, 19, 26, 27, 34, 35]);
+  throwsShapeError(() => diagonal(count(2, 3), 0), /diagonal: expected equal sizes at axes 0 and 1, got \[2, 3\]/);
 });
 
 View("unsqueeze and expand add an axis and repeat it without a copy", () => {

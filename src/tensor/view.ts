@@ -94,6 +94,21 @@ export function select(t: Tensor, axis: number, index: number): Tensor {
   return { data, shape: shape.toSpliced(axis, 1), stride: stride.toSpliced(axis, 1), offset };
 }
 
+/** Where this axis and the next, of equal size, have the same index. E.g. [B, h, h, d] → [B, h, d] at axis 1, as a view. */
+export function diagonal(t: Tensor, axis: number): Tensor {
+  const { data, shape, stride, offset } = t;
+  if (shape[axis] !== shape[axis + 1]) {
+    throw new ShapeError(
+      "diagonal",
+      `equal sizes at axes ${axis} and ${axis + 1}`,
+      formatShape(shape),
+      "check the axis",
+    );
+  }
+  const both = stride[axis] + stride[axis + 1];
+  return { data, shape: shape.toSpliced(axis, 1), stride: stride.toSpliced(axis, 2, both), offset };
+}
+
 /** A new axis of size 1. */
 export function unsqueeze(t: Tensor, axis: number): Tensor {
   return { ...t, shape: t.shape.toSpliced(axis, 0, 1), stride: t.stride.toSpliced(axis, 0, 0) };
