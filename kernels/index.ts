@@ -16,6 +16,8 @@ export {
 export { peak_f32_128, peak_f32_256 } from "./peak";
 export { above_u8, add_f32, affine_f32, cos_f32, exp2_f32, exp_f32, gelu_f32, mul_f32, pixels_f32, relu_f32, sigmoid_f32, sin_f32 } from "./elementwise";
 export { layernorm_f32 } from "./norm";
+export { softmax_f32 } from "./softmax";
+export { mask_bits } from "./mask";
 export { maxpool_f32_2x2 } from "./pool";
 export { resample_f32 } from "./resample";
 export { rope_f32 } from "./rope";

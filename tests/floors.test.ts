@@ -15,7 +15,7 @@ const FLOORS = [
   ["model"],
   ["predict"],
   ["engine"],
-  ["index", "index.node"],
+  ["index", "index.browser", "index.node"],
   ["cli"],
 ];
 /** Files of src/ that exist for Node; no other imports from it. */

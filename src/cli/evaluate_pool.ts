@@ -13,7 +13,7 @@ export async function answerFor(pair: Pair): Promise<Answer> {
   );
 }
 
-const PROGRAM = new URL(`evaluate_worker.${import.meta.url.endsWith(".ts") ? "ts" : "js"}`, import.meta.url);
+const PROGRAM = new URL("evaluate_worker.js", import.meta.url);
 
 /**
  * The scores of all pairs, in their order, by as many workers as there are cores; a single pair is done here.

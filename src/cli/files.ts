@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { Sam2Error } from "../errors.ts";
-import { fetchImage } from "../io/image_input.ts";
+import { readBytes } from "../io/image_input.ts";
 import { systemReason } from "../platform/node_files.ts";
 
 /** Standard input, where a picture is asked for. */
@@ -24,7 +24,7 @@ export async function readInput(path: string, what: string): Promise<Uint8Array>
 
 /** The bytes of a picture: a path, an http(s) address, or standard input. @throws Sam2Error */
 export async function readPicture(from: string, signal: AbortSignal): Promise<Uint8Array> {
-  if (isAddress(from)) return fetchImage(from, signal);
+  if (isAddress(from)) return readBytes(from, signal);
   if (from !== STDIN) return readInput(from, "an image");
   const parts: Uint8Array[] = [];
   for await (const part of createReadStream("", { fd: 0, autoClose: false, signal })) parts.push(part as Uint8Array);

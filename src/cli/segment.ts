@@ -65,7 +65,11 @@ export function addSegment(program: Command, io: Io): void {
     .option("--box <x0,y0,x1,y1>", "a box around the object", once("--box", corners))
     .option("--mask-input <file>", "logits of an earlier run (--save-logits)", once("--mask-input", String))
     .option("--mask-index <k>", "which of its masks (default: highest predicted IoU)", count("--mask-index", 0))
-    .option("--mask-image <file>", "a mask as a picture: white on black, or its alpha", once("--mask-image", String))
+    .option(
+      "--mask-image <file>",
+      "a mask as a picture: white on black, or its alpha; or COCO JSON",
+      once("--mask-image", String),
+    )
     .option("--prompts <file>", "several prompts, as JSON")
     .optionsGroup("Masks:")
     .option("--multimask", "three masks for each prompt (default for a single click)")
@@ -98,7 +102,7 @@ async function segment(path: string, options: SegmentOptions, io: Io): Promise<v
   const ms = { load: 0, decode: watch.lap(), encode: 0, predict: 0, total: 0 };
 
   const sets = file === undefined ? [await promptFromOptions(options)] : await promptsFromFile(file, multimask);
-  for (const { maskImage } of sets) if (maskImage?.note) tell(io, maskImage.note);
+  for (const { maskImage } of sets) if (maskImage && "note" in maskImage && maskImage.note) tell(io, maskImage.note);
   const model = await chosenModel(options, io);
   status.show(`loading ${model} …`);
   const sam2 = await Sam2.fromPretrained(model, { ...options, video: false, signal });

@@ -141,7 +141,7 @@ export class Run {
     const digest = (data: string | NodeJS.ArrayBufferView) => createHash("sha256").update(data).digest("hex");
     const prompts = this.#prompts.map(({ where, picture, ...prompt }) => ({
       ...prompt,
-      pixels: picture && digest(picture().mask),
+      pixels: picture && digest(picture(this.#frames).mask),
     }));
     const said = JSON.stringify([
       model,

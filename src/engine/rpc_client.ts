@@ -1,4 +1,4 @@
-import { EngineError, QueueError } from "../errors.ts";
+import { EngineError, QueueError, UsageError } from "../errors.ts";
 import type { WorkerEvents, WorkerHandle } from "../platform/types.ts";
 import { packError, unpackError } from "./packed_error.ts";
 import type { Call, Service, StreamHandle, ToClient, ToService } from "./rpc.ts";
@@ -79,8 +79,10 @@ export class Client<S extends Service> {
         signal?.addEventListener("abort", onAbort);
       });
     } catch (error) {
-      if (error instanceof DOMException && error.name === "DataCloneError") this.#answered(id); // it was never sent
-      throw error;
+      if (!(error instanceof DOMException && error.name === "DataCloneError")) throw error;
+      this.#answered(id); // it was never sent
+      const todo = "pass plain objects, arrays and numbers";
+      throw new UsageError(method, "arguments that can be sent to a worker", error.message, todo, { cause: error });
     } finally {
       signal?.removeEventListener("abort", onAbort);
       this.#hold(-1);

@@ -1,5 +1,6 @@
-import { CheckpointError } from "../errors.ts";
-import type { ImageInput } from "../io/image_input.ts";
+import { CheckpointError, ImageError } from "../errors.ts";
+import { type ImageInput, type SentImage, sendable } from "../io/image_input.ts";
+import { kindOf } from "../io/kind_of.ts";
 import type {
   VideoPredictor as Direct,
   FrameResult,
@@ -11,11 +12,12 @@ import type {
   VideoPredictorOptions,
 } from "../predict/video_predictor.ts";
 import { type FrameInput, isList } from "../video/open.ts";
-import { framesOf } from "../video/stream.ts";
+import { framesOf, isStream } from "../video/stream.ts";
 import { isVideoFrame, takePixels, type VideoFrameLike } from "../video/video_frame.ts";
-import { engineOf } from "./engine.ts";
-import { Remote, type Remoted, sendable } from "./remote.ts";
+import { engineOf, expectOptions } from "./engine.ts";
+import { Remote, type Remoted } from "./remote.ts";
 import type { Sam2 } from "./sam2.ts";
+import type { SentState } from "./service.ts";
 import { sent, VideoState } from "./video_state.ts";
 
 /**
@@ -34,8 +36,10 @@ export class VideoPredictor implements Remoted<Direct> {
 
   /** @throws CheckpointError if the model was trained for images alone */
   constructor(sam2: Sam2, options: VideoPredictorOptions = {}) {
+    const engine = engineOf(sam2, "VideoPredictor");
+    expectOptions(options, "VideoPredictor");
     expectTracking(sam2);
-    this.#remote = new Remote(engineOf.get(sam2)!, "VideoPredictor", options);
+    this.#remote = new Remote(engine, "VideoPredictor", options);
   }
 
   /**
@@ -45,7 +49,10 @@ export class VideoPredictor implements Remoted<Direct> {
    * @throws ImageError if there is no frame, or the first one cannot be read
    */
   async initState(video: FrameInput, options: InitOptions = {}): Promise<VideoState> {
-    return new VideoState(this.#remote.engine, await this.#remote.call("initState", [this.#send(video)], options));
+    return new VideoState(
+      this.#remote.engine,
+      await this.#remote.call("initState", [await this.#send(video)], options),
+    );
   }
 
   /**
@@ -54,8 +61,8 @@ export class VideoPredictor implements Remoted<Direct> {
    * @returns the masks of all objects on this frame
    * @throws PromptError if the prompt is empty, inconsistent, or outside of the video
    */
-  addNewPointsOrBox(state: VideoState, prompt: NewPoints): Promise<FrameResult> {
-    return this.#remote.call("addNewPointsOrBox", [sent(state)], prompt);
+  async addNewPointsOrBox(state: VideoState, prompt: NewPoints): Promise<FrameResult> {
+    return this.#remote.call("addNewPointsOrBox", [this.#sent(state)], prompt);
   }
 
   /**
@@ -63,8 +70,8 @@ export class VideoPredictor implements Remoted<Direct> {
    *
    * @returns the masks of all objects on this frame
    */
-  addNewMask(state: VideoState, prompt: NewMask): Promise<FrameResult> {
-    return this.#remote.call("addNewMask", [sent(state)], prompt);
+  async addNewMask(state: VideoState, prompt: NewMask): Promise<FrameResult> {
+    return this.#remote.call("addNewMask", [this.#sent(state)], prompt);
   }
 
   /**
@@ -74,7 +81,7 @@ export class VideoPredictor implements Remoted<Direct> {
    * @throws UsageError if an object has no prompt; ImageError naming a frame that cannot be read
    */
   async *propagateInVideo(state: VideoState, options: PropagateOptions = {}): AsyncGenerator<FrameResult> {
-    yield* this.#remote.walk<FrameResult>("propagateInVideo", [sent(state)], options);
+    yield* this.#remote.walk<FrameResult>("propagateInVideo", [this.#sent(state)], options);
   }
 
   /**
@@ -82,13 +89,13 @@ export class VideoPredictor implements Remoted<Direct> {
    *
    * @returns the masks of all objects on this frame
    */
-  clearAllPromptsInFrame(state: VideoState, place: Place): Promise<FrameResult> {
-    return this.#remote.call("clearAllPromptsInFrame", [sent(state), place]);
+  async clearAllPromptsInFrame(state: VideoState, place: Place): Promise<FrameResult> {
+    return this.#remote.call("clearAllPromptsInFrame", [this.#sent(state), place]);
   }
 
   /** Forget all objects. */
-  resetState(state: VideoState): Promise<void> {
-    return this.#remote.call("resetState", [sent(state)]);
+  async resetState(state: VideoState): Promise<void> {
+    return this.#remote.call("resetState", [this.#sent(state)]);
   }
 
   /**
@@ -97,21 +104,21 @@ export class VideoPredictor implements Remoted<Direct> {
    * @returns the masks of the others on the frames where it had prompts: they may have been hidden behind it
    * @throws UsageError if there is no such object
    */
-  removeObject(state: VideoState, object: number): Promise<FrameResult[]> {
-    return this.#remote.call("removeObject", [sent(state), object]);
+  async removeObject(state: VideoState, object: number): Promise<FrameResult[]> {
+    return this.#remote.call("removeObject", [this.#sent(state), object]);
   }
 
   /**
    * Everything that is known of the video but its frames, as bytes; `note` is kept for the caller. Masks that are kept for
    * corrections far from where tracking stands are left out.
    */
-  encodeState(state: VideoState, note = ""): Promise<Uint8Array> {
-    return this.#remote.call("encodeState", [sent(state), note]);
+  async encodeState(state: VideoState, note = ""): Promise<Uint8Array> {
+    return this.#remote.call("encodeState", [this.#sent(state), note]);
   }
 
   /** Write `encodeState` to a file, whole or not at all. */
-  saveState(state: VideoState, path: string, note = ""): Promise<void> {
-    return this.#remote.call("saveState", [sent(state), path, note]);
+  async saveState(state: VideoState, path: string, note = ""): Promise<void> {
+    return this.#remote.call("saveState", [this.#sent(state), path, note]);
   }
 
   /**
@@ -131,17 +138,27 @@ export class VideoPredictor implements Remoted<Direct> {
     /** what `saveState` or `encodeState` was given */
     note: string;
   }> {
-    const { state, note } = await this.#remote.call("loadState", [saved, this.#send(video)], options);
+    const { state, note } = await this.#remote.call("loadState", [saved, await this.#send(video)], options);
     return { state: new VideoState(this.#remote.engine, state), note };
   }
 
-  #send(video: FrameInput): unknown {
+  #sent(state: VideoState): SentState {
+    return sent(state, this.#remote.engine);
+  }
+
+  async #send(video: FrameInput): Promise<unknown> {
     if (typeof video === "string") return video;
-    return isList(video) ? video.map(sendable) : this.#remote.engine.stream(framesOf(video), sendableFrame);
+    if (typeof video === "object" && video !== null) {
+      if (isList(video)) return this.#remote.send(video);
+      if (isStream(video)) return this.#remote.engine.stream(framesOf(video), sendableFrame);
+    }
+    const todo = "pass [image] for a single frame";
+    const expected = "a folder, a video file, an array of images, or an async iterable of them";
+    throw new ImageError("video", expected, kindOf(video), todo);
   }
 }
 
-async function sendableFrame(frame: ImageInput | VideoFrameLike): Promise<ImageInput> {
+async function sendableFrame(frame: ImageInput | VideoFrameLike): Promise<SentImage> {
   return sendable(isVideoFrame(frame) ? await takePixels(frame) : frame);
 }
 

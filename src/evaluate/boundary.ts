@@ -1,4 +1,4 @@
-import type { Mask } from "../io/masks.ts";
+import { expectMask, type Mask } from "../io/masks.ts";
 
 /** How far two boundaries may lie apart and still match, as a share of the image's diagonal. */
 const TOLERANCE = 0.008;
@@ -7,9 +7,11 @@ const TOLERANCE = 0.008;
  * F: harmonic mean of the share of the predicted boundary that lies near the true one (precision) and the share of the true
  * one that lies near the predicted one (recall). Near: within ⌈0.008 · diagonal⌉ pixels. 1 if neither has a boundary.
  *
+ * @throws ImageError unless both have a byte for every pixel
  * @source sav_dataset/utils/sav_benchmark.py, Evaluator.feed_frame
  */
 export function boundaryF(predicted: Mask, truth: Mask, width: number, height: number): number {
+  for (const mask of [predicted, truth]) expectMask(mask, width, height, "boundaryF");
   const found = boundaryOf(predicted, width, height);
   const wanted = boundaryOf(truth, width, height);
   if (found.length === 0 && wanted.length === 0) return 1;

@@ -3,6 +3,7 @@ import { avifHeader, decodeAvif } from "./avif.ts";
 import { bmpHeader, decodeBmp } from "./bmp.ts";
 import { exifOrientation } from "./exif.ts";
 import { decodeGif, gifHeader } from "./gif.ts";
+import { kindOf } from "./kind_of.ts";
 import { decodeJpeg, jpegHeader } from "./jpeg.ts";
 import { type ImageHeader, type Notice, type Raster, type RgbImage, sayOnce } from "./pixels.ts";
 import { decodePng, pngHeader } from "./png.ts";
@@ -63,12 +64,15 @@ const OTHER_FORMATS: [magic: RegExp, name: string][] = [
  * @throws ImageError for anything that is no intact image within `maxPixels`
  */
 export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}): Promise<RgbImage> {
-  return rasterToRgb(await decodeRaster(bytes, options), options.onNotice ?? sayOnce);
+  return rasterToRgb(await decodeRaster(bytes, options), options?.onNotice ?? sayOnce);
 }
 
 /** `decodeImage` before the samples become 8-bit RGB, and the name of the file's format. */
 export async function decodeRaster(bytes: Uint8Array, options: DecodeOptions): Promise<Raster & { format: string }> {
-  const { orient = true, maxPixels = 2 ** 27, where = "image", onNotice = sayOnce } = options;
+  const { orient = true, maxPixels = 2 ** 27, where = "image", onNotice = sayOnce } = options ?? {};
+  if (!(bytes instanceof Uint8Array)) {
+    throw new ImageError(where, "bytes in a Uint8Array", kindOf(bytes), "wrap them: new Uint8Array(buffer)");
+  }
   const format = formatOf(bytes, where);
 
   const { width, height, exif } = await format.header(bytes, where);
@@ -101,7 +105,7 @@ function formatOf(bytes: Uint8Array, where: string): Format {
  * @throws ImageError
  */
 export function toRgb(image: { width: number; height: number; data: Uint8Array | Uint8ClampedArray }): RgbImage {
-  const { width, height, data } = image;
+  const { width, height, data } = image ?? {};
   const size = `${width}×${height}`;
   if (!(Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0)) {
     throw new ImageError("pixels", "a positive whole width and height", size, "pass the image's size");

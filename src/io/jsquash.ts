@@ -13,7 +13,7 @@ interface Codec {
 type CodecFactory<C> = (options: {
   noInitialRun: true;
   printErr: (line: string) => void;
-  instantiateWasm?: (imports: WebAssembly.Imports, done: (instance: WebAssembly.Instance) => void) => object;
+  instantiateWasm: (imports: WebAssembly.Imports, done: (instance: WebAssembly.Instance) => void) => object;
 }) => Promise<C>;
 
 /** Instantiates an @jsquash codec, whose wasm file is compiled once. */
@@ -24,13 +24,11 @@ export function jsquashCodec<C>(wasmFile: string, factory: CodecFactory<C>, prin
     return factory({
       noInitialRun: true,
       printErr,
-      instantiateWasm:
-        module &&
-        ((imports, done) => {
-          const instance = new WebAssembly.Instance(module, imports);
-          done(instance);
-          return instance.exports;
-        }),
+      instantiateWasm(imports, done) {
+        const instance = new WebAssembly.Instance(module, imports);
+        done(instance);
+        return instance.exports;
+      },
     });
   };
 }

@@ -1,6 +1,7 @@
 // A picture as masks of objects: by its alpha, its brightness, or as a map of ids.
 import { PromptError } from "../errors.ts";
 import { decodeRaster } from "./image.ts";
+import { kindOf } from "./kind_of.ts";
 import { type Raster, sayOnce } from "./pixels.ts";
 import { rasterToRgb } from "./raster.ts";
 
@@ -39,7 +40,16 @@ export async function readMaskFile(bytes: Uint8Array, where: string): Promise<Ma
 }
 
 /** The mask of one id: 1 inside, 0 outside. */
-export function maskOfId({ labels }: MaskFile, id: number): Uint8Array {
+export function maskOfId(file: MaskFile, id: number): Uint8Array {
+  const { labels } = file ?? {};
+  if (!(labels instanceof Uint16Array)) {
+    throw new PromptError(
+      "maskOfId",
+      "what readMaskFile returns",
+      kindOf(file),
+      "await readMaskFile(bytes, name) first",
+    );
+  }
   const mask = new Uint8Array(labels.length);
   for (let i = 0; i < labels.length; i++) mask[i] = labels[i] === id ? 1 : 0;
   return mask;

@@ -1,5 +1,6 @@
 import { ImageError } from "../errors.ts";
-import type { RgbImage } from "./pixels.ts";
+import { kindOf } from "./kind_of.ts";
+import { expectPixels, expectSize, type RgbImage } from "./pixels.ts";
 import { encodePng } from "./png.ts";
 
 /** One byte per pixel, row by row; anything but 0 is set. */
@@ -7,10 +8,17 @@ export type Mask = Uint8Array | Uint8ClampedArray;
 
 /** @throws ImageError unless the mask has a byte for every pixel */
 export function expectMask(mask: Mask, width: number, height: number, where: string): void {
+  expectBytes(mask, where);
+  expectSize(width, height, where);
   if (mask.length !== width * height) {
     const expected = `${width}×${height} = ${width * height} bytes`;
     throw new ImageError(where, expected, `${mask.length}`, "pass the mask with its own width and height");
   }
+}
+
+function expectBytes(mask: unknown, where: string): void {
+  if (mask instanceof Uint8Array || mask instanceof Uint8ClampedArray) return;
+  throw new ImageError(where, "a mask of bytes in a Uint8Array", kindOf(mask), "pass a byte a pixel, row by row");
 }
 
 /** The smallest box around what is set, right and bottom excluded; undefined for an empty mask. */
@@ -18,6 +26,8 @@ export function maskBounds(
   mask: Mask,
   width: number,
 ): [left: number, top: number, right: number, bottom: number] | undefined {
+  expectBytes(mask, "maskBounds");
+  expectSize(width, mask.length / width, "maskBounds");
   const words = wordsOf(mask);
   let first = 0;
   while (first < words.length && words[first] === 0) first++;
@@ -57,6 +67,7 @@ export function encodeMaskPng(mask: Mask, width: number, height: number): Uint8A
 
 /** PNG, RGBA of the image's size: the image where the mask is set, nothing (0, 0, 0, 0) elsewhere. */
 export function encodeCutoutPng(image: RgbImage, mask: Mask): Uint8Array {
+  expectPixels({ ...image, channels: 3 }, "encodeCutoutPng");
   const { width, height } = image;
   expectMask(mask, width, height, "encodeCutoutPng");
   const data = new Uint8Array(width * height * 4);

@@ -1,19 +1,22 @@
-import type { RgbImage } from "./pixels.ts";
+import { ImageError } from "../errors.ts";
+import { kindOf } from "./kind_of.ts";
 import { expectMask, type Mask, maskBounds } from "./masks.ts";
+import { expectPixels, type RgbImage } from "./pixels.ts";
 
 type Rgb = readonly [number, number, number];
 
 /** What to draw of a prompt; coordinates in pixels of the image. */
 export interface DrawnPrompt {
   /** clicks */
-  points?: readonly (readonly [x: number, y: number])[];
+  points?: readonly (readonly number[])[];
   /** for each point: 1 positive, 0 negative; all 1 if left out */
   labels?: readonly number[];
   /** corners of a box */
-  box?: readonly [x0: number, y0: number, x1: number, y1: number];
+  box?: Box;
 }
 
-type Box = readonly [x0: number, y0: number, x1: number, y1: number];
+/** x0, y0, x1, y1 */
+type Box = readonly number[];
 
 /** One colour per mask, in turn; neighbours in the list are far apart. */
 const MASK_COLOURS: Rgb[] = [
@@ -38,10 +41,23 @@ const TINT = 0.45;
  * image's size.
  */
 export function overlay(image: RgbImage, masks: Mask[], prompts: DrawnPrompt[] = []): RgbImage {
+  expectPixels({ ...image, channels: 3 }, "overlay");
+  for (const [name, list] of Object.entries({ masks, prompts })) {
+    if (!Array.isArray(list)) throw new ImageError(`overlay ${name}`, "an array", kindOf(list), "wrap it: [ … ]");
+  }
+  for (const prompt of prompts) expectDrawn(prompt);
   const canvas = { ...image, data: image.data.slice() };
   masks.forEach((mask, i) => drawMask(canvas, mask, i));
   drawPrompts(canvas, prompts);
   return canvas;
+}
+
+function expectDrawn(prompt: DrawnPrompt): void {
+  const isNumbers = (list: unknown) => Array.isArray(list) && list.every(Number.isFinite);
+  const { points = [], labels = [], box = [] } = prompt ?? {};
+  if (prompt && Array.isArray(points) && [...points, labels, box].every(isNumbers)) return;
+  const expected = "{ points: [[x, y], …], labels, box: [x0, y0, x1, y1] }";
+  throw new ImageError("overlay prompts", expected, kindOf(prompt), "pass the prompt of the mask");
 }
 
 /** The line width that suits an image. */
@@ -126,7 +142,7 @@ function drawBox(canvas: RgbImage, [x0, y0, x1, y1]: Box, line: number): void {
   fill(canvas, bounds, POSITIVE, 1, (x, y) => outline(x, y) - line, hole);
 }
 
-function drawPoint(canvas: RgbImage, [x, y]: readonly [number, number], label: number, line: number): void {
+function drawPoint(canvas: RgbImage, [x, y]: readonly number[], label: number, line: number): void {
   const radius = 7 * line;
   const bounds: Box = [x - 2 * radius, y - 2 * radius, x + 2 * radius, y + 2 * radius];
   const disc = (r: number) => (px: number, py: number) => Math.hypot(px - x, py - y) - r;

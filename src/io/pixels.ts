@@ -1,3 +1,6 @@
+import { ImageError } from "../errors.ts";
+import { kindOf } from "./kind_of.ts";
+
 /** 8-bit RGB, 3 bytes per pixel, row by row. */
 export interface RgbImage {
   /** pixels */
@@ -27,6 +30,26 @@ export interface Raster extends Omit<Pixels, "data"> {
   maxval: number;
   /** 256 colours, RGB, where the samples are indices */
   palette?: Uint8Array;
+}
+
+/** @throws ImageError unless both are whole numbers from 0 on */
+export function expectSize(width: unknown, height: unknown, where: string): void {
+  for (const [name, size] of Object.entries({ width, height })) {
+    if (Number.isSafeInteger(size) && (size as number) >= 0) continue;
+    throw new ImageError(`${where} ${name}`, "a whole number of pixels", kindOf(size), "pass width and height");
+  }
+}
+
+/** @throws ImageError unless there is a byte for each of its samples */
+export function expectPixels(image: Pixels, where: string): void {
+  const { width, height, channels, data } = image ?? {};
+  if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray)) {
+    throw new ImageError(where, "{ width, height, data } with bytes", kindOf(image), "pass what decodeImage returns");
+  }
+  expectSize(width, height, where);
+  if (data.length === width * height * channels) return;
+  const expected = `${width}×${height} pixels of ${channels} bytes`;
+  throw new ImageError(where, expected, `${data.length} bytes`, "pass the pixels with their own width and height");
 }
 
 /** What a file says of its image before any pixel is decoded. */

@@ -5,7 +5,8 @@ import { ImageError } from "../errors.ts";
 import { platform } from "../platform/platform.ts";
 import { concat } from "./concat.ts";
 import { crc32 } from "./crc32.ts";
-import type { ImageHeader, Pixels, Raster } from "./pixels.ts";
+import { kindOf } from "./kind_of.ts";
+import { expectPixels, type ImageHeader, type Pixels, type Raster } from "./pixels.ts";
 
 const GREY = 0;
 const RGB = 2;
@@ -216,10 +217,12 @@ function damaged(where: string, expected: string, got: string, cause?: unknown):
  * 8-bit grey (1 channel), palette (1 channel and 768 bytes of palette), RGB (3 channels) or RGBA (4) → PNG.
  * Rows of colours are filtered by Paeth; masks compress better as they are.
  */
-export function encodePng(
-  { width, height, channels, data }: Pixels & { channels: 1 | 3 | 4 },
-  palette?: Uint8Array,
-): Uint8Array {
+export function encodePng(image: Pixels & { channels: 1 | 3 | 4 }, palette?: Uint8Array): Uint8Array {
+  expectPixels(image, "encodePng");
+  const { width, height, channels, data } = image;
+  if (palette && !(palette instanceof Uint8Array)) {
+    throw new ImageError("encodePng palette", "768 bytes", kindOf(palette), "pass DAVIS_PALETTE, or leave it out");
+  }
   const ihdr = new Uint8Array(13);
   const view = new DataView(ihdr.buffer);
   view.setUint32(0, width);

@@ -62,10 +62,14 @@ export function sam2(w: Weights, config: Sam2Config) {
     multimask: boolean,
   ) => decoder.decode(image, prompts.densePe, prompts.encode(points, masks), multimask);
 
+  /** The same without the masks: their predicted IoUs tell which are worth it. */
+  const decodeTokens = (image: ImageFeatures, points: Points | undefined, masks: Tensor | undefined) =>
+    decoder.decodeTokens(image, prompts.densePe, prompts.encode(points, masks));
+
   /** Features for many prompts on one image: what the prompts share is computed now. */
   const prepare = (image: ImageFeatures) => decoder.prepare(image, prompts.densePe, prompts.noMask);
 
-  return { config, forwardImage, withoutMemory, prepare, predictMasks };
+  return { config, forwardImage, withoutMemory, prepare, predictMasks, decodeTokens, paint: decoder.paint };
 }
 
 /** The built graph. */

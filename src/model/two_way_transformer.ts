@@ -39,6 +39,9 @@ export function attention(w: Weights, D: number, h: number, inner = D) {
   return { w, attend, qProj, kProj, vProj, outProj };
 }
 
+/** The built attention and its projections. */
+export type Attention = ReturnType<typeof attention>;
+
 /**
  * Four steps: self-attention of the tokens, tokens attend to the image, an MLP on the tokens, the image attends to
  * the tokens. Positions are added again to the queries and keys of every step but the first block's self-attention,

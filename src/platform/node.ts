@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
 import v8 from "node:v8";
 import { Worker } from "node:worker_threads";
 import { constants, deflateSync, inflateSync } from "node:zlib";
@@ -27,23 +28,22 @@ function prepareWasm(): string[] {
   return flags;
 }
 
-const ending = import.meta.url.endsWith(".ts") ? "ts" : "js";
-
-const PROGRAMS: Record<WorkerProgram, URL> = {
-  engine: new URL(`../engine/worker.node.${ending}`, import.meta.url),
-  helper: new URL(`../runtime/helper.node.${ending}`, import.meta.url),
+const PROGRAMS: Record<WorkerProgram, string> = {
+  engine: "../engine/worker.node",
+  helper: "../runtime/helper.node",
 };
 
 /** Without the flags of this process, which may load what a worker has no use for. From source, it learns TypeScript first. */
-export function openWorker(program: URL): Worker {
-  if (program.href.endsWith(".js")) return new Worker(program, { execArgv: [] });
+export function openWorker(built: URL): Worker {
+  if (!import.meta.url.endsWith(".ts")) return new Worker(built, { execArgv: [] });
+  const source = built.href.replace(/js$/, "ts"); // not by `new URL`, which bundlers would want to find
   const tsx = import.meta.resolve("tsx/esm/api");
-  const learn = `import("${tsx}").then((tsx) => (tsx.register(), import("${program}")))`;
+  const learn = `import("${tsx}").then((tsx) => (tsx.register(), import("${source}")))`;
   return new Worker(learn, { eval: true, execArgv: [] });
 }
 
 function startWorker(program: WorkerProgram, { onMessage, onDeath }: WorkerEvents): WorkerHandle {
-  const worker = openWorker(PROGRAMS[program]);
+  const worker = openWorker(new URL(`${PROGRAMS[program]}.js`, import.meta.url));
   let stopped = false;
   worker.on("error", (error: Error) => onDeath(error.message));
   worker.on("exit", (code) => {
@@ -91,6 +91,7 @@ async function startProgram(name: string, args: readonly string[], onStderr: (te
 }
 
 export const nodePlatform: Platform = {
+  locate: (address) => (address.startsWith("file:///") ? fileURLToPath(address) : address),
   readFile,
   writeFile: writeWhole,
   openFile,

@@ -62,6 +62,8 @@ export interface Program {
 
 /** What Node and a browser do differently. */
 export interface Platform {
+  /** A path or address as every thread finds it: a page's are relative to the document, Node's file: is a path. */
+  locate(address: string): string;
   readFile(path: string): Promise<Uint8Array>;
   /** Write a file whole or not at all: beside its place first, as `.NAME.tmp`, which a later attempt overwrites. */
   writeFile(path: string, bytes: Uint8Array): Promise<void>;
@@ -76,8 +78,8 @@ export interface Platform {
   openBlob(blob: Blob, name: string): Promise<OpenFile>;
   /** Names of the files in a folder; undefined if `path` is none. */
   listFolder(path: string): Promise<string[] | undefined>;
-  /** A dependency's wasm file, compiled; undefined where the dependency's own loader finds it (bundlers, browsers). */
-  dependencyWasm(specifier: string): Promise<WebAssembly.Module | undefined>;
+  /** A dependency's wasm file, compiled. */
+  dependencyWasm(specifier: string): Promise<WebAssembly.Module>;
   /** A package that is not installed with this one, where it is installed; undefined where it is not, and in browsers. */
   optional(specifier: string): Promise<unknown>;
   /**

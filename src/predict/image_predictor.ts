@@ -221,7 +221,7 @@ function isList(prompts: Prompt | readonly Prompt[]): prompts is readonly Prompt
 }
 
 /** Within ±32; a loop, as `map` with a function takes six times as long. */
-function clamped(logits: Float32Array): Float32Array {
+export function clamped(logits: Float32Array): Float32Array {
   const y = logits.slice();
   for (let i = 0; i < y.length; i++) y[i] = Math.max(-32, Math.min(32, y[i]));
   return y;

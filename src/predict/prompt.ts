@@ -6,11 +6,11 @@ import type { MaskArray } from "./mask_arrays.ts";
 /** What a user says of one object in an image. At least one of points, box and maskInput is given. */
 export interface Prompt {
   /** clicks, (x, y) in pixels of the original image, or 0…1 of it with `normalizeCoords: false` */
-  points?: readonly (readonly [x: number, y: number])[];
+  points?: readonly (readonly number[])[];
   /** for each click: 1 inside of the object, 0 outside. All 1 if left out. */
-  labels?: readonly (0 | 1)[];
-  /** corners of a box around the object, in the units of `points` */
-  box?: readonly [x0: number, y0: number, x1: number, y1: number];
+  labels?: readonly number[];
+  /** corners of a box around the object, x0, y0, x1, y1, in the units of `points` */
+  box?: readonly number[];
   /** logits of an earlier prediction, `lowResMasks[i]`; or a mask of as many pixels, which becomes logits of ±10 */
   maskInput?: MaskArray;
   /** whatever you call it; comes back with its prediction */
@@ -113,13 +113,23 @@ export function promptPoints(prompt: Prompt, frame: PromptFrame, heap: Heap): Po
   const places = [...corners, ...points];
   if (places.length === 0) return undefined;
   const [width, height] = frame.normalizeCoords ? [frame.width, frame.height] : [1, 1];
-  const { fround } = Math; // upstream divides and multiplies in f32
-  const coords = places.flatMap(([x, y]) => [
-    fround(fround(fround(x) / width) * frame.imageSize),
-    fround(fround(fround(y) / height) * frame.imageSize),
-  ]);
+  const coords = pointsInModel(places, { width, height, imageSize: frame.imageSize });
   return {
-    coords: heap.from(Float32Array.from(coords), [1, places.length, 2]),
+    coords: heap.from(coords, [1, places.length, 2]),
     labels: [[...(box ? [LABEL.boxTopLeft, LABEL.boxBottomRight] : []), ...labels]],
   };
+}
+
+/** Points of an image in pixels of the resized image, x and y in turn. Upstream divides and multiplies in f32. */
+export function pointsInModel(
+  points: readonly (readonly number[])[],
+  { width, height, imageSize }: Omit<PromptFrame, "normalizeCoords">,
+): Float32Array {
+  const { fround } = Math;
+  return Float32Array.from(
+    points.flatMap(([x, y]) => [
+      fround(fround(fround(x) / width) * imageSize),
+      fround(fround(fround(y) / height) * imageSize),
+    ]),
+  );
 }

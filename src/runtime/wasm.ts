@@ -11,6 +11,8 @@ const COLUMNS = 768; // of a gemm's output tile, at most: A is read from memory 
 const DEEP = 1024; // from this many summed channels on half as many columns: more of B is left for the next rows
 const SMALL = 1 << 18; // multiply-adds of a tile that are worth a thread: some 5 µs
 const QUERIES = 512; // of an attention tile, at most: keys and values are read from memory once for this many
+const FEW_QUERIES = 32; // of an attention with one head: as many are worth packing all keys and values once more
+const MANY_KEYS = 1024; // from this many on
 const SUMS = 96 << 10; // their accumulators, at most
 const KEYS = 256; // of an attention block, at most: scores of 24 queries stay in the first-level cache
 const CHANNELS = 256; // of an attention head; with more, half as many keys a block
@@ -89,7 +91,8 @@ export function wasmKernels(
       const [S, dv] = v.shape.slice(2);
       const most = Math.min(QUERIES, Math.floor(SUMS / dv / 6) * 6);
       const keys = Math.min(Math.max(d, dv) > CHANNELS ? KEYS / 2 : KEYS, Math.ceil(S / 16) * 16);
-      const blocks = N <= most ? 1 : Math.ceil(N / most / 4) * 4; // even shares of a head for up to four threads
+      const lonely = B * h === 1 && S >= MANY_KEYS ? Math.max(1, Math.floor(N / FEW_QUERIES)) : 1; // or one thread has all
+      const blocks = N <= most ? lonely : Math.ceil(N / most / 4) * 4; // even shares of a head for up to four threads
       const nq = Math.ceil(N / blocks / 6) * 6;
       if (sizes.attention_f32_scratch(d, dv, nq, keys) > SCRATCH_BYTES) {
         throw new ShapeError("attention", "heads that fit in the scratch", `${d} and ${dv} channels`, "use more heads");

@@ -13,6 +13,10 @@ interface FrameReader {
   cancel(): Promise<void>;
 }
 
+export function isStream(input: object): input is FrameStream {
+  return Symbol.asyncIterator in input || "getReader" in input;
+}
+
 export function framesOf(stream: FrameStream): AsyncIterable<ImageInput | VideoFrameLike> {
   if (Symbol.asyncIterator in stream) return stream;
   const reader = stream.getReader();

@@ -1,4 +1,5 @@
-import type { ImageInput } from "../io/image_input.ts";
+import { drawnPixels } from "../io/canvas.ts";
+import type { PixelArray } from "../io/image_input.ts";
 
 /** A frame of WebCodecs, as `VideoDecoder` and `MediaStreamTrackProcessor` give them. */
 export interface VideoFrameLike {
@@ -20,7 +21,7 @@ export function isVideoFrame(image: unknown): image is VideoFrameLike {
  * The pixels as a page shows them: upright, at the size of display. The frame is closed, for a decoder goes on only when
  * its frames are given back.
  */
-export async function takePixels(frame: VideoFrameLike): Promise<ImageInput> {
+export async function takePixels(frame: VideoFrameLike): Promise<PixelArray> {
   const { displayWidth: width, displayHeight: height } = frame;
   try {
     if (typeof OffscreenCanvas === "undefined") {
@@ -28,9 +29,7 @@ export async function takePixels(frame: VideoFrameLike): Promise<ImageInput> {
       await frame.copyTo(data, { format: "RGBA" });
       return { width, height, data };
     }
-    const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true })!;
-    context.drawImage(frame as VideoFrame, 0, 0, width, height);
-    return { width, height, data: context.getImageData(0, 0, width, height).data };
+    return drawnPixels(frame, "VideoFrame");
   } finally {
     frame.close();
   }

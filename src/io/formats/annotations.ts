@@ -1,4 +1,7 @@
-import { type Rle, rleArea } from "../rle.ts";
+import { ImageError } from "../../errors.ts";
+import { kindOf } from "../kind_of.ts";
+import { expectSize } from "../pixels.ts";
+import { type Rle, rleArea, rleRuns } from "../rle.ts";
 
 /** One object of a picture. */
 export interface AnnotatedObject {
@@ -12,7 +15,7 @@ export interface AnnotatedObject {
   /** 0…1, of an automatic mask */
   stabilityScore?: number;
   /** clicks that it was found by: pixels, (x, y) */
-  pointCoords?: readonly (readonly [x: number, y: number])[];
+  pointCoords?: readonly (readonly number[])[];
   /** part of the picture that it was found in: pixels, [left, top, width, height] */
   cropBox?: readonly [x: number, y: number, w: number, h: number];
 }
@@ -40,4 +43,38 @@ export function visible({ objects }: AnnotatedImage): AnnotatedObject[] {
 /** In the order in which they first come. */
 export function labelsOf(images: readonly AnnotatedImage[]): string[] {
   return [...new Set(images.flatMap(({ objects }) => objects.map(({ label }) => label)))];
+}
+
+/** @throws ImageError naming the first entry that is no picture with its objects */
+export function expectImages(images: unknown, where: string): asserts images is readonly AnnotatedImage[] {
+  if (!Array.isArray(images)) throw new ImageError(where, "a list of pictures", kindOf(images), "pass [{ file, … }]");
+  for (const [i, image] of images.entries()) {
+    const at = `${where} images[${i}]`;
+    const { file, width, height, objects } = (image ?? {}) as Partial<AnnotatedImage>;
+    if (typeof file !== "string" || !Array.isArray(objects)) {
+      throw new ImageError(at, "{ file, width, height, objects }", kindOf(image), "pass all of them");
+    }
+    expectSize(width, height, at);
+    for (const [k, object] of objects.entries()) {
+      const { id, label, rle } = (object ?? {}) as Partial<AnnotatedObject>;
+      if (!Number.isSafeInteger(id) || typeof label !== "string") {
+        throw new ImageError(
+          `${at}.objects[${k}]`,
+          "{ id, label, rle }",
+          kindOf(object),
+          "pass a number, a text, a mask",
+        );
+      }
+      rleRuns(rle!);
+      const [h, w] = rle!.size;
+      if (h === height && w === width) continue;
+      const got = `${w}×${h}`;
+      throw new ImageError(
+        `${at}.objects[${k}]`,
+        `a mask of ${width}×${height} pixels`,
+        got,
+        "pass one of the picture",
+      );
+    }
+  }
 }

@@ -1,4 +1,6 @@
 import { ImageError } from "../../errors.ts";
+import { kindOf } from "../kind_of.ts";
+import { expectSize } from "../pixels.ts";
 import { maskToPolygons } from "../polygons.ts";
 import { polygonsToMask } from "../polygon_mask.ts";
 import { decodeRle, type Rle, rleArea, rleBbox, type UncompressedRle } from "../rle.ts";
@@ -85,10 +87,10 @@ export function readCocoSegmentation(
   where = "segmentation",
 ): Uint8Array {
   if (!isCocoSegmentation(segmentation)) {
-    const got = (JSON.stringify(segmentation) ?? "nothing").slice(0, 60);
     const todo = 'give {"size": [height, width], "counts": …} or [[x0, y0, x1, y1, x2, y2, …], …]';
-    throw new ImageError(where, "COCO run lengths or polygons", got, todo);
+    throw new ImageError(where, "COCO run lengths or polygons", kindOf(segmentation), todo);
   }
+  expectSize(width, height, where);
   if (!("counts" in segmentation)) return polygonsToMask(segmentation, width, height, where);
   const [h, w] = segmentation.size;
   if (h !== height || w !== width) {

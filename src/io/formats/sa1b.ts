@@ -12,7 +12,7 @@ export interface Sa1bAnnotation {
   predicted_iou?: number;
   stability_score?: number;
   /** pixels, (x, y) */
-  point_coords?: readonly (readonly [x: number, y: number])[];
+  point_coords?: readonly (readonly number[])[];
   /** pixels: [left, top, width, height] */
   crop_box?: readonly [x: number, y: number, w: number, h: number];
 }

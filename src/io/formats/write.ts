@@ -1,6 +1,7 @@
-import { Sam2Error } from "../../errors.ts";
+import { Sam2Error, UsageError } from "../../errors.ts";
 import { stemOf } from "../../video/folder.ts";
-import { type AnnotatedImage, labelsOf } from "./annotations.ts";
+import { kindOf } from "../kind_of.ts";
+import { type AnnotatedImage, expectImages, labelsOf } from "./annotations.ts";
 import { type CocoOptions, writeCoco } from "./coco.ts";
 import { writeLabelme } from "./labelme.ts";
 import { writeSa1b } from "./sa1b.ts";
@@ -36,19 +37,30 @@ export function annotationNames(formats: readonly AnnotationFormat[], pictures: 
 }
 
 /**
- * The files of a format, one after the other: name and text. No file is kept in memory once the next is asked for.
+ * The files of a format, one after the other: name and text; nothing is kept of a file when the next is asked for.
  *
- * @throws Sam2Error if two pictures would have the same file
+ * @throws Sam2Error for another format, or what is no picture with its objects; if two pictures would have the same file
  */
-export function* writeAnnotations(
+export function writeAnnotations(
   format: AnnotationFormat,
   images: readonly AnnotatedImage[],
   options?: CocoOptions,
+): IterableIterator<[name: string, text: string]> {
+  if (!ANNOTATION_FORMATS.includes(format)) {
+    const todo = "name one of these";
+    throw new UsageError("writeAnnotations format", ANNOTATION_FORMATS.join(", "), kindOf(format), todo);
+  }
+  expectImages(images, "writeAnnotations");
+  const pictures = images.map(({ file }) => file);
+  return texts(format, images, annotationNames([format], pictures), options);
+}
+
+function* texts(
+  format: AnnotationFormat,
+  images: readonly AnnotatedImage[],
+  names: readonly string[],
+  options: CocoOptions | undefined,
 ): Generator<[name: string, text: string]> {
-  const names = annotationNames(
-    [format],
-    images.map(({ file }) => file),
-  );
   if (format === "coco") return yield [names[0], writeCoco(images, options)];
   const classes = labelsOf(images);
   const write = { yolo: (image: AnnotatedImage) => writeYolo(image, classes), labelme: writeLabelme, sa1b: writeSa1b };
