@@ -6,6 +6,7 @@ import { nodePlatform } from "../platform/node.ts";
 import { setPlatform } from "../platform/platform.ts";
 import { addDownload } from "./download.ts";
 import { addEvaluate } from "./evaluate.ts";
+import { addEverything } from "./everything.ts";
 import { addInfo } from "./info.ts";
 import { EXIT_CODES, hasColours, Interruption, type Io, Status } from "./io.ts";
 import { addSegment } from "./segment.ts";
@@ -23,6 +24,7 @@ Start here:
   sam2 segment photo.jpg --point 500,375        a click on an object → photo.sam2/mask_0_0.png, overlay_0.png …
   sam2 download tiny                            an official checkpoint (about 150 MB), for real photos
   sam2 segment photo.jpg --point 500,375 --model tiny
+  sam2 everything photo.jpg --model tiny        every object of a photo, without a prompt
   sam2 help segment                             all about one command
 `;
 
@@ -62,6 +64,7 @@ function sam2Program(io: Io): Command {
     .exitOverride()
     .addHelpText("after", EXAMPLES);
   addSegment(program, io);
+  addEverything(program, io);
   addTrack(program, io);
   addEvaluate(program, io);
   addInfo(program, io);

@@ -13,6 +13,14 @@ export function isAddress(from: string): boolean {
   return /^https?:/i.test(from);
 }
 
+/** The name of the file; of an address the last part of its path, of standard input stdin. */
+export function pictureName(path: string): string {
+  if (path === STDIN) return "stdin";
+  if (!isAddress(path)) return basename(path);
+  const { pathname, hostname } = new URL(path);
+  return basename(decodeURIComponent(pathname)).replace(/[^\w.-]/g, "_") || hostname;
+}
+
 /** @throws Sam2Error naming the file, if it cannot be read */
 export async function readInput(path: string, what: string): Promise<Uint8Array> {
   try {

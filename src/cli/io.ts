@@ -44,6 +44,11 @@ export function painter(output: Output, env: Io["env"]): Paint {
     : (_, text) => text;
 }
 
+/** What was guessed, on stderr. */
+export function tell(io: Io, text: string): void {
+  io.stderr.write(`sam2: ${text}\n`);
+}
+
 /** One line on stderr that rewrites itself. Shown by terminals alone. */
 export class Status {
   readonly #output?: Output;
@@ -67,9 +72,16 @@ export function megabytes(bytes: number): string {
   return `${mb < 10 ? mb.toFixed(1) : Math.round(mb)} MB`;
 }
 
+const WIDTH = 24;
+
+/** ███████░░░░░  58 % */
+export function bar(fraction: number): string {
+  const filled = Math.round(WIDTH * fraction);
+  return `${"█".repeat(filled)}${"░".repeat(WIDTH - filled)} ${String(Math.floor(100 * fraction)).padStart(3)} %`;
+}
+
 /** sam2.1_hiera_tiny.pt  ███████░░░░░  58 %  91 of 156 MB  12.3 MB/s  5 s left */
 export function progressBar(file: string, status: Status) {
-  const WIDTH = 24;
   let first: { time: number; bytes: number } | undefined;
   let shown = 0;
   return (received: number, total: number | undefined): void => {
@@ -81,13 +93,10 @@ export function progressBar(file: string, status: Status) {
       status.show(`${file}  ${megabytes(received)}`);
       return;
     }
-    const filled = Math.round((WIDTH * received) / total);
     const rate = (received - first.bytes) / Math.max(1, now - first.time); // bytes per ms
     const left = rate > 0 ? `${Math.ceil((total - received) / rate / 1000)} s left` : "";
-    const bar = "█".repeat(filled) + "░".repeat(WIDTH - filled);
-    const percent = `${Math.floor((100 * received) / total)}`.padStart(3);
     status.show(
-      `${file}  ${bar} ${percent} %  ${megabytes(received)} of ${megabytes(total)}  ${(rate / 1000).toFixed(1)} MB/s  ${left}`,
+      `${file}  ${bar(received / total)}  ${megabytes(received)} of ${megabytes(total)}  ${(rate / 1000).toFixed(1)} MB/s  ${left}`,
     );
   };
 }

@@ -73,6 +73,26 @@ export function count(option: string, least = 1) {
   };
 }
 
+/** A parser of decimal numbers. */
+export function decimal(option: string) {
+  return (text: string): number => {
+    const value = number(text);
+    if (Number.isFinite(value)) return value;
+    throw new UsageError(option, "a number", `"${text}"`, "see --help");
+  };
+}
+
+/** @throws UsageError if one of these options is given, which write files, and nothing says where to */
+export function expectFolder<Name extends string>(
+  options: CommonOptions & { out?: string } & { [name in Name]?: unknown },
+  names: readonly Name[],
+): void {
+  if (!options.json || options.out !== undefined) return;
+  const given = names.find((name) => options[name] !== undefined);
+  if (given === undefined) return;
+  throw new UsageError(`--${given}`, "a folder to write to", "--json alone", "add --out FOLDER");
+}
+
 export interface Click {
   point: [x: number, y: number];
   label: 0 | 1;

@@ -1,4 +1,3 @@
-import { basename } from "node:path";
 import type { Command } from "commander";
 import { UsageError } from "../errors.ts";
 import { type AnnotationFormat, annotationNames } from "../io/formats/write.ts";
@@ -6,10 +5,10 @@ import { decodeImage } from "../io/image.ts";
 import { ImagePredictor } from "../predict/image_predictor.ts";
 import { Sam2 } from "../predict/sam2.ts";
 import { addFormatOption, annotationFiles, seenFrom } from "./annotation_files.ts";
-import { isAddress, readPicture, replaceFile, STDIN } from "./files.ts";
-import { type Io, painter, Status } from "./io.ts";
+import { pictureName, readPicture, replaceFile } from "./files.ts";
+import { type Io, painter, Status, tell } from "./io.ts";
 import { chosenModel } from "./models.ts";
-import { addModelOptions, click, corners, count, type ModelOptions, once } from "./options.ts";
+import { addModelOptions, click, corners, count, expectFolder, type ModelOptions, once } from "./options.ts";
 import { type PromptOptions, promptFromOptions, promptsFor, promptsFromFile } from "./prompts.ts";
 import { SegmentPictures } from "./segment_pictures.ts";
 import {
@@ -23,6 +22,7 @@ import {
   type SegmentResult,
   summary,
 } from "./segment_result.ts";
+import { stopwatch, tenths } from "./stopwatch.ts";
 
 interface SegmentOptions extends ModelOptions, PromptOptions {
   model?: string;
@@ -163,19 +163,6 @@ async function segment(path: string, options: SegmentOptions, io: Io): Promise<v
   }
 }
 
-/** What was guessed, on stderr. */
-function tell(io: Io, text: string): void {
-  io.stderr.write(`sam2: ${text}\n`);
-}
-
-/** The name of the file; of an address the last part of its path, of standard input stdin. */
-function pictureName(path: string): string {
-  if (path === STDIN) return "stdin";
-  if (!isAddress(path)) return basename(path);
-  const { pathname, hostname } = new URL(path);
-  return basename(decodeURIComponent(pathname)).replace(/[^\w.-]/g, "_") || hostname;
-}
-
 function expectPrompts(image: string, options: SegmentOptions): void {
   const flags = (["point", "box", "maskInput", "maskImage"] as const).filter((flag) => options[flag] !== undefined);
   const example = `sam2 segment ${image} --point 500,375`;
@@ -192,24 +179,5 @@ function expectPrompts(image: string, options: SegmentOptions): void {
   if (options.maskIndex !== undefined && options.maskInput === undefined) {
     throw new UsageError("--mask-index", "a file of masks to choose from", "none", "add --mask-input FILE");
   }
-  for (const option of ["cutout", "format"] as const) {
-    if (options[option] === undefined || !options.json || options.out !== undefined) continue;
-    throw new UsageError(`--${option}`, "a folder to write to", "--json alone", "add --out FOLDER");
-  }
-}
-
-const tenths = (ms: number) => Math.round(ms * 10) / 10;
-
-function stopwatch() {
-  const start = performance.now();
-  let last = start;
-  return {
-    lap(): number {
-      const now = performance.now();
-      const ms = tenths(now - last);
-      last = now;
-      return ms;
-    },
-    total: () => tenths(performance.now() - start),
-  };
+  expectFolder(options, ["cutout", "format"]);
 }

@@ -8,7 +8,7 @@ import { openFrames } from "../video/open.ts";
 import { addFormatOption } from "./annotation_files.ts";
 import { type Io, Status } from "./io.ts";
 import { chosenModel } from "./models.ts";
-import { addModelOptions, count } from "./options.ts";
+import { addModelOptions, count, expectFolder } from "./options.ts";
 import {
   addPromptOptions,
   expectTrackable,
@@ -67,9 +67,7 @@ async function track(video: string, flags: readonly TrackPrompt[], options: Trac
   if (options.prompts !== undefined && flags.length > 0) {
     throw new UsageError("track", "--prompts alone", `${flags.length} more`, "put all prompts into the file");
   }
-  if (options.format && options.json && options.out === undefined) {
-    throw new UsageError("--format", "a folder to write to", "--json alone", "add --out FOLDER");
-  }
+  expectFolder(options, ["format"]);
   const given = options.prompts === undefined ? flags : await trackPromptsFromFile(options.prompts);
   expectTrackable(given, video);
   const prompts = await withMasks(given, (text) => io.stderr.write(`sam2: ${text}\n`));

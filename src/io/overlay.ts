@@ -3,7 +3,7 @@ import { kindOf } from "./kind_of.ts";
 import { expectMask, type Mask, maskBounds } from "./masks.ts";
 import { expectPixels, type RgbImage } from "./pixels.ts";
 
-type Rgb = readonly [number, number, number];
+export type Rgb = readonly [number, number, number];
 
 /** What to draw of a prompt; coordinates in pixels of the image. */
 export interface DrawnPrompt {
@@ -70,10 +70,26 @@ export function drawMask(canvas: RgbImage, mask: Mask, index: number): void {
   const { width, height } = canvas;
   expectMask(mask, width, height, "overlay");
   const bounds = maskBounds(mask, width);
-  if (!bounds) return;
-  const line = lineOf(canvas);
   const colour = MASK_COLOURS[index % MASK_COLOURS.length];
-  const light = colour.map((value) => value + (255 - value) * 0.7) as unknown as Rgb;
+  if (bounds) drawRegions(canvas, (pixel) => (mask[pixel] ? 1 : 0), [BLACK, colour], bounds);
+}
+
+/**
+ * Tints and outlines regions. A pixel of region 0 is in none.
+ *
+ * @param regionOf a pixel, by its number
+ * @param colours by region
+ * @param bounds where regions are: left, top, right, bottom
+ */
+export function drawRegions(
+  canvas: RgbImage,
+  regionOf: (pixel: number) => number,
+  colours: readonly Rgb[],
+  bounds: Box,
+): void {
+  const { width, height } = canvas;
+  const line = lineOf(canvas);
+  const lights = colours.map((colour) => colour.map((value) => value + (255 - value) * 0.7) as unknown as Rgb);
   const reach = Math.ceil(line + 1);
   const [left, top] = [Math.max(0, bounds[0] - reach), Math.max(0, bounds[1] - reach)];
   const [right, bottom] = [Math.min(width, bounds[2] + reach), Math.min(height, bounds[3] + reach)];
@@ -84,15 +100,19 @@ export function drawMask(canvas: RgbImage, mask: Mask, index: number): void {
 
   for (let y = top; y < bottom; y++) {
     for (let x = left, i = y * width + left; x < right; x++, i++) {
-      const set = mask[i] !== 0;
-      if (set) for (let c = 0, at = 3 * i; c < 3; c++, at++) data[at] = data[at] + (colour[c] - data[at]) * TINT + 0.5;
-      if (x + 1 < width && (mask[i + 1] !== 0) !== set) stamp(across, x + 1, y);
-      if (y + 1 < height && (mask[i + width] !== 0) !== set) stamp(down, x, y + 1);
+      const region = regionOf(i);
+      const colour = colours[region];
+      if (region)
+        for (let c = 0, at = 3 * i; c < 3; c++, at++) data[at] = data[at] + (colour[c] - data[at]) * TINT + 0.5;
+      if (x + 1 < width && regionOf(i + 1) !== region) stamp(across, x + 1, y);
+      if (y + 1 < height && regionOf(i + width) !== region) stamp(down, x, y + 1);
     }
   }
   for (let y = top, at = 0; y < bottom; y++) {
     for (let x = left, i = y * width + left; x < right; x++, i++, at++) {
-      if (cover[at] > 0) blend(canvas, i, mask[i] ? light : BLACK, mask[i] ? cover[at] : cover[at] * 0.7);
+      if (cover[at] === 0) continue;
+      const region = regionOf(i);
+      blend(canvas, i, region ? lights[region] : BLACK, region ? cover[at] : cover[at] * 0.7);
     }
   }
 

@@ -50,10 +50,26 @@ export function decodeRle(rle: Rle | UncompressedRle): Uint8Array {
   const runs = rleRuns(rle);
   const [height, width] = rle.size;
   const mask = new Uint8Array(width * height);
-  forEachColumn(runs, height, (x, top, bottom) => {
-    for (let y = top; y < bottom; y++) mask[y * width + x] = 1;
-  });
+  paintRuns(runs, width, height, mask, 1);
   return mask;
+}
+
+/** Give every pixel of the mask this value. @param pixels row by row, of the mask's size */
+export function paintRle(rle: Rle, pixels: Uint16Array, value: number): void {
+  const [height, width] = rle.size;
+  paintRuns(rleRuns(rle), width, height, pixels, value);
+}
+
+function paintRuns(
+  runs: readonly number[],
+  width: number,
+  height: number,
+  pixels: Uint8Array | Uint16Array,
+  value: number,
+): void {
+  forEachColumn(runs, height, (x, top, bottom) => {
+    for (let y = top; y < bottom; y++) pixels[y * width + x] = value;
+  });
 }
 
 /** @units pixels */
