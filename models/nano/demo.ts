@@ -16,7 +16,8 @@ import { encodeAnimation } from "../../src/io/webp_animation.ts";
 import { parameters } from "../../src/model/parameters.ts";
 import { numel } from "../../src/tensor/shape.ts";
 import { summary } from "./evaluate.ts";
-import type { Asked, Figures, Tracked } from "./figures.ts";
+import { bestIous, findEverything, POINTS_PER_SIDE, START } from "./everything.ts";
+import type { Asked, Everything, Figures, Tracked } from "./figures.ts";
 import { traceLayers } from "./layers.ts";
 import { reportPage } from "./report/report.ts";
 import { describe, type Frame, still, targets } from "./scenes.ts";
@@ -50,6 +51,9 @@ export async function demo(folder: string): Promise<Figures> {
   );
   const asked = await askAll(predictor, picture, folder);
 
+  const everything = await findEverything(sam2, picture);
+  printEverything(everything);
+
   const frames = clip(CLIP_SEED, CLIP_FRAMES, CLIP_SIZE);
   const [tracks, track] = await timed(() => trackObjects(new VideoPredictor(sam2), frames, TRACKED));
   const { objects: described } = describe(CLIP_SEED);
@@ -66,6 +70,7 @@ export async function demo(folder: string): Promise<Figures> {
   const figures: Figures = {
     scene: { ...picture, seed: SEED },
     asked,
+    everything,
     clip: { seed: CLIP_SEED, frames, msPerFrame: MS_PER_FRAME, objects },
     layers,
     ms: { load, encode, track, total: performance.now() - began },
@@ -111,6 +116,19 @@ async function askAll(predictor: ImagePredictor, picture: Frame, folder: string)
     );
     return answer;
   }
+}
+
+function printEverything(everything: Everything): void {
+  const { predIouThreshs, stabilityThreshs, truths, ms } = everything;
+  const [i, j] = START;
+  const ious = bestIous(everything, everything.selected[i][j]);
+  const found = ious.filter((iou) => iou >= 0.5).length;
+  console.log(
+    `\nEverything, without a prompt: ${POINTS_PER_SIDE}×${POINTS_PER_SIDE} points in ${Math.round(ms)} ms:\n`,
+  );
+  console.log(
+    `  ${everything.selected[i][j].length} masks of predicted IoU above ${predIouThreshs[i]} and stability ${stabilityThreshs[j]}; ${found} of ${truths.length} objects found`,
+  );
 }
 
 function printClip(objects: readonly Tracked[], ms: number): void {

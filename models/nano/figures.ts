@@ -3,7 +3,7 @@ import type { MachineDescription } from "../../src/runtime/report.ts";
 import type { TraceRow } from "../../src/cli/trace_table.ts";
 import type { Prompt } from "../../src/index.ts";
 import type { summary } from "./evaluate.ts";
-import type { Frame } from "./scenes.ts";
+import type { Frame, Target } from "./scenes.ts";
 import type { Track } from "./scoring.ts";
 
 /** A question to the model, and the answer. */
@@ -19,6 +19,29 @@ export interface Asked {
   ms: number;
 }
 
+/** A mask that was found without a prompt. */
+export interface FoundMask {
+  mask: Uint8Array;
+  /** pixels */
+  area: number;
+  predictedIou: number;
+  /** IoU with each object's truth */
+  ious: number[];
+}
+
+/** All masks of a scene that some choice of thresholds shows. */
+export interface Everything {
+  truths: Target[];
+  /** largest first */
+  masks: FoundMask[];
+  /** ascending, as is the other */
+  predIouThreshs: number[];
+  stabilityThreshs: number[];
+  /** by predicted IoU, then by stability: indices of the masks that stay, ascending */
+  selected: number[][][];
+  ms: number;
+}
+
 /** An object that was tracked. */
 export interface Tracked extends Track {
   name: string;
@@ -29,6 +52,7 @@ export interface Tracked extends Track {
 export interface Figures {
   scene: Frame & { seed: number };
   asked: Asked[];
+  everything: Everything;
   clip: { seed: number; frames: Frame[]; msPerFrame: number; objects: Tracked[] };
   layers: TraceRow[];
   ms: { load: number; encode: number; track: number; total: number };

@@ -8,6 +8,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { launchChromium, PATIENCE_MS, runWithChromium, withPage } from "../../tests/chromium.ts";
 import { demo } from "./demo.ts";
+import { bestIous, START } from "./everything.ts";
 import type { Figures } from "./figures.ts";
 import { isOfTheseWeights } from "./layers.ts";
 import { farthest } from "./report/layer_table.ts";
@@ -74,6 +75,14 @@ Report("the console shows a line for each question and each object", () => {
       name,
     );
   }
+});
+
+Report("everything finds most objects, and lower thresholds never find fewer masks than the highest", () => {
+  const { selected, truths } = figures.everything;
+  const [i, j] = START;
+  const found = bestIous(figures.everything, selected[i][j]).filter((iou) => iou >= 0.5).length;
+  assert.ok(found >= truths.length / 2, `${found} of ${truths.length}`);
+  assert.ok(selected[0][0].length > selected.at(-1)!.at(-1)!.length);
 });
 
 Report(`the report has at most ${MOST_BYTES / 1e6} MB and refers to nothing outside of it`, () => {
@@ -163,6 +172,39 @@ InChromium("answers, objects and layers show the figures that were found", async
   });
 });
 
+InChromium("the thresholds of everything choose masks, and the best of them for each object, from disk", async () => {
+  const { everything } = figures;
+  await onPage({ ...VIEWS[2], reducedMotion: "reduce" }, async (page, messages) => {
+    const expectChoice = async (i: number, j: number) => {
+      const chosen = everything.selected[i][j];
+      const visible = await page
+        .locator("#everything .masks path")
+        .evaluateAll((all) => all.flatMap((one, k) => (getComputedStyle(one).display === "none" ? [] : [k])));
+      assert.equal(visible, chosen);
+      const ious = bestIous(everything, chosen);
+      const shown = await figuresIn(page, "#everything .best");
+      assert.equal(
+        Object.values(shown),
+        ious.map((iou) => [iou, iou.toFixed(3)]),
+      );
+      const hits = ious.filter((iou) => iou >= 0.5).length;
+      const readout = await page.textContent("#everything .readout");
+      assert.ok(readout!.startsWith(`${chosen.length} masks; ${hits} of ${ious.length} objects found`), `${readout}`);
+    };
+    await expectChoice(...START);
+    await page.focus("#pred-iou");
+    await page.keyboard.press("Home");
+    await page.focus("#stability");
+    await page.keyboard.press("Home");
+    await expectChoice(0, 0);
+    await page.keyboard.press("End");
+    await expectChoice(0, everything.stabilityThreshs.length - 1);
+    await page.uncheck("#everything-truth");
+    assert.is(await page.locator("#everything .truth:visible").count(), 0);
+    assert.equal(messages, []);
+  });
+});
+
 InChromium("a branch of the layers opens and closes", async () => {
   await onPage({ ...VIEWS[2], reducedMotion: "reduce" }, async (page) => {
     const shown = () => page.locator("#layer-table tbody tr:visible").count();
@@ -175,7 +217,7 @@ InChromium("a branch of the layers opens and closes", async () => {
   });
 });
 
-runWithChromium(InChromium, "report in Chromium", VIEWS.length + 4);
+runWithChromium(InChromium, "report in Chromium", VIEWS.length + 5);
 
 /** What the demo found; what it says is kept in `said`. */
 async function demoFigures(): Promise<Figures> {

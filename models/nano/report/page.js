@@ -1,4 +1,4 @@
-// The report's script: plays the clip, moves the playheads, opens and closes branches of the layer table.
+// The report's script: moves the thresholds of everything, plays the clip, moves the playheads, opens and closes branches of the layer table.
 "use strict";
 
 const film = JSON.parse(document.getElementById("film").textContent);
@@ -64,6 +64,39 @@ truth.addEventListener("change", () => document.querySelector(".gallery").classL
 
 show(0);
 playing(!matchMedia("(prefers-reduced-motion: reduce)").matches);
+
+// Everything: of all masks those that the thresholds let through, and the best of them for each drawn object.
+const everything = document.getElementById("everything");
+const found = JSON.parse(document.getElementById("found").textContent);
+const sliders = [...everything.querySelectorAll("input[type=range]")];
+const masks = [...everything.querySelectorAll(".masks path")];
+const best = [...everything.querySelectorAll(".best data")];
+
+function choose() {
+  const at = sliders.map(({ value }) => Number(value));
+  [found.predIouThreshs, found.stabilityThreshs].forEach((values, k) => {
+    const text = values[at[k]].toFixed(2);
+    sliders[k].nextElementSibling.textContent = text;
+    sliders[k].setAttribute("aria-valuetext", text);
+  });
+  const selected = found.selected[at[0]][at[1]];
+  masks.forEach((mask, k) => mask.toggleAttribute("hidden", !selected.includes(k)));
+  const ious = best.map((cell, object) => {
+    const iou = Math.max(0, ...selected.map((k) => found.ious[k][object]));
+    cell.value = iou;
+    cell.textContent = iou.toFixed(3);
+    return iou;
+  });
+  const hits = ious.filter((iou) => iou >= 0.5).length;
+  const mean = ious.reduce((sum, iou) => sum + iou, 0) / ious.length;
+  everything.querySelector(".readout").textContent =
+    `${selected.length} masks; ${hits} of ${best.length} objects found (IoU 0.5), mean IoU ${mean.toFixed(3)}`;
+}
+
+for (const slider of sliders) slider.addEventListener("input", choose);
+const everyTruth = document.getElementById("everything-truth");
+everyTruth.addEventListener("change", () => everything.classList.toggle("no-truth", !everyTruth.checked));
+choose();
 
 // Layers: a row shows if all branches above it are open.
 const rows = [...document.querySelectorAll("#layer-table tbody tr")].map((row) => ({

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { webpEncoder } from "../../../src/io/webp_animation.ts";
 import type { Asked, Figures, Tracked } from "../figures.ts";
+import { everythingSection } from "./everything.ts";
 import { absences, outline, plotJ, plotScore, promptMarks, scoreRange } from "./draw.ts";
 import { dataUri, escaped, json, number, scientific } from "./html.ts";
 import { farthest, layerTable, totalOf } from "./layer_table.ts";
@@ -31,6 +32,7 @@ ${part("page.css")}</style>
 ${header(figures)}
 <main>
 ${await sceneSection(figures)}
+${everythingSection(figures)}
 ${await clipSection(figures)}
 ${layerSection(figures)}
 ${originSection(figures)}
@@ -225,6 +227,7 @@ ${row("time", `${number(ms.total, (ms.total / 1000).toFixed(1), "total")} s for 
 <p>${model.name} has never seen a photo. For yours, get an official model:</p>
 <pre tabindex="0"><code>npx sam2-ts download tiny
 npx sam2-ts segment photo.jpg --point 500,375 --model tiny
+npx sam2-ts everything photo.jpg --model tiny
 npx sam2-ts track frames --object 1 --point 210,350 --model tiny</code></pre>
 </section>`;
 }
