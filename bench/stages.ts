@@ -4,8 +4,10 @@ import { hashWeights } from "../golden/hash_weights.ts";
 import { Weights } from "../src/io/weights.ts";
 import { type VariantName, variantConfig } from "../src/model/config.ts";
 import type { FrameMemory } from "../src/model/memory_bank.ts";
+import type { ImageFeatures } from "../src/model/mask_decoder.ts";
 import { parameters } from "../src/model/parameters.ts";
 import type { BackboneFeatures } from "../src/model/sam2.ts";
+import { AutomaticMaskGenerator } from "../src/predict/automatic_masks.ts";
 import { preprocess } from "../src/predict/preprocess.ts";
 import { type Graph, Sam2 } from "../src/predict/sam2.ts";
 import { createMachine } from "../src/runtime/create.ts";
@@ -20,8 +22,20 @@ const SIZE = 1024;
 const FRAME = 40; // far enough into a video that the memory bank is full
 const ENOUGH_MS = 8000;
 const RUNS = 3;
+const TOGETHER = 16;
 
-type Stage = (graph: Graph, image: Tensor, features: BackboneFeatures) => void;
+/** `sam2 everything` at 64 points, the picture's encoding included; a median of predicted IoUs lets half of the masks pass. */
+const EVERYTHING = { name: "everything.tiny", variant: "tiny", width: 1800, height: 1200 } as const;
+const EVERYTHING_OPTIONS = { pointsPerSide: 8, stabilityScoreThresh: 0, outputMode: "coco_rle" } as const;
+
+/** What the stages start from: the picture, its features, and what is prepared of them for clicks. */
+interface Seen {
+  image: Tensor;
+  features: BackboneFeatures;
+  prepared: ImageFeatures;
+}
+
+type Stage = (graph: Graph, seen: Seen) => void;
 
 const click = () => ({ coords: machine.heap.from(Float32Array.of(500, 375), [1, 1, 2]), labels: [[1]] });
 const at = { frame: FRAME, numFrames: 2 * FRAME, reverse: false };
@@ -38,19 +52,27 @@ const bank = () => {
 };
 let fullBank: ReturnType<typeof bank> | undefined;
 
-const encode: Stage = (graph, image) => void graph.forwardImage(image);
+const encode: Stage = (graph, { image }) => void graph.forwardImage(image);
 
-const decode: Stage = ({ withoutMemory, predictMasks }, _, features) =>
+const decode: Stage = ({ withoutMemory, predictMasks }, { features }) =>
   void predictMasks(withoutMemory(features), click(), undefined, true);
 
-const attend: Stage = ({ tracker }, _, features) => {
+/** The predicted IoUs of as many clicks as the generator of automatic masks decodes together; no mask is painted. */
+const decodeBatch: Stage = ({ decodeTokens }, { prepared }) => {
+  const next = random(5);
+  const coords = Float32Array.from({ length: 2 * TOGETHER }, () => (next() + 1) * (SIZE / 2));
+  const labels = Array.from({ length: TOGETHER }, () => [1]);
+  decodeTokens(prepared, { coords: machine.heap.from(coords, [TOGETHER, 1, 2]), labels }, undefined);
+};
+
+const attend: Stage = ({ tracker }, { features }) => {
   fullBank ??= bank();
   tracker!.withMemory(features, { bank: fullBank, at, attended: tracker!.lookAround(features) });
 };
 
 const highResMasks = () => machine.heap.from(new Float32Array(SIZE * SIZE).fill(-3), [1, 1, SIZE, SIZE]);
 
-const remember: Stage = ({ tracker }, _, features) =>
+const remember: Stage = ({ tracker }, { features }) =>
   void tracker!.encodeMemory(
     features,
     { highResMasks: highResMasks(), objectScoreLogits: machine.heap.from(Float32Array.of(5), [1, 1]) },
@@ -60,7 +82,7 @@ const remember: Stage = ({ tracker }, _, features) =>
 /** What one tracked frame of some objects costs, from the resized picture to their memories. */
 const frame =
   (objects: number): Stage =>
-  ({ forwardImage, tracker }, image) => {
+  ({ forwardImage, tracker }, { image }) => {
     fullBank ??= bank();
     const features = tracker!.prepare(forwardImage(image));
     const past = { bank: fullBank, at, attended: tracker!.lookAround(features) };
@@ -69,14 +91,16 @@ const frame =
     }
   };
 
-/** name → the model it runs on, and what runs */
-export const STAGES: readonly (readonly [name: string, variant: VariantName, run: Stage])[] = [
+/** name → the model it runs on, and what runs; `everything.tiny` is a call of the generator, not of the graph */
+export const STAGES: readonly (readonly [name: string, variant: VariantName, run?: Stage])[] = [
   ["encoder.tiny", "tiny", encode],
   ["decoder.point", "tiny", decode],
+  ["decoder.batch", "tiny", decodeBatch],
   ["memory_attention.full", "tiny", attend],
   ["memory_encoder", "tiny", remember],
   ["frame.full", "tiny", frame(1)],
   ["frame.full.4", "tiny", frame(4)],
+  [EVERYTHING.name, EVERYTHING.variant],
   ["encoder.small", "small", encode],
   ["encoder.base_plus", "base_plus", encode],
   ["encoder.large", "large", encode],
@@ -95,21 +119,38 @@ export async function measureStages(
   const photo = { width: SIZE, height: SIZE, data: goldenImage(11, SIZE, SIZE) };
   const image = model.run(() => preprocess(photo, SIZE));
   const features = model.run(({ forwardImage }) => forwardImage(image));
-  const rows = STAGES.filter(([name, of]) => of === variant && names.includes(name)).map(([name, , stage]) => {
-    const run = () => model.run((graph) => stage(graph, image, features));
+  const prepared = model.run(({ prepare, withoutMemory }) => prepare(withoutMemory(features)));
+  const seen = { image, features, prepared };
+  const rows: Row[] = [];
+  for (const [name, of, stage] of STAGES) {
+    if (of !== variant || !names.includes(name)) continue;
+    const run = stage ? () => model.run((graph) => stage(graph, seen)) : await everything(model);
     created.heap.resetPeak(0);
-    run(); // warm up
+    await run(); // warm up
     const times: number[] = [];
     const before = created.macs;
     const begin = performance.now();
     while (times.length < RUNS && performance.now() - begin < ENOUGH_MS) {
       const start = performance.now();
-      run();
+      await run();
       times.push(performance.now() - start);
     }
     const flop = (2 * (created.macs - before)) / times.length;
-    return toRow(created, { group: "stage", name, shape: [1, SIZE, SIZE, 3] }, flop, times, peak);
-  });
+    const [width, height] = stage ? [SIZE, SIZE] : [EVERYTHING.width, EVERYTHING.height];
+    rows.push(toRow(created, { group: "stage", name, shape: [1, height, width, 3] }, flop, times, peak));
+  }
   model.dispose();
   return rows;
+}
+
+/** The generator's call, with the threshold that the median of all masks sets. */
+async function everything(model: Sam2): Promise<() => Promise<unknown>> {
+  const { width, height } = EVERYTHING;
+  const photo = { width, height, data: goldenImage(11, width, height) };
+  const all = new AutomaticMaskGenerator(model, EVERYTHING_OPTIONS);
+  await all.prepare(photo);
+  const ious = all.select({ predIouThresh: 0, boxNmsThresh: 1 }).map(({ predictedIou }) => predictedIou);
+  const predIouThresh = ious.sort((a, b) => a - b)[ious.length >> 1];
+  const generator = new AutomaticMaskGenerator(model, { ...EVERYTHING_OPTIONS, predIouThresh });
+  return () => generator.generate(photo);
 }
