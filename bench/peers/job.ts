@@ -11,6 +11,8 @@ export const STAGES = [
   "encoder.small",
   "encoder.base_plus",
   "encoder.large",
+  "everything.tiny",
+  "everything.full",
 ] as const;
 export type StageName = (typeof STAGES)[number];
 
@@ -50,6 +52,14 @@ export const D_MODEL = 256;
 export const MAPS = 7;
 export const POINTERS = 16;
 export const CLICK = [500, 375] as const;
+
+/** A photo's size, and of each stage the points on a side and a predicted IoU, in a gap, that half of the masks exceed. */
+export const EVERYTHING = {
+  width: 1800,
+  height: 1200,
+  "everything.tiny": { pointsPerSide: 8, predIouThresh: 0.4915 },
+  "everything.full": { pointsPerSide: 32, predIouThresh: 0.5 },
+} as const;
 
 export const photo = () => ({ width: SIZE, height: SIZE, data: goldenImage(11, SIZE, SIZE) });
 

@@ -145,7 +145,7 @@ function compile(): void {
 async function carryOut({ peer, command }: Contender, job: Job): Promise<Result | string> {
   if (typeof command === "string") return command;
   const needsModel = peer !== "sam2-ts" && peer !== "PyTorch";
-  if (needsModel && !partOf(job.stage)) return "a memory bank is no part of an ONNX file";
+  if (needsModel && !partOf(job.stage)) return "no ONNX file does this";
   if (needsModel && !existsSync(join(job.models, `${partOf(job.stage)}.onnx`)))
     return `no ONNX file: ${python ? "export_onnx.py failed" : noPython()}`;
   const child = spawn(command[0], [...command.slice(1), JSON.stringify(job)], { timeout: LONGEST_MS });

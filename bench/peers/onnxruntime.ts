@@ -16,7 +16,7 @@ interface Session {
 
 /** Which file of export_onnx.py a stage is in; undefined if none. */
 export function partOf(stage: Job["stage"]): string | undefined {
-  if (stage === "frame.full") return undefined;
+  if (stage === "frame.full" || stage.startsWith("everything.")) return undefined;
   return { "decoder.point": "decoder", "memory_attention.full": "memory_attention" }[stage as string] ?? stage;
 }
 

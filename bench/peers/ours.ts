@@ -4,6 +4,7 @@ import { Weights } from "../../src/io/weights.ts";
 import { type VariantName, variantConfig } from "../../src/model/config.ts";
 import type { FrameMemory } from "../../src/model/memory_bank.ts";
 import { parameters } from "../../src/model/parameters.ts";
+import { AutomaticMaskGenerator } from "../../src/predict/automatic_masks.ts";
 import { ImagePredictor } from "../../src/predict/image_predictor.ts";
 import { preprocess } from "../../src/predict/preprocess.ts";
 import { type Graph, Sam2 } from "../../src/predict/sam2.ts";
@@ -11,7 +12,20 @@ import { createMachine } from "../../src/runtime/create.ts";
 import { toBfloat16 } from "../../src/tensor/bfloat16.ts";
 import { type Tensor, values } from "../../src/tensor/view.ts";
 import packageJson from "../../package.json" with { type: "json" };
-import { bankInputs, CLICK, D_MODEL, GRID, type Job, MEM_DIM, type Outputs, photo, POINTERS, SIZE } from "./job.ts";
+import { goldenImage } from "../../golden/hash_image.ts";
+import {
+  bankInputs,
+  CLICK,
+  D_MODEL,
+  EVERYTHING,
+  GRID,
+  type Job,
+  MEM_DIM,
+  type Outputs,
+  photo,
+  POINTERS,
+  SIZE,
+} from "./job.ts";
 import { type Stage, transpose } from "./job.ts";
 
 const FRAME = 40; // far enough into a video that the memory bank is full
@@ -34,6 +48,23 @@ export async function ours({ stage, threads }: Job): Promise<Stage> {
       const { masks, iouPredictions, lowResMasks } = await run();
       const area = Float32Array.from(masks, (mask) => mask.reduce((sum, bit) => sum + bit, 0));
       return { low_res: concatenate(lowResMasks), iou: iouPredictions, area };
+    };
+    return { version, run, outputs };
+  }
+
+  if (stage === "everything.tiny" || stage === "everything.full") {
+    const { width, height } = EVERYTHING;
+    const options = { stabilityScoreThresh: 0, boxNmsThresh: 1, outputMode: "uncompressed_rle" } as const;
+    const generator = new AutomaticMaskGenerator(sam2, { ...EVERYTHING[stage], ...options });
+    const image = { width, height, data: goldenImage(11, width, height) };
+    const run = () => generator.generate(image);
+    const outputs = async () => {
+      const records = await run();
+      return {
+        iou: Float32Array.from(records, ({ predictedIou }) => predictedIou),
+        area: Float32Array.from(records, ({ area }) => area),
+        box: Float32Array.from(records.flatMap(({ bbox }) => bbox)),
+      };
     };
     return { version, run, outputs };
   }

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "golden" / "reference"))
 import reference  # noqa: E402
 from hash_image import golden_image  # noqa: E402
 from hash_weights import fnv1a, hash_weights, hash_words, sample_indices  # noqa: E402
+from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator  # noqa: E402
 
 SIZE, GRID, FRAME = 1024, 64, 40
 SAMPLES, WARM_UP_S, FEWEST_S, MOST_S, FEWEST_RUNS = 4096, 0.5, 1, 20, 3
@@ -109,10 +110,30 @@ def frame():
     return run
 
 
+def everything(points_per_side: int, pred_iou_thresh: float):
+    options = {"stability_score_thresh": 0, "box_nms_thresh": 1, "output_mode": "uncompressed_rle"}
+    generator = SAM2AutomaticMaskGenerator(
+        build("tiny"), points_per_side=points_per_side, pred_iou_thresh=pred_iou_thresh, **options
+    )
+    photo = golden_image(11, 1800, 1200)
+
+    def run() -> dict:
+        records = generator.generate(photo)
+        return {
+            "iou": [record["predicted_iou"] for record in records],
+            "area": [record["area"] for record in records],
+            "box": [record["bbox"] for record in records],
+        }
+
+    return run
+
+
 STAGES = {
     "decoder.point": decoder,
     "memory_attention.full": memory_attention,
     "frame.full": frame,
+    "everything.tiny": lambda: everything(8, 0.4915),
+    "everything.full": lambda: everything(32, 0.5),
     **{f"encoder.{variant}": (lambda variant=variant: encoder(variant)) for variant in reference.VARIANTS},
 }
 

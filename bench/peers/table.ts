@@ -111,6 +111,8 @@ const TITLES: Partial<Record<StageName, string>> = {
   "decoder.point": "click to mask",
   "memory_attention.full": "memory attention",
   "frame.full": "tracked frame",
+  "everything.tiny": "everything, 64 points",
+  "everything.full": "everything, 1,024 points",
 };
 
 const nameOf = ({ peer, runtime }: Row) => `${peer}, ${runtime}`;
