@@ -53,7 +53,7 @@ function annotationOf(
     bbox: rleBbox(rle),
     iscrowd: 0,
     ...(score !== undefined && { score }),
-    ...(isTracked && { track_id: id, attributes: { track_id: id } }), // as TAO and FiftyOne have it, and as CVAT
+    ...(isTracked && { track_id: id, attributes: { track_id: id } }), // as TAO has it, and as CVAT
   };
 }
 
