@@ -19,6 +19,7 @@ const PAGES = [
   "models/nano/README.md",
   "models/nano/HISTORY.md",
   "bench/peers/README.md",
+  "docs/bundlers.md",
 ];
 const [WIDTH, HEIGHT] = [960, 640];
 
