@@ -33,7 +33,12 @@ async function fails(message: RegExp, ...args: string[]): Promise<void> {
   assert.is(code, 1);
 }
 
+let palette: Scores;
+
 const Evaluate = suite("evaluate");
+Evaluate.before(async () => {
+  palette = await scores(...PALETTE);
+});
 Evaluate.after(leave);
 
 Evaluate(
@@ -52,9 +57,8 @@ Evaluate(
 );
 
 Evaluate("one video: the same as among others", async () => {
-  const all = await scores(...PALETTE);
   const wide = await scores("palette/predicted/wide", "palette/truth/wide");
-  assert.equal(wide.videos, [all.videos[2]]);
+  assert.equal(wide.videos, [palette.videos[2]]);
   assert.equal((await scores("objects/predicted/wide", "objects/truth/wide")).videos, wide.videos);
 });
 
@@ -70,7 +74,7 @@ Evaluate("the first and the last frame count only with --all-frames", async () =
   for (const frame of ["00000.png", "00006.png"]) {
     writeFileSync(`ends/wide/${frame}`, encodePalettePng(new Uint8Array(300 * 200), 300, 200));
   }
-  assert.equal(await scores("ends", "palette/truth"), await scores(...PALETTE));
+  assert.equal(await scores("ends", "palette/truth"), palette);
   const all = await scores("ends", "palette/truth", "--all-frames");
   assert.ok(all.j < (await scores(...PALETTE, "--all-frames")).j);
 });
@@ -85,7 +89,7 @@ Evaluate("a folder that sam2 track has written is read by its masks", async () =
 });
 
 Evaluate("the table has a line an object and the means", async () => {
-  const { j, f, jf } = await scores(...PALETTE);
+  const { j, f, jf } = palette;
   const { stdout } = await sam2(["evaluate", ...PALETTE]);
   const lines = stdout.trimEnd().split("\n");
   assert.is(lines.length, 11);
@@ -109,7 +113,7 @@ Evaluate("whatever is missing or does not fit is named, and no score is given", 
   const small = spoil("palette", (folder) =>
     writeFileSync(`${folder}/tall/00001.png`, encodePalettePng(new Uint8Array(4), 2, 2)),
   );
-  await fails(/tall\/00001\.png: expected a predicted mask of 80×120 pixels, got 2×2/, ...small);
+  await fails(/spoilt\/tall\/00001\.png: expected a predicted mask of 80×120 pixels, got 2×2/, ...small);
   const rgb = spoil("palette", (folder) => {
     const data = new Uint8Array(80 * 120 * 3);
     writeFileSync(`${folder}/tall/00001.png`, encodePng({ width: 80, height: 120, channels: 3, data }));
@@ -120,6 +124,7 @@ Evaluate("whatever is missing or does not fit is named, and no score is given", 
   await fails(/^sam2: nowhere: expected a folder of masks, got none; check the path/, "nowhere", "palette/truth");
   mkdirSync("empty");
   await fails(/^sam2: empty: expected masks of a video, got no PNG file/, "palette/predicted", "empty");
+  await fails(/^sam2: empty: expected the masks of one video, as in the truth/, "empty", "palette/truth/tall");
 });
 
 Evaluate("two frames are too few unless all are counted, and black ones have no score", async () => {
