@@ -35,6 +35,8 @@ export type { Sam2Config, VariantName, Version } from "./model/config.ts";
 export type { AutomaticMaskGeneratorOptions, MaskThresholds } from "./predict/automatic_mask_options.ts";
 export type { MaskRecord } from "./predict/automatic_masks.ts";
 export type { FrameInput } from "./video/open.ts";
+export type { FrameReader, FrameStream } from "./video/stream.ts";
+export type { VideoFrameLike } from "./video/video_frame.ts";
 export type { ImagePredictorOptions, Prediction, PredictOptions } from "./predict/image_predictor.ts";
 export type { MaskArray } from "./predict/mask_arrays.ts";
 export type { Progress } from "./predict/progress.ts";

@@ -62,7 +62,13 @@ async function pairUp(
   io: Io,
 ): Promise<{ predicted: MaskFolder; truth: MaskFolder }[]> {
   const wanted = await findMaskFolders(truth);
-  if (wanted.isVideo) return [{ predicted: await readMaskFolder(predicted), truth: wanted.videos[0] }];
+  if (wanted.isVideo) {
+    const found = await readMaskFolder(predicted);
+    if (found.frames.length + found.objects.length === 0) {
+      throw new Sam2Error(predicted, "the masks of one video, as in the truth", "no PNG file", "check the path");
+    }
+    return [{ predicted: found, truth: wanted.videos[0] }];
+  }
   const videos = new Map((await findMaskFolders(predicted)).videos.map((video) => [video.name, video]));
   const pairs = wanted.videos.map((video) => {
     const own = videos.get(video.name);

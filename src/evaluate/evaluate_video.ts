@@ -43,9 +43,8 @@ export async function evaluateVideo({ predicted, truth, allFrames }: Pair): Prom
   if (truth.frames.length > 0) {
     const score = new VideoScore();
     for (const frame of counted(truth.frames, truth.path)) {
-      const path = `${truth.path}/${frame}`;
-      const wanted = await readIdPicture(path);
-      score.add(expectSize(await predictedIds(predicted, frame), wanted, path), wanted);
+      const wanted = await readIdPicture(`${truth.path}/${frame}`);
+      score.add(expectSize(await predictedIds(predicted, frame), wanted, `${predicted.path}/${frame}`), wanted);
     }
     return { name, objects: score.objects() };
   }
@@ -54,9 +53,8 @@ export async function evaluateVideo({ predicted, truth, allFrames }: Pair): Prom
     const score = new VideoScore();
     const of = objectOf(predicted, folder);
     for (const frame of counted(frames, `${truth.path}/${folder}`)) {
-      const path = `${truth.path}/${folder}/${frame}`;
-      const wanted = await oneObject(path);
-      score.add(expectSize(await of(frame), wanted, path), wanted);
+      const wanted = await oneObject(`${truth.path}/${folder}/${frame}`);
+      score.add(expectSize(await of(frame), wanted, `${predicted.path}/${folder}/${frame}`), wanted);
     }
     const [found] = score.objects();
     if (!found) {

@@ -2,7 +2,7 @@
 // Pillow's ImageDraw.polygon): so the outline runs from border pixel to border pixel. A hole is reached by a bridge, a line
 // walked to and fro, within the mask; a part likewise, by the shortest way across the background.
 import type { Mask } from "./masks.ts";
-import { maskToPolygons } from "./polygons.ts";
+import { isHole, maskToPolygons } from "./polygons.ts";
 
 /** One outline of the mask: the pixels along it, as y · width + x, in order. */
 interface Ring {
@@ -47,7 +47,7 @@ function partsOf(mask: Mask, width: number, height: number): number[][] {
   const westEdges = new Map<number, Place>(); // of pixels whose western neighbour is not set
   const holes: { ring: Ring; at: number; from: number }[] = [];
   for (const corners of maskToPolygons(mask, width, height)) {
-    const ring: Ring = { pixels: [], isHole: signedArea(corners) < 0, bridges: new Map() };
+    const ring: Ring = { pixels: [], isHole: isHole(corners), bridges: new Map() };
     let west = { x: width, at: 0, from: 0 }; // of a hole: its westernmost edge
     for (const { x, y, dx, dy } of unitEdges(corners)) {
       const pixel = (dx < 0 || dy < 0 ? y - 1 : y) * width + (dx < 0 || dy > 0 ? x - 1 : x); // to the right hand
@@ -89,16 +89,6 @@ function* unitEdges(corners: readonly number[]) {
       yield { x, y, dx, dy };
     }
   }
-}
-
-/** Positive for outer rings, which run clockwise on screen. */
-function signedArea(corners: readonly number[]): number {
-  let twice = 0;
-  for (let i = 0; i < corners.length; i += 2) {
-    const next = (i + 2) % corners.length;
-    twice += corners[i] * corners[next + 1] - corners[next] * corners[i + 1];
-  }
-  return twice / 2;
 }
 
 /** Side of the squares in which near pixels are looked for. */

@@ -9,6 +9,7 @@ export interface AnnotatedObject {
   id: number;
   /** its class */
   label: string;
+  /** its mask, of the picture's size */
   rle: Rle;
   /** predicted IoU */
   score?: number;
@@ -32,6 +33,7 @@ export interface AnnotatedImage {
   height: number;
   /** of a video: number of the frame, from 0 on */
   frame?: number;
+  /** what is in it */
   objects: readonly AnnotatedObject[];
 }
 

@@ -1,7 +1,7 @@
 import { ImageError } from "../../errors.ts";
 import { kindOf } from "../kind_of.ts";
 import { expectSize } from "../pixels.ts";
-import { maskToPolygons } from "../polygons.ts";
+import { isHole, maskToPolygons } from "../polygons.ts";
 import { polygonsToMask } from "../polygon_mask.ts";
 import { decodeRle, type Rle, rleArea, rleBbox, type UncompressedRle } from "../rle.ts";
 import { type AnnotatedImage, type AnnotatedObject, labelsOf, visible } from "./annotations.ts";
@@ -53,7 +53,7 @@ function annotationOf(
     bbox: rleBbox(rle),
     iscrowd: 0,
     ...(score !== undefined && { score }),
-    ...(isTracked && { track_id: id, attributes: { track_id: id } }), // as TAO and FiftyOne have it, and as CVAT
+    ...(isTracked && { track_id: id, attributes: { track_id: id } }), // as TAO has it, and as CVAT
   };
 }
 
@@ -61,17 +61,7 @@ function annotationOf(
 function exactPolygons(rle: Rle): number[][] | undefined {
   const [height, width] = rle.size;
   const rings = maskToPolygons(decodeRle(rle), width, height);
-  return rings.some((ring) => isHole(ring)) ? undefined : rings;
-}
-
-/** Holes run counter-clockwise on screen. */
-function isHole(ring: readonly number[]): boolean {
-  let twiceArea = 0;
-  for (let i = 0; i < ring.length; i += 2) {
-    const next = (i + 2) % ring.length;
-    twiceArea += ring[i] * ring[next + 1] - ring[next] * ring[i + 1];
-  }
-  return twiceArea < 0;
+  return rings.some(isHole) ? undefined : rings;
 }
 
 /**
