@@ -2,26 +2,18 @@ import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Command } from "commander";
 import { Sam2Error, UsageError } from "../errors.ts";
-import type { AnnotationFormat } from "../io/formats/write.ts";
-import { type AutomaticMaskGeneratorOptions, checkOptions } from "../predict/automatic_mask_options.ts";
+import { checkOptions } from "../predict/automatic_mask_options.ts";
 import { Sam2 } from "../predict/sam2.ts";
 import { stemOf } from "../video/folder.ts";
 import { addFormatOption } from "./annotation_files.ts";
 import { EverythingIndex } from "./everything_index.ts";
-import { EverythingRun, type Picture } from "./everything_run.ts";
+import { type EverythingOptions, EverythingRun, type Picture } from "./everything_run.ts";
 import { pictureName, STDIN } from "./files.ts";
 import { type Io, Status, tell } from "./io.ts";
 import { chosenModel } from "./models.ts";
-import { addModelOptions, count, decimal, expectFolder, type ModelOptions } from "./options.ts";
+import { addModelOptions, count, decimal, expectFolder } from "./options.ts";
 import { modelOf } from "./segment_result.ts";
 import { stopwatch } from "./stopwatch.ts";
-
-export interface EverythingOptions extends ModelOptions, AutomaticMaskGeneratorOptions {
-  model?: string;
-  out?: string;
-  masks?: boolean;
-  format?: AnnotationFormat[];
-}
 
 const EXAMPLES = `
 Examples:

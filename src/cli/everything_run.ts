@@ -5,15 +5,22 @@ import type { AutomaticMaskGeneratorOptions } from "../predict/automatic_mask_op
 import { AutomaticMaskGenerator } from "../predict/automatic_masks.ts";
 import type { Sam2 } from "../predict/sam2.ts";
 import { annotationFiles, seenFrom } from "./annotation_files.ts";
-import type { EverythingOptions } from "./everything.ts";
 import { maskName, PICTURES, writePictures } from "./everything_pictures.ts";
 import { GenerateProgress } from "./everything_progress.ts";
 import { type EverythingResult, maskResult, objectsOf, summary } from "./everything_result.ts";
 import { readPicture } from "./files.ts";
 import { type Io, painter, type Status, tell } from "./io.ts";
+import type { ModelOptions } from "./options.ts";
 import { ResultFolder } from "./result_folder.ts";
 import { modelOf } from "./segment_result.ts";
 import { stopwatch, tenths } from "./stopwatch.ts";
+
+export interface EverythingOptions extends ModelOptions, AutomaticMaskGeneratorOptions {
+  model?: string;
+  out?: string;
+  masks?: boolean;
+  format?: AnnotationFormat[];
+}
 
 /** A picture and where its results go. */
 export interface Picture {
