@@ -133,7 +133,7 @@ STAGES = {
     "memory_attention.full": memory_attention,
     "frame.full": frame,
     "everything.tiny": lambda: everything(8, 0.4915),
-    "everything.full": lambda: everything(32, 0.5),
+    "everything.full": lambda: everything(32, 0.50668),
     **{f"encoder.{variant}": (lambda variant=variant: encoder(variant)) for variant in reference.VARIANTS},
 }
 

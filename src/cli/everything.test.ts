@@ -2,12 +2,12 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { still } from "../../models/nano/scenes.ts";
 import { enterFolder, readBytes, type RunOptions, sam2 } from "../../tests/cli_fixture.ts";
 import { AutomaticMaskGenerator } from "../predict/automatic_masks.ts";
 import { Sam2 } from "../predict/sam2.ts";
 import { DEMO_MODEL } from "../io/demo_model.ts";
 import { decodeImage } from "../io/image.ts";
+import type { Pixels } from "../io/pixels.ts";
 import { decodePng, encodePng } from "../io/png.ts";
 import { decodeRle, rleArea } from "../io/rle.ts";
 import type { EverythingResult } from "./everything_result.ts";
@@ -15,11 +15,9 @@ import type { EverythingResult } from "./everything_result.ts";
 const [W, H] = [160, 120];
 const SMALL = 96;
 const { leave } = enterFolder();
-const scene = still(50_003, W); // held out: training never saw it
-const cut = scene.data.subarray(0, 3 * W * H);
-writeFileSync("photo.png", encodePng({ width: W, height: H, channels: 3, data: cut }));
+writeFileSync("photo.png", encodePng(discs(W, H)));
 mkdirSync("other");
-writeFileSync("other/photo.png", encodePng({ ...still(50_007, SMALL), channels: 3 }));
+writeFileSync("other/photo.png", encodePng(discs(SMALL, SMALL)));
 writeFileSync("bad.png", "no picture");
 
 const MODEL = ["--model", "nano", "--threads", "1"];
@@ -256,4 +254,22 @@ Everything.run();
 /** The samples of a grey PNG of 16 bits. */
 function labelsOf(png: Uint8Array): ArrayLike<number> {
   return decodePng(png, "labels.png").data;
+}
+
+/** Discs of three colours on grey, two of which touch. */
+function discs(width: number, height: number): Pixels & { channels: 3 } {
+  const drawn = [
+    { x: 0.25, y: 0.3, r: 0.2, colour: [210, 60, 40] },
+    { x: 0.6, y: 0.45, r: 0.17, colour: [40, 90, 200] },
+    { x: 0.8, y: 0.75, r: 0.13, colour: [230, 200, 60] },
+    { x: 0.25, y: 0.3, r: 0.08, colour: [250, 250, 250] },
+  ];
+  const data = new Uint8Array(3 * width * height).fill(110);
+  for (const { x, y, r, colour } of drawn) {
+    for (let i = 0; i < width * height; i++) {
+      const [dx, dy] = [(i % width) - x * width, Math.floor(i / width) - y * height];
+      if (Math.hypot(dx, dy) < r * width) data.set(colour, 3 * i);
+    }
+  }
+  return { width, height, channels: 3, data };
 }
