@@ -12,6 +12,9 @@ const COLOURS: readonly Rgb[] = [
   [213, 94, 0],
 ];
 
+/** More than where few masks lie: here colours tell them apart. */
+const TINT = 0.6;
+
 /**
  * Draws a label picture over the image it belongs to: every mask tinted in a colour that no neighbour has and outlined. 0 is
  * left as it is.
@@ -21,7 +24,7 @@ const COLOURS: readonly Rgb[] = [
 export function drawLabels(canvas: RgbImage, labels: Uint16Array): void {
   const { width, height } = canvas;
   const colours = neighbourColours(labels, width, height).map((colour) => COLOURS[colour]);
-  drawRegions(canvas, (pixel) => labels[pixel], colours, [0, 0, width, height]);
+  drawRegions(canvas, (pixel) => labels[pixel], colours, [0, 0, width, height], TINT);
 }
 
 /**

@@ -80,12 +80,14 @@ export function drawMask(canvas: RgbImage, mask: Mask, index: number): void {
  * @param regionOf a pixel, by its number
  * @param colours by region
  * @param bounds where regions are: left, top, right, bottom
+ * @param tint how much of the colour a pixel gets, 0…1
  */
 export function drawRegions(
   canvas: RgbImage,
   regionOf: (pixel: number) => number,
   colours: readonly Rgb[],
   bounds: Box,
+  tint = TINT,
 ): void {
   const { width, height } = canvas;
   const line = lineOf(canvas);
@@ -103,7 +105,7 @@ export function drawRegions(
       const region = regionOf(i);
       const colour = colours[region];
       if (region)
-        for (let c = 0, at = 3 * i; c < 3; c++, at++) data[at] = data[at] + (colour[c] - data[at]) * TINT + 0.5;
+        for (let c = 0, at = 3 * i; c < 3; c++, at++) data[at] = data[at] + (colour[c] - data[at]) * tint + 0.5;
       if (x + 1 < width && regionOf(i + 1) !== region) stamp(across, x + 1, y);
       if (y + 1 < height && regionOf(i + width) !== region) stamp(down, x, y + 1);
     }
