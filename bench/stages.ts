@@ -17,16 +17,13 @@ import { toBfloat16 } from "../src/tensor/bfloat16.ts";
 import type { Tensor } from "../src/tensor/view.ts";
 import { random } from "../tests/random.ts";
 import { type Row, toRow } from "./bench.ts";
+import { EVERYTHING } from "./peers/job.ts";
 
 const SIZE = 1024;
 const FRAME = 40; // far enough into a video that the memory bank is full
 const ENOUGH_MS = 8000;
 const RUNS = 3;
 const TOGETHER = 16;
-
-/** `sam2 everything` at 64 points, the picture's encoding included; a median of predicted IoUs lets half of the masks pass. */
-const EVERYTHING = { name: "everything.tiny", variant: "tiny", width: 1800, height: 1200 } as const;
-const EVERYTHING_OPTIONS = { pointsPerSide: 8, stabilityScoreThresh: 0, outputMode: "coco_rle" } as const;
 
 /** What the stages start from: the picture, its features, and what is prepared of them for clicks. */
 interface Seen {
@@ -100,7 +97,7 @@ export const STAGES: readonly (readonly [name: string, variant: VariantName, run
   ["memory_encoder", "tiny", remember],
   ["frame.full", "tiny", frame(1)],
   ["frame.full.4", "tiny", frame(4)],
-  [EVERYTHING.name, EVERYTHING.variant],
+  ["everything.tiny", "tiny"],
   ["encoder.small", "small", encode],
   ["encoder.base_plus", "base_plus", encode],
   ["encoder.large", "large", encode],
@@ -124,7 +121,7 @@ export async function measureStages(
   const rows: Row[] = [];
   for (const [name, of, stage] of STAGES) {
     if (of !== variant || !names.includes(name)) continue;
-    const run = stage ? () => model.run((graph) => stage(graph, seen)) : await everything(model);
+    const run = stage ? () => model.run((graph) => stage(graph, seen)) : everything(model);
     created.heap.resetPeak(0);
     await run(); // warm up
     const times: number[] = [];
@@ -143,14 +140,11 @@ export async function measureStages(
   return rows;
 }
 
-/** The generator's call, with the threshold that the median of all masks sets. */
-async function everything(model: Sam2): Promise<() => Promise<unknown>> {
+/** `sam2 everything` at 64 points, the picture's encoding included; half of the masks pass. */
+function everything(model: Sam2): () => Promise<unknown> {
   const { width, height } = EVERYTHING;
+  const options = { stabilityScoreThresh: 0, boxNmsThresh: 1, outputMode: "coco_rle" } as const;
+  const generator = new AutomaticMaskGenerator(model, { ...EVERYTHING["everything.tiny"], ...options });
   const photo = { width, height, data: goldenImage(11, width, height) };
-  const all = new AutomaticMaskGenerator(model, EVERYTHING_OPTIONS);
-  await all.prepare(photo);
-  const ious = all.select({ predIouThresh: 0, boxNmsThresh: 1 }).map(({ predictedIou }) => predictedIou);
-  const predIouThresh = ious.sort((a, b) => a - b)[ious.length >> 1];
-  const generator = new AutomaticMaskGenerator(model, { ...EVERYTHING_OPTIONS, predIouThresh });
   return () => generator.generate(photo);
 }

@@ -76,7 +76,7 @@ const WIDTH = 24;
 
 /** ███████░░░░░  58 % */
 export function bar(fraction: number): string {
-  const filled = Math.round(WIDTH * fraction);
+  const filled = Math.round(WIDTH * Math.min(1, fraction));
   return `${"█".repeat(filled)}${"░".repeat(WIDTH - filled)} ${String(Math.floor(100 * fraction)).padStart(3)} %`;
 }
 
