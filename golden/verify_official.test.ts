@@ -80,7 +80,12 @@ Verify("downloads checkpoint and photo, clicks, and finds the figures of PyTorch
   const { code, stdout, stderr } = await verify();
   assert.equal([code, stderr], [0, ""], stdout);
   assert.match(stdout, /\n3 of 3 agree within 0\.001\n$/);
-  assert.equal(readdirSync("cache").sort(), ["photo.png", "sam2.1_hiera_tiny.pt", "sam2.1_hiera_tiny.pt.sha256"]);
+  assert.equal(readdirSync("cache").sort(), [
+    "photo.png",
+    "photo.png.sha256",
+    "sam2.1_hiera_tiny.pt",
+    "sam2.1_hiera_tiny.pt.sha256",
+  ]);
 });
 
 Verify("a figure that differs by more than 0.001 is an error, and the table says which", () => {

@@ -3,15 +3,15 @@
  * The check that needs the internet and is therefore left out of `npm test`: the official weights on the published
  * integration example, against the published figures. verify_official.test.ts runs all of it on a local server.
  */
-import { stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { createHash } from "node:crypto";
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { main } from "../src/cli/cli.ts";
 import type { Io } from "../src/cli/io.ts";
-import { cacheFolder, locateModel } from "../src/cli/models.ts";
-import { download } from "../src/cli/resumable.ts";
+import { locateModel } from "../src/cli/models.ts";
 import { Sam2Error } from "../src/errors.ts";
 import { ImagePredictor, Sam2 } from "../src/index.node.ts";
+import { cachedFile } from "../src/platform/node_download.ts";
 
 /** A click on a photo with an official checkpoint, and what the model said of its three masks when it was published. */
 export interface PublishedExample {
@@ -45,7 +45,7 @@ export async function verifyOfficial(example: PublishedExample, io: Io): Promise
   if (code !== 0) return code;
   try {
     const photo = await localPhoto(example, io);
-    const found = await predict(locateModel(model, io.env), photo, point, io);
+    const found = await predict(await locateModel(model, {}, io), photo, point, io);
     const [table, agree] = compare(published, found);
     const title = `${model}, ${basename(photo)}, a click at (${point.join(", ")}): predicted IoUs`;
     io.stdout.write(`\n${title}\n${table}`);
@@ -86,24 +86,17 @@ async function predict(
 /** The path of the photo; one from the network is kept beside the checkpoints. */
 async function localPhoto({ photo, photoSha256 }: PublishedExample, { env, signal }: Io): Promise<string> {
   if (!/^https?:/.test(photo)) return photo;
-  const path = join(cacheFolder(env), basename(new URL(photo).pathname));
-  const isThere = await stat(path).then(
-    () => true,
-    () => false,
-  );
-  if (isThere) return path;
-  await download({
-    url: photo,
-    path,
+  const file = basename(new URL(photo).pathname);
+  const remote = { name: file, file, url: photo, pageUrl: photo };
+  return cachedFile(remote, {
+    env: { ...env, SAM2_DOWNLOAD_URL: undefined },
     signal,
-    onProgress() {},
-    expectStart() {},
-    async expectDigest(sha256) {
+    check({ read, size }) {
+      const sha256 = createHash("sha256").update(read(0, size)).digest("hex");
       if (photoSha256 === undefined || sha256 === photoSha256) return;
       throw new Sam2Error(photo, `SHA-256 ${photoSha256}`, sha256, "name a copy: npm run verify:official -- photo.jpg");
     },
   });
-  return path;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -21,6 +21,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { createServer, build as viteBuild } from "vite";
 import { DEMO_MODEL } from "../src/io/demo_model.ts";
+import { officialCheckpoint } from "../src/io/official.ts";
 import { encodePng } from "../src/io/png.ts";
 import { expectBuilt } from "./built.ts";
 import { hasChromium, ISOLATED, launchChromium, NO_CHROMIUM, withPage } from "./chromium.ts";
@@ -201,10 +202,12 @@ function prepare(): string {
 
   const image = (seed: number) =>
     encodePng({ width: WIDTH, height: HEIGHT, channels: 3, data: goldenImage(seed, WIDTH, HEIGHT) });
+  process.env.SAM2_CACHE = join(project, "cache");
+  mkdirSync(process.env.SAM2_CACHE);
+  cpSync(DEMO_MODEL.url, join(process.env.SAM2_CACHE, officialCheckpoint("tiny")!.file));
   for (const code of blocks) {
-    for (const [, name, type] of code.matchAll(/"([\w./-]+\.(pt|jpg|png))"/g)) {
-      if (type === "pt") cpSync(DEMO_MODEL.url, join(project, name));
-      else writeFileSync(join(project, name), image(1));
+    for (const [, name] of code.matchAll(/"([\w./-]+\.(jpg|png))"/g)) {
+      writeFileSync(join(project, name), image(1));
     }
   }
   mkdirSync(join(project, "frames"));

@@ -5,21 +5,27 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { unzipSync, zipSync } from "fflate";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { enterFolder, sam2 } from "../../tests/cli_fixture.ts";
-import { cacheFolder } from "./models.ts";
+import { CheckpointError } from "../errors.ts";
+import { checkWhole } from "../io/checkpoint.ts";
+import { DEMO_MODEL } from "../io/demo_model.ts";
+import { OFFICIAL_CHECKPOINTS } from "../io/official.ts";
+import { type Progress, Sam2 } from "../index.node.ts";
+import { cachedFile, cacheFolder } from "../platform/node_download.ts";
 
 const FILE = "sam2.1_hiera_tiny.pt";
-const SIZE = 3_000_000;
 
-/** What looks like a .pt file, of random bytes. */
+/** A .pt file that holds three megabytes of random bytes beside a small state_dict. */
 function content(seed: number): Buffer {
-  const bytes = Buffer.alloc(SIZE);
-  for (let i = 0; i < SIZE; i++) bytes[i] = (Math.imul(i + seed, 0x9e3779b1) >>> 13) & 255;
-  bytes.write("PK\x03\x04", "latin1");
-  return bytes;
+  const bytes = new Uint8Array(3_000_000);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = (Math.imul(i + seed, 0x9e3779b1) >>> 13) & 255;
+  const small = readFileSync(new URL("../../golden/cases/checkpoints/state_dict.pt", import.meta.url));
+  return Buffer.from(zipSync({ ...unzipSync(small), "state_dict/data/99": bytes }, { level: 0 }));
 }
+const SIZE = content(1).length;
 
 /** A server like the official one: ETag, ranges, If-Range. */
 const server = {
@@ -27,16 +33,25 @@ const server = {
   etag: '"one"' as string | undefined,
   /** hang up after so many bytes of a body, once */
   cutAfter: undefined as number | undefined,
-  requests: [] as { range?: string; ifRange?: string }[],
+  /** after that hang up at once, always */
+  dead: false,
+  /** after that say nothing, once */
+  silent: false,
+  requests: [] as (string | undefined)[],
   answer: undefined as ((request: IncomingMessage, response: ServerResponse) => void) | undefined,
 };
 
 const http = createServer((request, response) => {
   if (server.answer) return server.answer(request, response);
   if (request.url !== `/${FILE}`) return response.writeHead(404).end("not here");
-  const { range, "if-range": ifRange } = request.headers;
-  server.requests.push({ range, ifRange: ifRange as string | undefined });
-  const start = range && ifRange === server.etag ? Number(/\d+/.exec(range)![0]) : 0;
+  const { range } = request.headers;
+  server.requests.push(range);
+  if (server.dead && server.cutAfter === undefined) return request.socket.destroy();
+  if (server.silent && server.cutAfter === undefined) {
+    server.silent = false;
+    return;
+  }
+  const start = Number(/\d+/.exec(range ?? "0")![0]);
   if (start >= SIZE) return response.writeHead(416).end();
   const body = server.content.subarray(start);
   response.writeHead(start > 0 ? 206 : 200, {
@@ -65,7 +80,8 @@ const digest = () => createHash("sha256").update(server.content).digest("hex");
 const Download = suite("download");
 Download.before.each(() => {
   rmSync("cache", { recursive: true, force: true });
-  Object.assign(server, { content: content(1), etag: '"one"', cutAfter: undefined, requests: [], answer: undefined });
+  Object.assign(server, { content: content(1), etag: '"one"', cutAfter: undefined, dead: false, silent: false });
+  Object.assign(server, { requests: [], answer: undefined });
 });
 Download.after(() => {
   leave();
@@ -110,14 +126,21 @@ Download("a download that differs from the recorded digest never gets the file's
   assert.ok(!existsSync(target));
 });
 
-Download("an interrupted transfer is kept, said so, and continued where it stopped", async () => {
+Download("a server that hangs up is asked for the rest at once", async () => {
   server.cutAfter = 1_000_000;
+  const { code, stderr } = await get();
+  assert.equal([code, stderr], [0, ""]);
+  assert.is(server.requests.length, 2);
+  assert.match(server.requests[1]!, /^bytes=[1-9]\d*-$/);
+  assert.ok(isWhole());
+});
+
+Download("an interrupted transfer is kept, said so, and continued where it stopped", async () => {
+  Object.assign(server, { cutAfter: 1_000_000, dead: true });
   const first = await get();
   assert.is(first.code, 1);
-  assert.match(
-    first.stderr,
-    /expected 3000000 bytes, got \d+, then .*; run the same command again: it goes on from there\n/,
-  );
+  assert.match(first.stderr, /expected an answer, got none \(.+\); check the network, and the proxy/);
+  server.dead = false;
   assert.ok(!existsSync(target));
   const [part] = cached();
   const received = readFileSync(join("cache", part)).length;
@@ -125,35 +148,107 @@ Download("an interrupted transfer is kept, said so, and continued where it stopp
 
   const second = await get();
   assert.is(second.code, 0, second.stderr);
-  assert.equal(server.requests[1], { range: `bytes=${received}-`, ifRange: '"one"' });
+  assert.is(server.requests.at(-1), `bytes=${received}-`);
   assert.ok(isWhole());
   assert.is(readFileSync(`${target}.sha256`, "utf8").split(" ")[0], digest());
   assert.equal(cached(), [FILE, `${FILE}.sha256`]);
 });
 
 Download("if the server's file has changed in between, all of the new one is taken", async () => {
-  server.cutAfter = 1_000_000;
+  Object.assign(server, { cutAfter: 1_000_000, dead: true });
   await get();
-  Object.assign(server, { content: content(4), etag: '"two"' });
+  Object.assign(server, { content: content(4), etag: '"two"', dead: false });
   assert.is((await get()).code, 0);
   assert.ok(isWhole());
   assert.equal(cached(), [FILE, `${FILE}.sha256`]);
 });
 
-Download("a range of another version, from a server that ignores If-Range, is not appended", async () => {
-  server.cutAfter = 1_000_000;
-  await get();
-  server.content = content(5);
+Download(
+  "if it changes while it is being received, nothing is joined, and the next attempt takes the new one",
+  async () => {
+    server.cutAfter = 1_000_000;
+    server.answer = (request, response) => {
+      server.answer = undefined;
+      http.emit("request", request, response);
+      Object.assign(server, { content: content(5), etag: '"two"' });
+    };
+    const { code, stderr } = await get();
+    assert.is(code, 1);
+    assert.match(stderr, /expected the same file until its end, got another version of it/);
+    assert.is((await get()).code, 0);
+    assert.ok(isWhole());
+  },
+);
+
+Download("an answer without Content-Length is taken, and known to be whole by what is in it", async () => {
+  server.answer = (_, response) => response.writeHead(200).write(server.content, () => response.end());
+  const { code, stderr } = await get();
+  assert.equal([code, stderr], [0, ""]);
+  assert.ok(isWhole());
+
+  rmSync("cache", { recursive: true });
+  server.answer = (_, response) =>
+    response.writeHead(200, { connection: "close" }).write(server.content.subarray(0, -9), () => response.end());
+  const cut = await get();
+  assert.is(cut.code, 1);
+  assert.match(cut.stderr, /expected the end record of a zip archive, got none: the file is cut off/);
+  assert.equal(cached(), []);
+});
+
+Download("a byte that changed on the way is found, and nothing of the file is kept", async () => {
+  server.content[SIZE - 2_000_000] ^= 1;
+  const { code, stderr } = await get();
+  assert.is(code, 1);
+  assert.match(stderr, /record state_dict\/data\/99: expected CRC \w+, got \w+; copy or download the file again/);
+  assert.equal(cached(), []);
+});
+
+const [tiny] = OFFICIAL_CHECKPOINTS;
+const quickly = (patience: number) => cachedFile(tiny, { env, patience, check: checkWhole });
+
+Download("a server that never answers is asked three times, then given up by name", async () => {
+  let asked = 0;
+  server.answer = () => void asked++;
+  await quickly(50).then(
+    () => assert.unreachable(),
+    (error) => {
+      assert.instance(error, CheckpointError);
+      assert.match(error.message, /tiny\.pt: expected an answer, got none \(silence for 0\.05 s\); check the network/);
+    },
+  );
+  assert.is(asked, 3);
+});
+
+Download("one that falls silent midway is asked for the rest", async () => {
+  Object.assign(server, { cutAfter: undefined, silent: true });
   server.answer = (request, response) => {
-    const start = Number(/\d+/.exec(request.headers.range ?? "0")![0]);
-    const body = server.content.subarray(start);
-    const range = { "content-range": `bytes ${start}-${SIZE - 1}/${SIZE}` };
-    response.writeHead(start > 0 ? 206 : 200, {
-      etag: '"two"',
-      "content-length": body.length,
-      ...(start > 0 && range),
-    });
-    response.end(body);
+    if (request.headers.range) return void ((server.answer = undefined), http.emit("request", request, response));
+    server.requests.push(undefined);
+    response.writeHead(200, { "content-length": SIZE, etag: server.etag });
+    response.write(server.content.subarray(0, 1_000_000));
+  };
+  assert.is(await quickly(400), target);
+  assert.equal([server.requests.length, server.requests.at(-1)], [3, "bytes=1000000-"]);
+  assert.ok(isWhole());
+});
+
+Download("503 is asked again, and is named when it stays", async () => {
+  let times = 2;
+  server.answer = (request, response) => {
+    if (times-- > 0) return response.writeHead(503).end();
+    server.answer = undefined;
+    http.emit("request", request, response);
+  };
+  assert.is((await get()).code, 0);
+  rmSync("cache", { recursive: true });
+  server.answer = (_, response) => response.writeHead(503).end();
+  assert.match((await get()).stderr, /expected the file, got HTTP status 503; try again later/);
+});
+
+Download("redirects are followed", async () => {
+  server.answer = (_, response) => {
+    server.answer = undefined;
+    response.writeHead(302, { location: `/${FILE}` }).end();
   };
   assert.is((await get()).code, 0);
   assert.ok(isWhole());
@@ -174,16 +269,17 @@ Download("a part that is complete already, or longer, is dropped and the file ta
 Download("without a validator nothing is resumed, and nothing kept", async () => {
   server.etag = undefined;
   server.cutAfter = 1_000_000;
-  assert.is((await get()).code, 1);
+  const { code, stderr } = await get();
+  assert.is(code, 1);
+  assert.match(stderr, /expected \d+ bytes, got \d+, then .*; run it again/);
   assert.equal(cached(), []);
 });
 
-Download("a body that is shorter than announced, or a 404, or no size, fails and leaves nothing", async () => {
+Download("a body that is shorter than announced, or a 404, or a web page, fails and leaves nothing", async () => {
   const answers: [RegExp, (request: IncomingMessage, response: ServerResponse) => void][] = [
     [/expected the file, got HTTP status 404; check the address/, (_, response) => response.writeHead(404).end()],
-    [/got an answer that does not tell its size/, (_, response) => response.write("PK", () => response.end())],
     [
-      /expected a \.pt file, got one that begins with "<html>/,
+      /expected a \.pt or \.safetensors file, got a web page/,
       (_, response) => response.writeHead(200, { "content-length": 12, etag: '"x"' }).end("<html></html>".slice(0, 12)),
     ],
     [
@@ -219,7 +315,7 @@ Download("Ctrl-C exits with 130 and keeps what has come", async () => {
   assert.match(cached().join(), /^\S+\.idle\.part$/);
   server.answer = undefined;
   assert.is((await get()).code, 0);
-  assert.is(server.requests.at(-1)?.range, "bytes=500000-");
+  assert.is(server.requests.at(-1), "bytes=500000-");
   assert.ok(isWhole());
 });
 
@@ -239,7 +335,7 @@ Download("what a killed process has received is continued by the next", async ()
   await exit;
   server.answer = undefined;
   assert.is((await get()).code, 0);
-  assert.is(server.requests.at(-1)?.range, "bytes=500000-");
+  assert.is(server.requests.at(-1), "bytes=500000-");
   assert.ok(isWhole());
   assert.equal(cached(), [FILE, `${FILE}.sha256`]);
 });
@@ -258,7 +354,7 @@ Download("when writing fails, the error names the file and the way out, and a la
   assert.is(await new Promise((resolve) => limited.on("exit", resolve)), 1);
   assert.match(stderr, /^sam2: \S+hiera_tiny\.pt: expected a file that can be written, got EFBIG.*; free some space/);
   assert.is((await get()).code, 0);
-  assert.match(server.requests.at(-1)?.range ?? "", /^bytes=[1-9]/);
+  assert.match(server.requests.at(-1) ?? "", /^bytes=[1-9]/);
   assert.ok(isWhole());
 });
 
@@ -285,7 +381,7 @@ Download("2.0 has files of its own; an unknown name is wrong usage that lists th
   assert.match(old.stderr, /\/sam2_hiera_tiny\.pt: expected the file, got HTTP status 404/);
   const { code, stderr } = await sam2(["download", "huge"], { env });
   assert.is(code, 2);
-  assert.match(stderr, /expected tiny, small, base_plus, large, 2\.0:tiny, .*, got "huge"/);
+  assert.match(stderr, /expected tiny, small, base_plus, large, 2\.0:tiny, .*, edgetam, got "huge"/);
 });
 
 Download("a terminal sees a bar, size, rate and time left; --quiet sees nothing", async () => {
@@ -296,10 +392,71 @@ Download("a terminal sees a bar, size, rate and time left; --quiet sees nothing"
   assert.equal(quiet, { code: 0, stdout: "", stderr: "" });
 });
 
-Download("--model tiny opens the file in the cache", async () => {
-  await get();
+Download("any name of the model opens its file in the cache, and the first of them downloads it", async () => {
+  for (const name of ["tiny", "2.1:tiny", "sam2.1_hiera_tiny", "facebook/sam2.1-hiera-tiny"]) {
+    const { stderr } = await sam2(["info", name], { env });
+    assert.match(stderr, /^sam2: \S+sam2\.1_hiera_tiny\.pt: expected the tensors of SAM 2, /, "which are not in it");
+  }
+  assert.is(server.requests.length, 1);
+});
+
+Download("offline, nothing is downloaded, and the command that would is named", async () => {
+  for (const [args, offline] of [
+    [["--offline"], env],
+    [[], { ...env, SAM2_OFFLINE: "1" }],
+  ] as const) {
+    const { code, stderr } = await sam2(["info", "tiny", ...args], { env: offline });
+    assert.is(code, 1);
+    assert.match(stderr, /^sam2: tiny: expected its file at \S+, got none; offline, .*: run sam2 download tiny where/);
+  }
+  assert.is(server.requests.length, 0);
+});
+
+Download(
+  "fromPretrained takes the same names: it downloads with progress, and the second time opens the cache",
+  async () => {
+    const before = { ...process.env };
+    Object.assign(process.env, env);
+    server.answer = (request, response) => {
+      server.requests.push(request.url);
+      const nano = readFileSync(DEMO_MODEL.url);
+      response.writeHead(200, { "content-length": nano.length, etag: '"nano"' }).end(nano);
+    };
+    try {
+      const stages: (number | undefined)[] = [];
+      const onProgress = ({ stage, fraction }: Progress) => void (stage === "download" && stages.push(fraction));
+      for (const name of ["2.0:small", "facebook/sam2-hiera-small"]) {
+        const sam2 = await Sam2.fromPretrained(name, { threads: 1, onProgress });
+        assert.is(sam2.config.name, "nano");
+        await sam2.dispose();
+      }
+      assert.equal(server.requests, ["/sam2_hiera_small.pt"]);
+      assert.is(stages.at(-1), 1);
+      process.env.SAM2_OFFLINE = "1";
+      await Sam2.fromPretrained("large").then(
+        () => assert.unreachable(),
+        (error) => assert.match(error.message, /^large: expected its file at .*: run sam2 download large where/),
+      );
+      await Sam2.fromPretrained("tinny").then(
+        () => assert.unreachable(),
+        (error) => assert.match(error.message, /check the path, or name a model: nano, tiny, small, /),
+      );
+      const nano = await Sam2.fromPretrained("nano", { threads: 1 });
+      assert.is(nano.config.name, "nano");
+      await nano.dispose();
+    } finally {
+      for (const name of ["SAM2_CACHE", "SAM2_DOWNLOAD_URL", "SAM2_OFFLINE"]) delete process.env[name];
+      Object.assign(process.env, before);
+    }
+  },
+);
+
+Download("a file of that name counts more", async () => {
+  writeFileSync("tiny", "<html>");
   const { stderr } = await sam2(["info", "tiny"], { env });
-  assert.match(stderr, /^sam2: \S+sam2\.1_hiera_tiny\.pt: expected /, "which is no checkpoint here");
+  rmSync("tiny");
+  assert.match(stderr, /^sam2: tiny: expected a \.pt or \.safetensors file, got a web page/);
+  assert.is(server.requests.length, 0);
 });
 
 Download("the cache is $SAM2_CACHE, or the system's folder for such things", () => {

@@ -1,15 +1,11 @@
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { readFile, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import type { Command } from "commander";
-import { Sam2Error, UsageError } from "../errors.ts";
-import { OFFICIAL_CHECKPOINTS, type OfficialCheckpoint, officialCheckpoint } from "../io/official.ts";
-import { writeFiles } from "./files.ts";
-import { type Io, megabytes, Status } from "./io.ts";
-import { cacheFolder } from "./models.ts";
+import { UsageError } from "../errors.ts";
+import { checkWhole } from "../io/checkpoint.ts";
+import { OFFICIAL_CHECKPOINTS, officialCheckpoint } from "../io/official.ts";
+import { verifiedFile } from "../platform/node_download.ts";
+import { type Io, megabytes, progressBar, Status } from "./io.ts";
 import { addCommonOptions, type CommonOptions } from "./options.ts";
-import { download, type Received } from "./resumable.ts";
 
 const EXAMPLES = `
 Names: ${OFFICIAL_CHECKPOINTS.map(({ name }) => name).join(", ")}
@@ -20,7 +16,8 @@ Examples:
 
 Files go to $SAM2_CACHE, or to the system's folder for caches. An interrupted download goes on where it stopped.
 Meta publishes no digests: the SHA-256 of the first download is kept beside the file, and later ones must equal it.
-SAM2_DOWNLOAD_URL names a folder on a mirror that has the files under their own names.
+SAM2_DOWNLOAD_URL names a folder on a mirror that has the files under their own names; HTTPS_PROXY and NO_PROXY are heeded.
+Other commands and the API download by themselves what they are asked for by name, unless SAM2_OFFLINE is set.
 `;
 
 /** sam2 download NAME */
@@ -42,99 +39,19 @@ async function downloadCommand(name: string, { json, quiet }: CommonOptions, io:
     const names = OFFICIAL_CHECKPOINTS.map((official) => official.name).join(", ");
     throw new UsageError("download", names, `"${name}"`, "name one of these");
   }
-  const path = join(cacheFolder(io.env), checkpoint.file);
-  const isThere = await stat(path).then(
-    () => true,
-    () => false,
-  );
-  let isKnown = false;
-  const expectDigest = async (sha256: string) => {
-    isKnown = await checkDigest(path, sha256, io.signal);
-  };
-  const { bytes, sha256 } = isThere
-    ? await measure(path)
-    : await fetchCheckpoint(checkpoint, path, expectDigest, new Status(io, quiet), io);
-  if (isThere) await expectDigest(sha256);
+  const status = new Status(io, quiet);
+  const { env, signal } = io;
+  const { path, bytes, sha256, isNew, isKnown } = await verifiedFile(checkpoint, {
+    env,
+    signal,
+    onProgress: progressBar(checkpoint.file, status),
+    check: checkWhole,
+  }).finally(() => status.clear());
 
-  const done = isThere ? "is there already" : "downloaded";
+  const done = isNew ? "downloaded" : "is there already";
   const digest = isKnown
     ? "as recorded at the first download"
     : `recorded in ${basename(path)}.sha256, since none was known`;
   if (json) io.stdout.write(`${JSON.stringify({ name, path, bytes, sha256, verified: isKnown })}\n`);
   else if (!quiet) io.stdout.write(`${path} ${done}, ${megabytes(bytes)}\nSHA-256 ${sha256}, ${digest}\n`);
-}
-
-async function fetchCheckpoint(
-  checkpoint: OfficialCheckpoint,
-  path: string,
-  expectDigest: (sha256: string) => Promise<void>,
-  status: Status,
-  { env, signal }: Io,
-): Promise<Received> {
-  const { file, url: official } = checkpoint;
-  const mirror = env.SAM2_DOWNLOAD_URL;
-  const url = mirror ? `${mirror.replace(/\/$/, "")}/${file}` : official;
-  const onProgress = progressBar(file, status);
-  try {
-    return await download({ url, path, signal, onProgress, expectStart, expectDigest });
-  } finally {
-    status.clear();
-  }
-
-  /** A .pt file is a zip archive; a login page of some network is not. */
-  function expectStart(bytes: Uint8Array): void {
-    const start = new TextDecoder("latin1").decode(bytes.subarray(0, 8));
-    if (start.startsWith("PK")) return;
-    throw new Sam2Error(url, "a .pt file", `one that begins with ${JSON.stringify(start)}`, "look at it in a browser");
-  }
-}
-
-async function measure(path: string): Promise<{ bytes: number; sha256: string }> {
-  const hash = createHash("sha256");
-  let bytes = 0;
-  for await (const chunk of createReadStream(path)) {
-    hash.update(chunk);
-    bytes += chunk.length;
-  }
-  return { bytes, sha256: hash.digest("hex") };
-}
-
-/**
- * Compare with the digest on record, in the form that `sha256sum -c` reads; record it if there is none.
- *
- * @returns was there one?
- * @throws Sam2Error if it is another
- */
-async function checkDigest(path: string, sha256: string, signal: AbortSignal): Promise<boolean> {
-  const record = `${path}.sha256`;
-  const text = await readFile(record, "utf8").catch(() => undefined);
-  if (text === undefined) {
-    await writeFiles(new Map([[record, new TextEncoder().encode(`${sha256}  ${basename(path)}\n`)]]), signal);
-    return false;
-  }
-  const [recorded] = text.split(" ");
-  if (recorded === sha256) return true;
-  const todo = `delete it and download it again; if it was replaced on purpose, delete ${record} too`;
-  throw new Sam2Error(path, `SHA-256 ${recorded}, as at the first download`, sha256, todo);
-}
-
-/** sam2.1_hiera_tiny.pt  ███████░░░░░  58 %  91 of 156 MB  12.3 MB/s  5 s left */
-function progressBar(file: string, status: Status) {
-  const WIDTH = 24;
-  let first: { time: number; bytes: number } | undefined;
-  let shown = 0;
-  return (received: number, total: number): void => {
-    const now = performance.now();
-    first ??= { time: now, bytes: received };
-    if (now - shown < 100 && received < total) return;
-    shown = now;
-    const filled = Math.round((WIDTH * received) / total);
-    const rate = (received - first.bytes) / Math.max(1, now - first.time); // bytes per ms
-    const left = rate > 0 ? `${Math.ceil((total - received) / rate / 1000)} s left` : "";
-    const bar = "█".repeat(filled) + "░".repeat(WIDTH - filled);
-    const percent = `${Math.floor((100 * received) / total)}`.padStart(3);
-    status.show(
-      `${file}  ${bar} ${percent} %  ${megabytes(received)} of ${megabytes(total)}  ${(rate / 1000).toFixed(1)} MB/s  ${left}`,
-    );
-  };
 }

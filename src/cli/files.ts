@@ -2,6 +2,9 @@ import { randomUUID } from "node:crypto";
 import { mkdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { Sam2Error } from "../errors.ts";
+import { systemReason } from "../platform/node_files.ts";
+
+export { systemReason };
 
 /** @throws Sam2Error naming the file, if it cannot be read */
 export async function readInput(path: string, what: string): Promise<Uint8Array> {
@@ -51,9 +54,4 @@ async function makeFolder(folder: string): Promise<string[]> {
   const made = [resolve(folder)];
   while (made.at(-1) !== resolve(outermost)) made.push(dirname(made.at(-1)!));
   return made;
-}
-
-/** "ENOENT: no such file or directory", without the call and the path that Node adds. */
-export function systemReason(error: unknown): string {
-  return (error as Error).message.replace(/, \w+( '.*)?$/s, "");
 }

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { UsageError } from "../errors.ts";
 import { type Checkpoint, readCheckpoint } from "../io/checkpoint.ts";
+import { placeText, type Unwrapped } from "../io/unwrap.ts";
 import type { Sam2Config } from "../model/config.ts";
 import { checkTensors, isMemoryTensor } from "../model/derive_config.ts";
 import { expectTensors, likelyConfig } from "../model/load.ts";
@@ -11,10 +12,11 @@ import { numel } from "../tensor/shape.ts";
 import { type Io, painter, Status } from "./io.ts";
 import { describeMachine } from "./machine.ts";
 import { locateModel } from "./models.ts";
-import { addCommonOptions, type CommonOptions, configOption } from "./options.ts";
+import { addCommonOptions, type CommonOptions, configOption, offlineOption } from "./options.ts";
 
 interface InfoOptions extends CommonOptions {
   config?: string;
+  offline?: boolean;
   machine?: boolean;
 }
 
@@ -39,7 +41,8 @@ export function addInfo(program: Command, io: Io): void {
     .description("What a checkpoint is, whether it is whole, and what it can be used for; or what the machine is.")
     .argument("[file]", "a .pt, a .safetensors, a transformers folder, or the name of a model")
     .option("--machine", "about this machine instead of a file")
-    .addOption(configOption());
+    .addOption(configOption())
+    .addOption(offlineOption());
   addCommonOptions(command);
   command.addHelpText("after", EXAMPLES).action((file: string | undefined, options: InfoOptions) => {
     if (file !== undefined && options.machine) {
@@ -61,10 +64,12 @@ async function machineInfo({ json }: CommonOptions, io: Io): Promise<void> {
   }
 }
 
-async function info(file: string, { json, quiet, config: name }: InfoOptions, io: Io): Promise<void> {
+async function info(file: string, options: InfoOptions, io: Io): Promise<void> {
+  const { json, quiet, config: name } = options;
+  const path = await locateModel(file, options, io);
   const status = new Status(io, quiet);
   status.show(`reading ${file} …`);
-  const checkpoint = await readCheckpoint(locateModel(file, io.env), { signal: io.signal });
+  const checkpoint = await readCheckpoint(path, { signal: io.signal, onNotice() {} });
   try {
     const config = likelyConfig(checkpoint, { config: name });
     checkpoint.verify();
@@ -77,7 +82,7 @@ async function info(file: string, { json, quiet, config: name }: InfoOptions, io
   }
 }
 
-function describe({ format, names, tensors }: Checkpoint, config: Sam2Config) {
+function describe({ format, names, tensors, unwrapped }: Checkpoint, config: Sam2Config) {
   const dtypes: Record<string, number> = {};
   let parameters = 0;
   for (const { dtype, shape } of tensors.values()) {
@@ -86,12 +91,13 @@ function describe({ format, names, tensors }: Checkpoint, config: Sam2Config) {
   }
   const { name: variant, version } = config;
   const { missing, unexpected, wrongShape } = checkTensors(config, tensors);
-  return { format, names, variant, version, parameters, dtypes, missing, unexpected, wrongShape, config };
+  return { format, names, unwrapped, variant, version, parameters, dtypes, missing, unexpected, wrongShape, config };
 }
 
 function report(file: string, about: ReturnType<typeof describe>, io: Io): string {
   const paint = painter(io.stdout, io.env);
-  const { format, names, variant, version, parameters, dtypes, missing, unexpected, wrongShape, config } = about;
+  const { format, names, unwrapped, variant, version, parameters, dtypes, missing, unexpected, wrongShape, config } =
+    about;
   const wrong = [...missing.filter((name) => !isMemoryTensor(name)), ...unexpected, ...wrongShape];
   const use =
     wrong.length > 0
@@ -105,6 +111,7 @@ function report(file: string, about: ReturnType<typeof describe>, io: Io): strin
     ["model", `SAM ${version} ${variant}`],
     ["usable for", use],
     ["format", `${format}, ${names === "meta" ? "Meta's" : "transformers'"} names`],
+    ["found in", unwrapped ? foundIn(unwrapped) : "nothing"],
     ["parameters", `${parameters.toLocaleString("en")} in ${dtypeList.join(", ")} tensors`],
     ["missing", listed(missing)],
     ["unexpected", listed(unexpected)],
@@ -120,6 +127,15 @@ function report(file: string, about: ReturnType<typeof describe>, io: Io): strin
     ([label, text]) => `  ${paint("dim", label.padEnd(INDENT - 2))}${text.replaceAll("\n", `\n${" ".repeat(INDENT)}`)}`,
   );
   return `${paint("bold", file)}\n${lines.join("\n")}\n`;
+}
+
+/** "state_dict: model.", what stands beside it there, and where other weights are. */
+function foundIn(unwrapped: Unwrapped): string {
+  const { leftOut, others } = unwrapped;
+  const beside =
+    leftOut.length > 0 ? [`left out, ${leftOut.length} that stand beside them: ${leftOut.join(", ")}`] : [];
+  const more = others.length > 0 ? [`left out, other weights of such a model: ${others.join(", ")}`] : [];
+  return [placeText(unwrapped), ...beside, ...more].join("\n");
 }
 
 const INDENT = 16;

@@ -51,6 +51,22 @@ Info("a file without memory weights is usable for images; what is missing is lis
   assert.is(run.code, 0, run.stderr);
 });
 
+Info("what was unwrapped is told: dict and prefix, what stands beside, and other weights", async () => {
+  const prefixed = (prefix: string) => [...weights].map(([name, tensor]) => [prefix + name, tensor] as const);
+  const loss = ["loss.weight", { shape: [1], data: new Float32Array(1) }] as const;
+  writeCheckpoint("tuned.safetensors", new Map([...prefixed("ema."), ...prefixed("module.model."), loss]));
+  const { code, stdout, stderr } = await sam2(["info", "tuned.safetensors", "--json"]);
+  assert.equal([code, stderr], [0, ""]);
+  const about = JSON.parse(stdout);
+  assert.equal(about.unwrapped, { dict: "", prefix: "module.model.", leftOut: ["loss.weight"], others: ["ema."] });
+  assert.equal([about.missing, about.unexpected, about.parameters], [[], [], 1_668_946]);
+  const text = await sam2(["info", "tuned.safetensors"]);
+  assert.match(
+    text.stdout,
+    /found in +module\.model\.\n +left out, 1 that stand beside them: loss\.weight\n +left out, other/,
+  );
+});
+
 Info("a file that is not whole is reported in full, and is an error", async () => {
   const name = "sam_mask_decoder.iou_token.weight";
   writeCheckpoint(
@@ -74,9 +90,9 @@ Info("what is no checkpoint is an error without a report", async () => {
   for (const [file, message] of [
     ["page.pt", /^sam2: page\.pt: expected a \.pt or \.safetensors file, got a web page/],
     ["none.pt", /^sam2: none\.pt: expected a file that can be read/],
-    ["tiny", /^sam2: tiny: expected its checkpoint at .*; run: sam2 download tiny\n/],
+    ["tiny", /^sam2: tiny: expected its file at .*: run sam2 download tiny where/],
   ] as const) {
-    const { code, stdout, stderr } = await sam2(["info", file], { env: { SAM2_CACHE: "nowhere" } });
+    const { code, stdout, stderr } = await sam2(["info", file], { env: { SAM2_CACHE: "nowhere", SAM2_OFFLINE: "1" } });
     assert.equal([code, stdout], [1, ""], file);
     assert.match(stderr, message);
   }

@@ -56,3 +56,28 @@ export function megabytes(bytes: number): string {
   const mb = bytes / 1e6;
   return `${mb < 10 ? mb.toFixed(1) : Math.round(mb)} MB`;
 }
+
+/** sam2.1_hiera_tiny.pt  ███████░░░░░  58 %  91 of 156 MB  12.3 MB/s  5 s left */
+export function progressBar(file: string, status: Status) {
+  const WIDTH = 24;
+  let first: { time: number; bytes: number } | undefined;
+  let shown = 0;
+  return (received: number, total: number | undefined): void => {
+    const now = performance.now();
+    first ??= { time: now, bytes: received };
+    if (now - shown < 100 && received !== total) return;
+    shown = now;
+    if (total === undefined) {
+      status.show(`${file}  ${megabytes(received)}`);
+      return;
+    }
+    const filled = Math.round((WIDTH * received) / total);
+    const rate = (received - first.bytes) / Math.max(1, now - first.time); // bytes per ms
+    const left = rate > 0 ? `${Math.ceil((total - received) / rate / 1000)} s left` : "";
+    const bar = "█".repeat(filled) + "░".repeat(WIDTH - filled);
+    const percent = `${Math.floor((100 * received) / total)}`.padStart(3);
+    status.show(
+      `${file}  ${bar} ${percent} %  ${megabytes(received)} of ${megabytes(total)}  ${(rate / 1000).toFixed(1)} MB/s  ${left}`,
+    );
+  };
+}

@@ -14,6 +14,7 @@ export interface ModelOptions extends CommonOptions {
   threads?: number;
   kernels: "auto" | "portable";
   imageSize?: number;
+  offline?: boolean;
 }
 
 export function addCommonOptions(command: Command): Command {
@@ -30,6 +31,7 @@ export function addRunOptions(command: Command): Command {
   command
     .optionsGroup("Model:")
     .addOption(configOption())
+    .addOption(offlineOption())
     .option(
       "--image-size <n>",
       "work at n×n pixels, a multiple of 32: smaller is faster, coarser",
@@ -56,6 +58,10 @@ export function addModelOptions(command: Command): Command {
 
 export function configOption(): Option {
   return new Option("--config <name>", "windows, heads and image size of tiny, small, …, when shapes do not tell");
+}
+
+export function offlineOption(): Option {
+  return new Option("--offline", "do not download a model that is not in the cache; also SAM2_OFFLINE=1");
 }
 
 /** A parser of whole numbers ≥ `least`. */

@@ -75,7 +75,7 @@ async function segment(path: string, options: SegmentOptions, io: Io): Promise<v
   const ms = { load: 0, decode: watch.lap(), encode: 0, predict: 0, total: 0 };
 
   const sets = file === undefined ? [await promptFromOptions(options)] : await promptsFromFile(file, multimask);
-  const model = chosenModel(options, io);
+  const model = await chosenModel(options, io);
   status.show(`loading ${model} …`);
   const { signal } = io;
   const sam2 = await Sam2.fromPretrained(model, { ...options, video: false, signal });

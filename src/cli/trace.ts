@@ -51,7 +51,7 @@ async function trace(file: string, imagePath: string | undefined, options: Trace
   const status = new Status(io, options.quiet);
   const photo = imagePath && (await decodeImage(await readInput(imagePath, "an image"), { where: imagePath }));
   status.show(`loading ${file} …`);
-  const checkpoint = await readCheckpoint(locateModel(file, io.env), { signal });
+  const checkpoint = await readCheckpoint(await locateModel(file, options, io), { signal });
   try {
     const sam2 = await Sam2.fromCheckpoint(checkpoint, { ...options, signal });
     const parity = photo ? undefined : await findParity(checkpoint, sam2.config);

@@ -103,7 +103,7 @@ async function track(video: string, flags: readonly TrackPrompt[], options: Trac
 /** @throws CheckpointError naming what an image-only file lacks */
 async function loadModel(options: TrackOptions, io: Io): Promise<Sam2> {
   const { config, imageSize, kernels, threads } = options;
-  const checkpoint = await readCheckpoint(chosenModel(options, io), { signal: io.signal });
+  const checkpoint = await readCheckpoint(await chosenModel(options, io), { signal: io.signal });
   try {
     expectTensors(checkpoint, checkpointConfig(checkpoint, { config, imageSize }), "video");
     return await Sam2.fromCheckpoint(checkpoint, { config, imageSize, kernels, threads });

@@ -14,7 +14,7 @@ import type { Sam2 } from "./sam2.ts";
  * Encode an image once, then ask for as many masks as wanted.
  *
  * @example
- * const predictor = new ImagePredictor(await Sam2.fromPretrained("sam2.1_hiera_tiny.pt"));
+ * const predictor = new ImagePredictor(await Sam2.fromPretrained("tiny"));
  * await predictor.setImage("truck.jpg");
  * const { masks, iouPredictions } = await predictor.predict({ points: [[500, 375]] });
  *

@@ -19,7 +19,7 @@ import { sent, VideoState } from "./video_state.ts";
  * Say on some frames what the objects are, then follow them through the video.
  *
  * @example
- * const predictor = new VideoPredictor(await Sam2.fromPretrained("sam2.1_hiera_tiny.pt"));
+ * const predictor = new VideoPredictor(await Sam2.fromPretrained("tiny"));
  * const state = await predictor.initState("frames");
  * await predictor.addNewPointsOrBox(state, { frame: 0, object: 1, points: [[210, 350]] });
  * for await (const { frame, objects } of predictor.propagateInVideo(state)) …

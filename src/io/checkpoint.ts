@@ -1,27 +1,37 @@
 import { CheckpointError } from "../errors.ts";
 import { platform } from "../platform/platform.ts";
 import type { OpenFile } from "../platform/types.ts";
+import { DEMO_MODEL } from "./demo_model.ts";
 import { hyperparametersOf, isTransformers, metaNames } from "./hf_keys.ts";
 import { isObject, parseJsonObject } from "./json.ts";
+import { MODEL_NAMES, officialCheckpoint } from "./official.ts";
 import { readSafetensors } from "./safetensors.ts";
 import { type ByteSource, bytesSource, readExactly, type StoredTensor, type TensorFile } from "./tensor_file.ts";
-import { readTorch } from "./torch_pickle.ts";
+import { isLegacyTorch, readLegacyTorch, readTorch } from "./torch_pickle.ts";
+import { placeText, type Unwrapped, unwrap } from "./unwrap.ts";
 
-/** A path (Node), an address, or the bytes themselves. A string that begins with http:// or https:// is an address. */
+/**
+ * The name of a model ("tiny", "2.0:large", "sam2.1_hiera_tiny", "facebook/sam2.1-hiera-tiny"), a path (Node), an address,
+ * or the bytes themselves. A string that begins with http:// or https:// is an address; what exists as a path is a path.
+ */
 export type CheckpointSource = string | URL | Uint8Array | ArrayBuffer | Blob;
 
 export interface ReadOptions {
   signal?: AbortSignal;
   /** Bytes downloaded so far; `total` is undefined if the server does not tell. */
   onProgress?: (loaded: number, total: number | undefined) => void;
+  /** Told when the file holds several sets of weights, which one is taken. By default the console is. */
+  onNotice?: (text: string) => void;
 }
 
 /** The tensors of a model under Meta's names, wherever they come from; they are read from the file one at a time. */
-export interface Checkpoint extends TensorFile {
+export interface Checkpoint extends Omit<TensorFile, "nested"> {
   /** Path or address. */
   readonly name: string;
   /** Whose names the file uses. */
   readonly names: "meta" | "transformers";
+  /** Where in the file they were found; undefined if no SAM 2 was. */
+  readonly unwrapped: Unwrapped | undefined;
   /**
    * `Hyperparameters` that the file states, unchecked: the entry `config` of the safetensors metadata, or transformers'
    * config.json.
@@ -56,12 +66,20 @@ export async function readCheckpoint(source: CheckpointSource, options: ReadOpti
     };
     const main = await open(place.main);
     const file = /\.json(\?|$)/.test(main.name) ? await readShards(main, open) : readTensorFile(main);
-    const foreign = isTransformers(file.tensors);
+    const { tensors, unwrapped } = unwrap(main.name, file) ?? { tensors: allTensors(file), unwrapped: undefined };
+    if (unwrapped && unwrapped.others.length > 0) {
+      const { onNotice = (text: string) => console.warn(`sam2: ${text}`) } = options;
+      onNotice(severalSets(main.name, unwrapped));
+    }
+    const foreign = isTransformers(tensors);
     return {
-      ...file,
+      format: file.format,
+      metadata: file.metadata,
+      verify: file.verify,
       name: main.name,
       names: foreign ? "transformers" : "meta",
-      tensors: foreign ? metaNames(main.name, file.tensors) : file.tensors,
+      unwrapped,
+      tensors: metaNames(main.name, tensors, foreign),
       hyperparameters: {
         ...(foreign && place.files.includes("config.json") && hyperparametersOf(readJson(await open("config.json")))),
         ...metadataConfig(main.name, file.metadata),
@@ -72,6 +90,16 @@ export async function readCheckpoint(source: CheckpointSource, options: ReadOpti
     close();
     throw error;
   }
+}
+
+/** Of a file without a SAM 2: for messages. */
+function allTensors({ tensors, nested }: TensorFile): ReadonlyMap<string, StoredTensor> {
+  return tensors.size > 0 ? tensors : ([...nested.values()][0] ?? tensors);
+}
+
+function severalSets(file: string, unwrapped: Unwrapped): string {
+  const others = unwrapped.others.join(", ");
+  return `${file}: of several sets of weights that in ${placeText(unwrapped)} is used; there are also: ${others}`;
 }
 
 /** Where the files of a checkpoint are. */
@@ -89,7 +117,12 @@ async function locate(source: CheckpointSource, options: ReadOptions): Promise<P
   if (source instanceof Uint8Array) return single({ ...bytesSource(source), close: () => {} });
   if (source instanceof ArrayBuffer) return single({ ...bytesSource(new Uint8Array(source)), close: () => {} });
   if (source instanceof URL ? source.protocol !== "file:" : /^https?:\/\//.test(source)) {
-    return { main: `${source}`, files: [], open: (file) => download(new URL(file, source), options) };
+    return { main: `${source}`, files: [], open: (file) => platform.download(`${new URL(file, source)}`, options) };
+  }
+  if (typeof source === "string" && !(await platform.exists(source))) {
+    if (source === DEMO_MODEL.name) return locate(DEMO_MODEL.url, options);
+    const official = officialCheckpoint(source);
+    if (official) return single(await platform.openCached(official, { ...options, check: checkWhole }));
   }
   const path = source instanceof URL ? decodeURIComponent(source.pathname).replace(/^\/(?=[a-z]:)/i, "") : source;
   const inside = await platform.listFolder(path);
@@ -100,7 +133,8 @@ async function locate(source: CheckpointSource, options: ReadOptions): Promise<P
     try {
       return await platform.openFile(join(file));
     } catch (cause) {
-      const todo = "check the path";
+      const isName = typeof source === "string" && /^[^./\\]+$/.test(source);
+      const todo = isName ? `check the path, or name a model: ${MODEL_NAMES}` : "check the path";
       throw new CheckpointError(join(file), "a file that can be read", (cause as Error).message, todo, { cause });
     }
   };
@@ -122,28 +156,9 @@ function mainFile(folder: string, files: readonly string[]): string {
   return main;
 }
 
-async function download(url: URL, { signal, onProgress }: ReadOptions): Promise<OpenFile> {
-  let response: Response;
-  try {
-    response = await fetch(url, { signal });
-  } catch (cause) {
-    signal?.throwIfAborted();
-    throw new CheckpointError(`${url}`, "an answer", (cause as Error).message, "check address and network", { cause });
-  }
-  if (!response.ok || !response.body) {
-    throw new CheckpointError(`${url}`, "the file", `HTTP status ${response.status}`, "check the address");
-  }
-  const length = response.headers.get("content-encoding") ? null : response.headers.get("content-length");
-  const total = length === null ? undefined : Number(length);
-  let loaded = 0;
-  const count = new TransformStream<Uint8Array, Uint8Array>({
-    transform(chunk, controller) {
-      loaded += chunk.length;
-      onProgress?.(loaded, total);
-      controller.enqueue(chunk);
-    },
-  });
-  return platform.spool(response.body.pipeThrough(count, { signal }), `${url}`);
+/** @throws CheckpointError if a file is no checkpoint, was cut off, or is damaged */
+export function checkWhole(file: OpenFile): void {
+  readTensorFile(file).verify();
 }
 
 /** Recognise the format by its first bytes. */
@@ -151,6 +166,7 @@ function readTensorFile(source: ByteSource): TensorFile {
   const head = readExactly(source, "first bytes", 0, Math.min(source.size, 64)).slice();
   const text = new TextDecoder("latin1").decode(head);
   if (text.startsWith("PK")) return readTorch(source);
+  if (isLegacyTorch(text)) return readLegacyTorch(source);
   if (text[8] === "{") return readSafetensors(source);
   const [, got, todo] = WRONG_FILES.find(([recognise]) => recognise(text)) ?? [
     undefined,
@@ -166,11 +182,6 @@ const WRONG_FILES: readonly [recognise: (text: string) => boolean, got: string, 
   [(text) => text.startsWith("version https://git-lfs"), "a Git LFS pointer", "fetch the file with git lfs pull"],
   [(text) => text.trimStart().startsWith("<"), "a web page", "download the file itself, not the page about it"],
   [(text) => /^[{[]/.test(text.trimStart()), "JSON", "see whether it is an error message; for shards pass the folder"],
-  [
-    (text) => text.startsWith("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46"),
-    "a torch.save file from before PyTorch 1.6",
-    "load it in PyTorch and save it again",
-  ],
   [(text) => text.startsWith("\x80"), "a plain pickle", "save the state_dict with torch.save"],
 ];
 
@@ -207,7 +218,7 @@ async function readShards(index: ByteSource, open: (file: string) => Promise<Byt
   if (lost !== undefined) {
     throw new CheckpointError(`${map[lost]}: ${lost}`, "a tensor, as the index says", "none", todo);
   }
-  return { format: "safetensors", tensors, metadata: {}, verify: () => {} };
+  return { format: "safetensors", tensors, nested: new Map(), metadata: {}, verify: () => {} };
 }
 
 /** The entry `config` of safetensors' metadata. */

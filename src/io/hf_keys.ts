@@ -3,6 +3,9 @@ import { formatShape, numel } from "../tensor/shape.ts";
 import { isObject } from "./json.ts";
 import type { StoredTensor } from "./tensor_file.ts";
 
+/** Older versions of transformers wrote every `gamma` as `weight`. */
+const GAMMA = /^(memory_encoder\.fuser\.layers\.\d+)\.weight$/;
+
 /**
  * transformers' names → Meta's, applied one after the other.
  *
@@ -72,15 +75,21 @@ export function isTransformers(tensors: ReadonlyMap<string, StoredTensor>): bool
 /**
  * The same tensors under Meta's names. Unknown names stay as they are, so that they are reported as unexpected.
  *
+ * @param foreign do they follow transformers' names?
  * NB transformers concatenates the four point embeddings, and stores one Fourier matrix under two names.
  *
  * @throws CheckpointError if two tensors of one meaning differ
  */
-export function metaNames(file: string, tensors: ReadonlyMap<string, StoredTensor>): Map<string, StoredTensor> {
+export function metaNames(
+  file: string,
+  tensors: ReadonlyMap<string, StoredTensor>,
+  foreign: boolean,
+): Map<string, StoredTensor> {
   const renamed = new Map<string, StoredTensor>();
   for (const [name, stored] of tensors) {
     let meta = name;
-    for (const [pattern, replacement] of RENAMES) meta = meta.replace(pattern, replacement);
+    if (foreign) for (const [pattern, replacement] of RENAMES) meta = meta.replace(pattern, replacement);
+    meta = meta.replace(GAMMA, "$1.gamma");
     const same = renamed.get(meta);
     if (same && !equalValues(same, stored)) {
       const todo = "use a file in which both names hold the same values";

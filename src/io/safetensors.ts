@@ -61,7 +61,13 @@ export function readSafetensors(source: ByteSource): TensorFile {
       });
     tensors.set(name, { dtype, shape, read });
   }
-  return { format: "safetensors", tensors, metadata: metadata as Record<string, string>, verify: () => {} };
+  return {
+    format: "safetensors",
+    tensors,
+    nested: new Map(),
+    metadata: metadata as Record<string, string>,
+    verify: () => {},
+  };
 }
 
 function readEntry(file: string, name: string, info: unknown): Entry {

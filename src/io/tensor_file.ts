@@ -23,6 +23,8 @@ export interface StoredTensor {
 export interface TensorFile {
   readonly format: "safetensors" | "torch";
   readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** Tensors of dicts inside the file, by the dict's path: "state_dict", "ema/model". Only `torch.save` has them. */
+  readonly nested: ReadonlyMap<string, ReadonlyMap<string, StoredTensor>>;
   /** Free-form texts of the file: safetensors' `__metadata__`. */
   readonly metadata: Readonly<Record<string, string>>;
   /**

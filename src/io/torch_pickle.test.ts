@@ -5,7 +5,7 @@ import { CheckpointError } from "../errors.ts";
 import { numel } from "../tensor/shape.ts";
 import { crc32 } from "./crc32.ts";
 import { bytesSource, type TensorFile } from "./tensor_file.ts";
-import { readTorch } from "./torch_pickle.ts";
+import { isLegacyTorch, readLegacyTorch, readTorch } from "./torch_pickle.ts";
 
 // ---- a small archiver: what it writes is valid, and says where each part lies, so that a test can spoil it -----------
 
@@ -107,9 +107,12 @@ function records(value: string, more: Record<string, Uint8Array> = {}): Record<s
 const good = () => archive(records(dict(str("w"), w)));
 
 function open(bytes: Uint8Array): TensorFile {
-  return readTorch(bytesSource(bytes, "x.pt"));
+  const source = bytesSource(bytes, "x.pt");
+  return isLegacyTorch(new TextDecoder("latin1").decode(bytes.subarray(0, 64)))
+    ? readLegacyTorch(source)
+    : readTorch(source);
 }
-function read(file: TensorFile, name: string): number[] {
+function read(file: Pick<TensorFile, "tensors">, name: string): number[] {
   const stored = file.tensors.get(name)!;
   const values = new Float32Array(numel(stored.shape));
   stored.read(values);
@@ -128,12 +131,15 @@ function refusal(bytes: Uint8Array): string {
 // ---- files that PyTorch wrote -----------------------------------------------------------------------------------------
 
 const Written = suite("torch_pickle: files written by PyTorch 2.13");
-const fixture = (name: string) =>
-  open(new Uint8Array(readFileSync(new URL(`../../golden/cases/checkpoints/${name}`, import.meta.url))));
+const fixtureBytes = (name: string) =>
+  new Uint8Array(readFileSync(new URL(`../../golden/cases/checkpoints/${name}`, import.meta.url)));
+const fixture = (name: string) => open(fixtureBytes(name));
 const ramp = (n: number) => Array.from({ length: n }, (_, i) => i / 8);
 
 Written("a state_dict with _metadata, beside numbers, text and None, gives its tensors exactly", () => {
-  const file = fixture("state_dict.pt");
+  const outer = fixture("state_dict.pt");
+  assert.equal([outer.tensors.size, [...outer.nested.keys()]], [0, ["model"]]);
+  const file = { ...outer, tensors: outer.nested.get("model")! };
   assert.equal([...file.tensors.keys()], ["0.weight", "0.bias", "1.weight", "1.bias"]);
   assert.equal(file.tensors.get("0.weight")!.shape, [2, 3]);
   assert.equal(read(file, "0.weight"), ramp(6));
@@ -176,7 +182,62 @@ Written("views are read in row-major order: transposed, shifted, narrowed, repea
   assert.equal(read(file, "empty"), []);
   assert.equal(read(file, "channels_last"), whole);
 });
+for (const protocol of [2, 3, 4, 5]) {
+  Written(`protocol ${protocol}: weights are read from among all that trainers keep beside them`, () => {
+    expectTrainerState(fixture(`trainer_${protocol}.pt`));
+  });
+}
+for (const protocol of [2, 5]) {
+  Written(`the format before PyTorch 1.6, protocol ${protocol}: the same weights`, () => {
+    expectTrainerState(fixture(`trainer_legacy_${protocol}.pt`));
+  });
+}
+for (const name of ["rebuilt.pt", "rebuilt_legacy.pt"]) {
+  Written(`${name}: Parameters, with attributes too, buffers, subclasses, halves and doubles, views`, () => {
+    const file = fixture(name);
+    const whole = ramp(12);
+    for (const key of ["parameter", "tagged", "own", "buffer", "half"]) assert.equal(read(file, key), whole, key);
+    const transposed = [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11].map((i) => whole[i]);
+    for (const key of ["transposed", "double"]) assert.equal(read(file, key), transposed, key);
+    assert.equal(read(file, "bfloat"), whole.slice(4));
+    file.verify();
+  });
+}
+Written("a class of one's own beside the weights is refused by name, and so is a whole module", () => {
+  assert.throws(() => fixture("foreign.pt"), /expected a global that a state_dict needs, got __main__\.Own; save only/);
+  assert.throws(() => fixture("module.pt"), /got torch\.nn\.modules\.linear\.Linear; save only the state_dict/);
+});
+Written("a legacy file that was cut off, or has bytes behind it or other sizes, is refused by place", () => {
+  const bytes = fixtureBytes("trainer_legacy_2.pt");
+  const cases: [Uint8Array, RegExp][] = [
+    [bytes.subarray(0, -1), /expected \d+ bytes, as its storages say, got \d+/],
+    [Uint8Array.from([...bytes, 0]), /expected \d+ bytes, as its storages say, got \d+/],
+    [bytes.subarray(0, 200), /byte \d+: expected \d+ more bytes/],
+    [bytes.with(13, bytes[13] ^ 1), /expected a torch\.save file of version 1001/],
+  ];
+  for (const [spoiled, message] of cases) assert.throws(() => readLegacyTorch(bytesSource(spoiled, "x.pt")), message);
+});
+for (const name of ["trainer_legacy_2.pt", "trainer_legacy_5.pt", "trainer_4.pt"]) {
+  Written(`${name}: any byte changed is read all the same or refused with a CheckpointError`, () => {
+    const bytes = fixtureBytes(name);
+    for (let i = 0; i < bytes.length; i++) refusal(bytes.with(i, bytes[i] ^ [0x01, 0x80, 0xff, 0x10][i % 4]));
+  });
+}
 Written.run();
+
+function expectTrainerState(file: TensorFile): void {
+  const model = file.nested.get("model")!;
+  const ema = file.nested.get("ema")!;
+  const name = "module.image_encoder.trunk.patch_embed.proj.weight";
+  assert.equal([...model.keys()], [name, "module.maskmem_tpos_enc"]);
+  assert.equal(read({ tensors: model }, name), ramp(6));
+  assert.equal(
+    read({ tensors: ema }, name),
+    ramp(6).map((value) => value + 1),
+  );
+  assert.equal(read(file, "rng"), [0, 1, 2, 3, 4, 5, 6, 7]);
+  file.verify();
+}
 
 // ---- files that are valid but unusual ---------------------------------------------------------------------------------
 
@@ -201,7 +262,43 @@ Valid("lists, tuples, numbers of any size and nested dicts beside the model are 
     dict(int(1), "]"),
   ];
   const value = dict(str("model"), dict(str("w"), w), ...rest.flatMap((item, i) => [int(i), item]));
-  assert.equal([...open(archive(records(value)).bytes).tensors.keys()], ["w"]);
+  assert.equal(
+    [
+      ...open(archive(records(value)).bytes)
+        .nested.get("model")!
+        .keys(),
+    ],
+    ["w"],
+  );
+});
+Valid("what Lightning and NumPy before 2 keep is passed over, under each of their names", () => {
+  const attributes = (name: string) => `${global(name)})\x81(${str("lr")}${int(1)}u}b`; // made, filled, given a state
+  const rest = [
+    attributes("pytorch_lightning.utilities.parsing.AttributeDict"),
+    attributes("lightning.pytorch.utilities.parsing.AttributeDict"),
+    attributes("lightning.fabric.utilities.data.AttributeDict"),
+    call("numpy.core.multiarray.scalar", call("numpy.dtype", str("f8")), call("_codecs.encode", str("x"))),
+    call("numpy.core.multiarray._reconstruct", global("numpy.ndarray"), tuple(int(0)), str("b")),
+    call("pathlib._local.PosixPath", str("a"), str("b")),
+    call("__builtin__.set", list(int(1))),
+  ];
+  const value = dict(str("state_dict"), dict(str("w"), w), ...rest.flatMap((item, i) => [int(i), item]));
+  assert.equal(
+    [
+      ...open(archive(records(value)).bytes)
+        .nested.get("state_dict")!
+        .keys(),
+    ],
+    ["w"],
+  );
+});
+Valid("_rebuild_tensor_v3 takes its type beside a storage of bytes", () => {
+  const bytes = storage("Untyped", "0", 24).replace("torch\nUntyped", "torch.storage\nUntyped");
+  const v3 = (type: string) =>
+    call("torch._utils._rebuild_tensor_v3", bytes, int(0), ints([2, 3]), ints([3, 1]), "\x89", hooks, global(type));
+  assert.equal(read(open(archive(records(dict(str("w"), v3("torch.float32")))).bytes), "w"), [0, 1, 2, 3, 4, 5]);
+  const message = refusal(archive(records(dict(str("w"), v3("torch.float8_e4m3fn")))).bytes);
+  assert.match(message, /expected a type that a weight may have, got a function; save the weights as float32/);
 });
 Valid("a record that no tensor uses is checked by verify alone", () => {
   const { bytes, data } = archive(records(dict(str("w"), w), { "a/data/1": SIX }));
@@ -403,6 +500,40 @@ const pickles: [what: string, bytes: Uint8Array, message: RegExp][] = [
   ["a global named like a method of Object", holding(global("x.constructor")), /got x\.constructor/],
   ["a global named like a method of Map", holding(global("x.__proto__")), /got x\.__proto__/],
   [
+    "eval as a value that nobody calls",
+    holding(dict(str("w"), w, str("f"), global("builtins.eval"))),
+    /expected a global that a state_dict needs, got builtins\.eval/,
+  ],
+  [
+    "getattr, by which pickles reach what they may not name",
+    holding(call("builtins.getattr", global("builtins.dict"), str("get"))),
+    /got builtins\.getattr/,
+  ],
+  [
+    "os.system as the way to rebuild a tensor",
+    holding(call("torch._tensor._rebuild_from_type_v2", global("os.system"), global("x.T"), tuple(str("true")), "N")),
+    /got os\.system/,
+  ],
+  [
+    "os.system as a type of a tensor, and called as well",
+    holding(
+      tuple(
+        call(
+          "torch._tensor._rebuild_from_type_v2",
+          global("torch._utils._rebuild_tensor"),
+          `${global("os.system")}q\x01`,
+          tuple(six, int(0), ints([6]), ints([1])),
+          "N",
+        ),
+        `h\x01${tuple(str("true"))}R`,
+      ),
+    ),
+    /got os\.system/,
+  ],
+  ["an integer of a megabyte", holding(`\x8b${le32(2 ** 20)}${"\0".repeat(2 ** 20)}`), /integer of at most 4096 bytes/],
+  ["a frame longer than the file", holding("\x95\xff\0\0\0\0\0\0\0N"), /expected a frame of 255 bytes/],
+  ["a global by numbers", holding(`${int(1)}${int(2)}\x93`), /expected the name of a global, got 2/],
+  [
     "a storage class that is called",
     holding(call("torch.FloatStorage", int(1))),
     /expected something to call, got a StorageType/,
@@ -419,24 +550,31 @@ const pickles: [what: string, bytes: Uint8Array, message: RegExp][] = [
     holding(call("torch._utils._rebuild_parameter", int(1))),
     /expected a tensor in a Parameter, got 1/,
   ],
-  ["attributes for a tensor", holding(`${w}}b`), /expected attributes for an OrderedDict, got a TorchTensor/],
+  ["attributes for a tensor", holding(`${w}}b`), /expected an object to give attributes, got a TorchTensor/],
   [
     "attributes for a function",
     holding(`${global("collections.OrderedDict")}}b`),
-    /expected attributes for an OrderedDict/,
+    /expected an object to give attributes, got a function/,
   ],
-  ...["i", "o", "P", "\x81", "\x82", "\x93", "0", "I", "S", "C", "\x95"].map((opcode): [string, Uint8Array, RegExp] => {
-    const hex = opcode.charCodeAt(0).toString(16);
-    return [
-      `opcode 0x${hex}`,
-      holding(`N${opcode}`),
-      RegExp(`byte 3: expected an opcode that torch\\.save emits, got 0x${hex};`),
-    ];
-  }),
-  ["protocol 4", archive({ [PKL]: latin1("\x80\x04N.") }).bytes, /expected a pickle of protocol 2, got bytes 128, 4/],
-  ["an empty pickle", archive({ [PKL]: new Uint8Array(0) }).bytes, /expected a pickle of protocol 2/],
+  ...["i", "o", "P", "\x82", "\x83", "\x97", "\x98", "I", "S", "U", "d", "l"].map(
+    (opcode): [string, Uint8Array, RegExp] => {
+      const hex = opcode.charCodeAt(0).toString(16);
+      return [
+        `opcode 0x${hex}`,
+        holding(`N${opcode}`),
+        RegExp(`byte 3: expected an opcode that torch\\.save emits, got 0x${hex};`),
+      ];
+    },
+  ),
+  [
+    "protocol 6",
+    archive({ [PKL]: latin1("\x80\x06N.") }).bytes,
+    /expected a pickle of protocol 2 to 5, got bytes 128, 6/,
+  ],
+  ["protocol 1", archive({ [PKL]: latin1("N.") }).bytes, /expected a pickle of protocol 2 to 5, got bytes 78, 46/],
+  ["an empty pickle", archive({ [PKL]: new Uint8Array(0) }).bytes, /expected a pickle of protocol 2 to 5/],
   ["a pickle without its end", archive({ [PKL]: latin1("\x80\x02N") }).bytes, /byte 3: expected 1 more bytes/],
-  ["bytes behind the end", holding("N.N"), /byte 3: expected the end of the pickle, got 2 more bytes/],
+  ["bytes behind the end", holding("N.N"), /byte 4: expected the end of the pickle, got 2 more bytes/],
   ["several values at the end", holding("NN"), /expected one value at the end/],
   ["no value at the end", holding(""), /byte 2: expected a value on the stack/],
   ["a mark left open", holding("(N"), /expected one value at the end/],
@@ -496,15 +634,15 @@ const pickles: [what: string, bytes: Uint8Array, message: RegExp][] = [
   [
     "a tensor with too few arguments",
     holding(call("torch._utils._rebuild_tensor_v2", six, int(0), ints([6]), ints([1]), "\x89")),
-    /expected the six arguments of _rebuild_tensor_v2, got 5/,
+    /expected the arguments of _rebuild_tensor_v2, got 5/,
   ],
   ["a dict as a key", holding(dict("}", w)), /expected a key that can be hashed, got a dict/],
   [
     "no state_dict",
     holding(dict(str("lr"), int(1))),
-    /data\.pkl: expected a state_dict, alone or under "model", got keys "lr"/,
+    /data\.pkl: expected a state_dict, alone or in a dict, got keys "lr"/,
   ],
-  ["a tensor alone", holding(w), /expected a state_dict, alone or under "model", got a TorchTensor/],
+  ["a tensor alone", holding(w), /expected a state_dict, alone or in a dict, got a TorchTensor/],
 ];
 for (const [what, bytes, message] of pickles) {
   Pickles(what, () => {

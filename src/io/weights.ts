@@ -87,14 +87,9 @@ export class Weights {
     const path = this.#path(name);
     const stored = this.#tensors.get(path);
     const wanted = `a tensor ${formatShape(shape)}`;
-    if (!stored) throw new CheckpointError(path, wanted, "none of that name", "load a complete SAM 2 checkpoint");
+    if (!stored) throw new CheckpointError(path, wanted, "none of that name", "see all names with sam2 info");
     if (formatShape(stored.shape) !== formatShape(shape)) {
-      throw new CheckpointError(
-        path,
-        wanted,
-        formatShape(stored.shape),
-        "load a checkpoint that fits the configuration",
-      );
+      throw new CheckpointError(path, wanted, formatShape(stored.shape), "see all shapes with sam2 info");
     }
     return stored;
   }

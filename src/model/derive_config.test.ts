@@ -82,16 +82,24 @@ for (const [field, value, expected] of [
     );
   });
 }
-Derive("another architecture is refused with the name that is missing", () => {
-  const sam1 = new Map([["image_encoder.pos_embed", { shape: [1, 64, 64, 768] }]]);
-  const message =
-    /trunk\.patch_embed\.proj\.weight: expected the size of axis 0, got tensors such as image_encoder\.pos_embed/;
-  assert.throws(() => deriveConfig(sam1), message);
+Derive("a tensor that is missing is named, and so is one without an axis", () => {
+  const shapes = shapesOf(SMALL);
+  shapes.set("image_encoder.trunk.pos_embed", { shape: [1] });
+  assert.throws(() => deriveConfig(shapes), /trunk\.pos_embed: expected a size of axis 2, got \[1\]/);
+  shapes.delete("image_encoder.trunk.patch_embed.proj.weight");
+  assert.throws(() => deriveConfig(shapes), /patch_embed\.proj\.weight: expected this tensor of SAM 2, got none/);
+});
+Derive("values of another variant are refused with the variant that the shapes are of", () => {
+  const { globalAttBlocks, windowSpec } = variantConfig("large", "2.1");
+  assert.throws(
+    () => deriveConfig(shapesOf(variantConfig("small", "2.0")), { globalAttBlocks, windowSpec }),
+    /^configuration: windowSpec|globalAttBlocks: .*; it looks like SAM 2\.0 small, of which it has 516 of 516 tensors$/,
+  );
 });
 Derive("three stages are refused", () => {
   const shapes = shapesOf(SMALL);
   shapes.delete("image_encoder.trunk.blocks.6.proj.weight");
-  assert.throws(() => deriveConfig(shapes, STATED), /trunk\.blocks: expected four stages, got 3/);
+  assert.throws(() => deriveConfig(shapes, STATED), /trunk\.blocks: expected the four stages of Hiera, got 3/);
 });
 Derive("an image-only file is derived with the published sizes of the memory", () => {
   const config = variantConfig("large", "2.1");

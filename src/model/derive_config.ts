@@ -1,10 +1,10 @@
 import { CheckpointError } from "../errors.ts";
-import { formatShape, type Shape } from "../tensor/shape.ts";
+import { formatShape } from "../tensor/shape.ts";
 import { type Hyperparameters, type Sam2Config, VARIANT_NAMES, variantConfig } from "./config.ts";
-import { parameters } from "./parameters.ts";
+import { nearestVariant } from "./lookalike.ts";
+import { parameters, type Shapes } from "./parameters.ts";
 
-/** Names and shapes under Meta's names; the values do not matter here. */
-export type Shapes = ReadonlyMap<string, { readonly shape: Shape }>;
+const SEE_ALL = "see what SAM 2 has with sam2 trace nano";
 
 /** What stands where the tensors that only video needs are missing: the published sizes. */
 const IMAGE_ONLY = variantConfig("tiny", "2.1");
@@ -20,8 +20,8 @@ export function deriveConfig(tensors: Shapes, stated: Readonly<Record<string, un
   const size = (name: string, axis: number) => {
     const shape = tensors.get(name)?.shape;
     if (shape?.[axis]) return shape[axis];
-    const got = shape ? formatShape(shape) : `tensors such as ${[...tensors.keys()].slice(0, 2).join(", ")}`;
-    throw new CheckpointError(name, `the size of axis ${axis}`, got, "load a SAM 2 or SAM 2.1 checkpoint");
+    if (shape) throw new CheckpointError(name, `a size of axis ${axis}`, formatShape(shape), SEE_ALL);
+    throw new CheckpointError(name, "this tensor of SAM 2", "none of that name", SEE_ALL);
   };
   const trunk = "image_encoder.trunk";
   const hasMemory = tensors.has("maskmem_tpos_enc");
@@ -41,7 +41,7 @@ export function deriveConfig(tensors: Shapes, stated: Readonly<Record<string, un
     fuserLayers: hasMemory ? count(tensors, "memory_encoder.fuser.layers") : IMAGE_ONLY.fuserLayers,
   };
   const window = size(`${trunk}.pos_embed_window`, 2);
-  return { ...sizes, ...hyperparameters(sizes, window, stated) };
+  return { ...sizes, ...hyperparameters(tensors, sizes, window, stated) };
 }
 
 /** Blocks in each stage: a stage begins where a block has a projection of its shortcut. */
@@ -51,7 +51,7 @@ function stagesOf(tensors: Shapes, blocks: string): Sam2Config["stages"] {
   for (let i = 1; i < total; i++) if (tensors.has(`${blocks}.${i}.proj.weight`)) starts.push(i);
   const stages = starts.map((start, stage) => (starts[stage + 1] ?? total) - start);
   if (stages.length !== 4) {
-    throw new CheckpointError(blocks, "four stages", `${stages.length}`, "load a SAM 2 or SAM 2.1 checkpoint");
+    throw new CheckpointError(blocks, "the four stages of Hiera", `${stages.length}`, SEE_ALL);
   }
   return stages as Sam2Config["stages"];
 }
@@ -69,6 +69,7 @@ function count(tensors: Shapes, path: string): number {
 
 /** What the shapes cannot tell, checked against what they do tell. */
 function hyperparameters(
+  tensors: Shapes,
   sizes: Omit<Sam2Config, keyof Hyperparameters>,
   window: number,
   stated: Readonly<Record<string, unknown>>,
@@ -96,13 +97,16 @@ function hyperparameters(
   };
   const open = Object.keys(rules).filter((field) => values[field] === undefined);
   if (open.length > 0) {
-    const got = `stages ${formatShape(sizes.stages)} of ${sizes.embedDim} channels, which no published variant has`;
+    const nearest = nearestVariant(tensors);
+    const shapes = `stages ${formatShape(sizes.stages)} of ${sizes.embedDim} channels, which no published variant has`;
+    const got = nearest ? `${shapes}; nearest is ${nearest}` : shapes;
     const todo = "name one with --config, or put these fields as JSON in the entry config of the safetensors metadata";
     throw new CheckpointError("configuration", open.join(", "), got, todo);
   }
   for (const [field, [expected, fits]] of Object.entries(rules)) {
     if (fits(values[field])) continue;
-    const todo = "name a configuration that fits the checkpoint";
+    const nearest = nearestVariant(tensors);
+    const todo = nearest ? `it looks like ${nearest}` : "name a configuration that fits these shapes";
     throw new CheckpointError(`configuration: ${field}`, expected, `${JSON.stringify(values[field])}`, todo);
   }
   const { name, imageSize, numHeads, windowSpec, globalAttBlocks } = values as unknown as Hyperparameters;

@@ -2,6 +2,7 @@ import { CheckpointError, UsageError } from "../errors.ts";
 import type { Checkpoint } from "../io/checkpoint.ts";
 import { type Hyperparameters, type Sam2Config, VARIANT_NAMES, variantConfig } from "./config.ts";
 import { checkTensors, deriveConfig, isMemoryTensor } from "./derive_config.ts";
+import { nearestVariant, otherModel } from "./lookalike.ts";
 
 const NAMED = 5; // names in a message; `sam2 info` lists all of them
 
@@ -30,6 +31,10 @@ export function checkpointConfig(checkpoint: Checkpoint, options: ConfigOptions 
  * @throws CheckpointError if nothing fits; UsageError for an unknown name
  */
 export function likelyConfig(checkpoint: Checkpoint, options: ConfigOptions = {}): Sam2Config {
+  if (!checkpoint.tensors.has("image_encoder.trunk.patch_embed.proj.weight")) {
+    const { what, todo } = otherModel(checkpoint.tensors);
+    throw new CheckpointError(checkpoint.name, "the tensors of SAM 2", what, todo);
+  }
   const stated = { ...checkpoint.hyperparameters };
   if (options.config !== undefined) Object.assign(stated, namedHyperparameters(options.config));
   if (options.imageSize !== undefined) stated.imageSize = options.imageSize;
@@ -54,14 +59,30 @@ export function expectTensors(checkpoint: Checkpoint, config: Sam2Config, use: "
   const missing = differences.missing.filter((name) => use === "video" || !isMemoryTensor(name));
   const problems = [listed("missing", missing), listed("unexpected", unexpected), listed("other shapes:", wrongShape)];
   if (missing.length + unexpected.length + wrongShape.length === 0) return;
-  const imageOnly = missing.every(isMemoryTensor) && unexpected.length + wrongShape.length === 0;
-  throw new CheckpointError(
-    checkpoint.name,
-    `the tensors of SAM ${config.version} ${config.name}`,
-    problems.filter((text) => text !== "").join("; "),
-    imageOnly ? "track with a checkpoint of the video model" : "see all names with sam2 info",
-  );
+  const got = problems.filter((text) => text !== "").join("; ");
+  const wanted = `the tensors of SAM ${config.version} ${config.name}`;
+  throw new CheckpointError(checkpoint.name, wanted, got, advice(checkpoint, missing, unexpected, wrongShape));
 }
+
+/** What to do about the differences. */
+function advice(
+  { tensors, unwrapped }: Checkpoint,
+  missing: readonly string[],
+  unexpected: readonly string[],
+  wrongShape: readonly string[],
+): string {
+  const isWhole = unexpected.length + wrongShape.length === 0;
+  if (isWhole && missing.every(isMemoryTensor)) return "it does for images; to track, load a file of the video model";
+  if (unexpected.some((name) => HQ.test(name))) return "it looks like HQ-SAM 2, whose mask decoder has more parts";
+  if (unexpected.some((name) => LORA.test(name))) return "merge the LoRA adapters into the weights first";
+  const beside =
+    unwrapped && unwrapped.leftOut.length > 0 ? `; ${unwrapped.leftOut.length} more stand beside them` : "";
+  const nearest = nearestVariant(tensors);
+  return `${nearest ? `it looks like ${nearest}` : "it is no published model"}${beside}; see all names with sam2 info`;
+}
+
+const HQ = /^sam_mask_decoder\.(hf_|compress_vit_feat|embedding_)/;
+const LORA = /(^|[._])lora_/;
 
 function listed(what: string, names: readonly string[]): string {
   if (names.length === 0) return "";

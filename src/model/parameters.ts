@@ -1,6 +1,9 @@
 import type { Shape } from "../tensor/shape.ts";
 import type { Sam2Config } from "./config.ts";
 
+/** Names and shapes of a checkpoint under Meta's names; the values do not matter here. */
+export type Shapes = ReadonlyMap<string, { readonly shape: Shape }>;
+
 /** Tensors that the reference does not read either: this one would serve only without `directly_add_no_mem_embed`. */
 export const NEVER_READ: readonly string[] = ["no_mem_pos_enc"];
 

@@ -1,5 +1,6 @@
 import { unzlibSync, zlibSync } from "fflate";
 import { UsageError } from "../errors.ts";
+import { downloadBlob, openKept } from "./browser_cache.ts";
 import type { KernelBuild, OpenFile, Platform, WorkerEvents, WorkerHandle, WorkerProgram } from "./types.ts";
 
 // Workers alone have it, and TypeScript's types for a page do not.
@@ -49,8 +50,10 @@ export const browserPlatform: Platform = {
   readFile: async (path) => noFiles(path),
   writeFile: async (path) => noFiles(path),
   openFile: async (path) => noFiles(path),
+  exists: async () => false,
   openBlob,
-  spool: async (stream, name) => openBlob(await new Response(stream).blob(), name),
+  openCached: (remote, options) => openKept(remote, options, openBlob),
+  download: async (url, options) => openBlob(await downloadBlob(url, options), url),
   listFolder: async (path) => noFiles(path),
   async dependencyWasm() {
     return undefined;

@@ -1,61 +1,16 @@
-import { closeSync, fstatSync, openSync, readSync, rmSync } from "node:fs";
-import { mkdtemp, open, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { availableParallelism, tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { availableParallelism } from "node:os";
 import v8 from "node:v8";
 import { Worker } from "node:worker_threads";
 import { deflateSync, inflateSync } from "node:zlib";
-import type { OpenFile, Platform, WorkerEvents, WorkerHandle, WorkerProgram } from "./types.ts";
+import { cachedFile } from "./node_download.ts";
+import { environmentFetch } from "./node_fetch.ts";
+import { openFile, spool, writeWhole } from "./node_files.ts";
+import { counted, transfer } from "./transfer.ts";
+import type { Platform, WorkerEvents, WorkerHandle, WorkerProgram } from "./types.ts";
 
 const require = createRequire(import.meta.url);
-
-async function openFile(path: string): Promise<OpenFile> {
-  const file = openSync(path, "r");
-  let buffer = new Uint8Array(0);
-  const read = (offset: number, length: number) => {
-    if (buffer.length < length) buffer = new Uint8Array(length);
-    let got = 0;
-    while (got < length) {
-      const more = readSync(file, buffer, got, length - got, offset + got);
-      if (more === 0) break;
-      got += more;
-    }
-    return buffer.subarray(0, got);
-  };
-  return { name: path, size: fstatSync(file).size, read, close: () => closeSync(file) };
-}
-
-async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.tmp`);
-  const file = await open(temporary, "w");
-  try {
-    await file.writeFile(bytes);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-}
-
-async function spool(stream: ReadableStream<Uint8Array>, name: string): Promise<OpenFile> {
-  const folder = await mkdtemp(join(tmpdir(), "sam2-"));
-  const remove = () => rmSync(folder, { recursive: true, force: true });
-  try {
-    const path = join(folder, "download");
-    await writeFile(path, stream, { flag: "wx" });
-    const file = await openFile(path);
-    if (process.platform !== "win32") remove(); // the open file stays readable, and nothing is left behind by a crash
-    const close = () => {
-      file.close();
-      remove();
-    };
-    return { ...file, name, close };
-  } catch (error) {
-    remove();
-    throw error;
-  }
-}
 
 /**
  * Node 20 hides relaxed SIMD behind a flag that later versions do not know. From 24 on, V8 on x64 can join pairs of
@@ -110,7 +65,16 @@ export const nodePlatform: Platform = {
   writeFile: writeWhole,
   openFile,
   openBlob: (blob, name) => spool(blob.stream(), name),
-  spool,
+  exists: (path) =>
+    stat(path).then(
+      () => true,
+      () => false,
+    ),
+  openCached: async (remote, options) => openFile(await cachedFile(remote, { env: process.env, ...options })),
+  async download(url, { signal, onProgress }) {
+    const { chunks, total } = await transfer(url, { fetch: await environmentFetch(process.env), signal });
+    return spool(counted(chunks, total, onProgress), url);
+  },
   async listFolder(path) {
     const found = await stat(path).catch(() => undefined);
     return found?.isDirectory() ? readdir(path) : undefined;

@@ -10,6 +10,28 @@ export interface OpenFile {
   close(): void;
 }
 
+/** A file of the network that is kept from one run to the next. */
+export interface RemoteFile {
+  /** how people ask for it */
+  readonly name: string;
+  /** under which it is kept */
+  readonly file: string;
+  readonly url: string;
+  /** for pages, which servers must allow to read */
+  readonly pageUrl: string;
+}
+
+export interface DownloadOptions {
+  signal?: AbortSignal;
+  /** bytes received so far; `total` is undefined if the server does not tell */
+  onProgress?(received: number, total: number | undefined): void;
+}
+
+export interface CacheOptions extends DownloadOptions {
+  /** @throws if the file is not what was wanted, or damaged: then it is not kept */
+  check(file: OpenFile): void;
+}
+
 /** Programs that run in workers of their own: engine/worker.*.ts and runtime/helper.*.ts. */
 export type WorkerProgram = "engine" | "helper";
 
@@ -34,10 +56,14 @@ export interface Platform {
   /** Write a file whole or not at all: beside its place first, as `.NAME.tmp`, which a later attempt overwrites. */
   writeFile(path: string, bytes: Uint8Array): Promise<void>;
   openFile(path: string): Promise<OpenFile>;
+  /** Is there a file or a folder at this path? */
+  exists(path: string): Promise<boolean>;
+  /** From the cache, else downloaded into it; what an earlier attempt has received is continued. */
+  openCached(remote: RemoteFile, options: CacheOptions): Promise<OpenFile>;
+  /** Download to a file that is removed when it is closed. */
+  download(url: string, options: DownloadOptions): Promise<OpenFile>;
   /** Without holding it in memory where the platform can: Node, and a browser's workers. */
   openBlob(blob: Blob, name: string): Promise<OpenFile>;
-  /** Read a stream to its end into a file that is removed when it is closed; `name` is for messages. */
-  spool(stream: ReadableStream<Uint8Array>, name: string): Promise<OpenFile>;
   /** Names of the files in a folder; undefined if `path` is none. */
   listFolder(path: string): Promise<string[] | undefined>;
   /** A dependency's wasm file, compiled; undefined where the dependency's own loader finds it (bundlers, browsers). */

@@ -52,10 +52,15 @@ export class Sam2 {
   }
 
   /**
-   * Load Meta's `.pt`, or `.safetensors` with Meta's or transformers' names: a path, a URL, or bytes. Without a source
-   * it is nano, the demo model of the package, and the console says so once.
+   * Load a model by its name, from the cache or else from the network: "nano", "tiny", "2.0:large", "sam2.1_hiera_tiny",
+   * "facebook/sam2.1-hiera-tiny" …; what exists as a path counts more. Or load Meta's `.pt`, or `.safetensors` with Meta's
+   * or transformers' names: a path, a URL, or bytes. Without a source it is nano, the demo model of the package, and the
+   * console says so once.
    *
-   * @throws CheckpointError if it is no complete SAM 2 checkpoint; the signal's reason if aborted
+   * In Node the cache is the command line's, and SAM2_CACHE, SAM2_OFFLINE, SAM2_DOWNLOAD_URL and HTTPS_PROXY are heeded; in
+   * a page it is the private file system, else the Cache API.
+   *
+   * @throws CheckpointError if it is no complete SAM 2 checkpoint, or cannot be downloaded; the signal's reason if aborted
    */
   static async fromPretrained(source?: CheckpointSource, options: LoadOptions = {}): Promise<Sam2> {
     const checkpoint = await readCheckpoint(source ?? unnamedModel(), options);

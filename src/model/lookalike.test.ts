@@ -1,0 +1,94 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import type { Checkpoint } from "../io/checkpoint.ts";
+import { VARIANT_NAMES, variantConfig } from "./config.ts";
+import { checkpointConfig, expectTensors, likelyConfig } from "./load.ts";
+import { nearestVariant } from "./lookalike.ts";
+import { parameters } from "./parameters.ts";
+
+const shapesOf = (...[name, version]: Parameters<typeof variantConfig>) =>
+  new Map([...parameters(variantConfig(name, version))].map(([key, shape]) => [key, { shape }]));
+
+/** A file of these tensors, of which nothing but names and shapes is read. */
+function checkpoint(shapes: ReadonlyMap<string, { shape: readonly number[] }>): Checkpoint {
+  const tensors = new Map(
+    [...shapes].map(([key, { shape }]) => [key, { dtype: "F32", shape, read: () => {} } as const]),
+  );
+  const rest = { names: "meta", unwrapped: undefined, hyperparameters: {}, metadata: {}, format: "torch" } as const;
+  return { name: "x.pt", tensors, ...rest, verify: () => {}, close: () => {} };
+}
+const of = (...names: string[]) => checkpoint(new Map(names.map((name) => [name, { shape: [1] }])));
+
+const Lookalike = suite("lookalike");
+
+for (const version of ["2.1", "2.0"] as const) {
+  for (const name of VARIANT_NAMES) {
+    Lookalike(`nothing is nearer to ${version} ${name} than itself, nor when a tenth of it has another shape`, () => {
+      const shapes = shapesOf(name, version);
+      assert.match(nearestVariant(shapes)!, `SAM ${version} ${name}, of which it has ${shapes.size} of ${shapes.size}`);
+      for (const [i, key] of [...shapes.keys()].entries()) if (i % 10 === 0) shapes.set(key, { shape: [3] });
+      assert.match(nearestVariant(shapes)!, `SAM ${version} ${name}, `);
+    });
+  }
+}
+
+for (const [what, name] of [
+  ["the first Segment Anything", "image_encoder.blocks.0.attn.qkv.weight"],
+  ["the first Segment Anything under transformers' names", "vision_encoder.layers.0.attn.qkv.weight"],
+  ["MobileSAM", "image_encoder.layers.0.blocks.0.conv1.c.weight"],
+  ["EdgeTAM", "image_encoder.trunk.body.stem.conv1.c.weight"],
+  ["SAM 3", "detector.backbone.vision_backbone.trunk.pos_embed"],
+  ["weights with LoRA adapters", "base_model.model.image_encoder.trunk.blocks.0.attn.qkv.lora_A.default.weight"],
+  ["a mask decoder alone", "sam_mask_decoder.iou_token.weight"],
+  ["an image encoder alone", "blocks.0.norm1.weight"],
+]) {
+  Lookalike(`a file of ${what} is told apart`, () => {
+    assert.throws(
+      () => likelyConfig(of(name)),
+      (error: Error) => error.message.startsWith(`x.pt: expected the tensors of SAM 2, got what looks like ${what}; `),
+    );
+  });
+}
+
+Lookalike("a file of anything else is described by its first names", () => {
+  assert.throws(() => likelyConfig(of("fc.weight", "fc.bias")), /got tensors such as fc\.weight, fc\.bias; check/);
+  assert.throws(() => likelyConfig(of()), /got no tensor; check/);
+});
+
+Lookalike("other shapes are listed with the model that the file looks like, which nobody is told to load", () => {
+  const shapes = shapesOf("tiny", "2.1");
+  shapes.set("sam_mask_decoder.mask_tokens.weight", { shape: [8, 256] });
+  assert.throws(
+    () => checkpointConfig(checkpoint(shapes)),
+    (error: Error) => {
+      assert.match(
+        error.message,
+        /^x\.pt: expected the tensors of SAM 2\.1 tiny, got other shapes: \S+mask_tokens\.weight \[8, 256\], expected \[4, 256\]; it looks like SAM 2\.1 tiny, of which it has 470 of 471 tensors; see all names with sam2 info$/,
+      );
+      assert.not.match(error.message, /load a/);
+      return true;
+    },
+  );
+});
+
+Lookalike("HQ-SAM 2 and adapters inside a whole model are told apart by what is unexpected", () => {
+  for (const [name, message] of [
+    ["sam_mask_decoder.hf_token.weight", /it looks like HQ-SAM 2, whose mask decoder has more parts$/],
+    ["sam_mask_decoder.iou_head.lora_A.weight", /merge the LoRA adapters into the weights first$/],
+  ] as const) {
+    const shapes = shapesOf("large", "2.1").set(name, { shape: [1, 256] });
+    assert.throws(() => checkpointConfig(checkpoint(shapes)), message);
+  }
+});
+
+Lookalike("a file for images does for images; for video, what is missing is named", () => {
+  const shapes = new Map([...shapesOf("tiny", "2.1")].filter(([key]) => !/^(mem|mask|obj_ptr_|no_obj_)/.test(key)));
+  const images = checkpoint(shapes);
+  const config = checkpointConfig(images);
+  assert.throws(
+    () => expectTensors(images, config, "video"),
+    /got missing maskmem_tpos_enc, .* and \d+ more; it does for images; to track, load a file of the video model$/,
+  );
+});
+
+Lookalike.run();

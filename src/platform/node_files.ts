@@ -1,0 +1,60 @@
+import { closeSync, fstatSync, openSync, readSync, rmSync } from "node:fs";
+import { mkdtemp, open, rename, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
+import type { OpenFile } from "./types.ts";
+
+/** A file that is read piece by piece. */
+export async function openFile(path: string): Promise<OpenFile> {
+  const file = openSync(path, "r");
+  let buffer = new Uint8Array(0);
+  const read = (offset: number, length: number) => {
+    if (buffer.length < length) buffer = new Uint8Array(length);
+    let got = 0;
+    while (got < length) {
+      const more = readSync(file, buffer, got, length - got, offset + got);
+      if (more === 0) break;
+      got += more;
+    }
+    return buffer.subarray(0, got);
+  };
+  return { name: path, size: fstatSync(file).size, read, close: () => closeSync(file) };
+}
+
+/** Write a file whole or not at all. */
+export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.tmp`);
+  const file = await open(temporary, "w");
+  try {
+    await file.writeFile(bytes);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+}
+
+/** Read chunks to their end into a file that is removed when it is closed; `name` is for messages. */
+export async function spool(chunks: AsyncIterable<Uint8Array>, name: string): Promise<OpenFile> {
+  const folder = await mkdtemp(join(tmpdir(), "sam2-"));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  try {
+    const path = join(folder, "download");
+    await writeFile(path, chunks, { flag: "wx" });
+    const file = await openFile(path);
+    if (process.platform !== "win32") remove(); // the open file stays readable, and nothing is left behind by a crash
+    const close = () => {
+      file.close();
+      remove();
+    };
+    return { ...file, name, close };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+/** "ENOENT: no such file or directory", without the call and the path that Node adds. */
+export function systemReason(error: unknown): string {
+  return (error as Error).message.replace(/, \w+( '.*)?$/s, "");
+}
