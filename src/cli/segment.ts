@@ -7,6 +7,7 @@ import { overlay } from "../io/overlay.ts";
 import { encodePng } from "../io/png.ts";
 import { encodeRle, type Rle, rleArea, rleBbox } from "../io/rle.ts";
 import { type WrittenTensor, writeSafetensors } from "../io/safetensors.ts";
+import { modelTitle } from "../model/config.ts";
 import { ImagePredictor, type Prediction } from "../predict/image_predictor.ts";
 import { checkPrompt, type Prompt } from "../predict/prompt.ts";
 import { Sam2 } from "../predict/sam2.ts";
@@ -116,7 +117,7 @@ async function segment(path: string, options: SegmentOptions, io: Io): Promise<v
   status.clear();
 
   if (json) io.stdout.write(text);
-  else if (!quiet) io.stdout.write(summary(result, sets, [...files.keys()], io));
+  else if (!quiet) io.stdout.write(summary(result, modelTitle(config), sets, [...files.keys()], io));
 }
 
 /** photo.jpg → photo.sam2 */
@@ -188,11 +189,17 @@ interface Result {
   ms: Record<string, number>;
 }
 
-function summary({ image, model, prompts, ms }: Result, sets: readonly PromptSet[], files: string[], io: Io): string {
+function summary(
+  { image, prompts, ms }: Result,
+  model: string,
+  sets: readonly PromptSet[],
+  files: string[],
+  io: Io,
+): string {
   const paint = painter(io.stdout, io.env);
   const pixels = image.width * image.height;
   const lines = [
-    `${paint("bold", image.path)}  ${image.width}×${image.height} · SAM ${model.version} ${model.name} · ${(ms.total / 1000).toFixed(1)} s`,
+    `${paint("bold", image.path)}  ${image.width}×${image.height} · ${model} · ${(ms.total / 1000).toFixed(1)} s`,
   ];
   for (const [p, { masks }] of prompts.entries()) {
     lines.push(`  prompt ${p}: ${describe(sets[p].prompt)}`);

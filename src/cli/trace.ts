@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { readCheckpoint } from "../io/checkpoint.ts";
 import { decodeImage, type RgbImage } from "../io/image.ts";
+import { modelTitle } from "../model/config.ts";
 import { LABEL } from "../model/prompt_encoder.ts";
 import { type LayerEvent, watch } from "../nn/layer.ts";
 import { preprocess } from "../predict/preprocess.ts";
@@ -63,7 +64,7 @@ async function trace(file: string, imagePath: string | undefined, options: Trace
       io.stdout.write(`${JSON.stringify(rows)}\n`);
     } else {
       const { config, machine } = sam2;
-      const title = `SAM ${config.version} ${config.name} · ${imagePath ?? (parity ? "the goldens' picture" : "a drawn picture")} ${image.width}×${image.height} at ${config.imageSize}×${config.imageSize} · ${machine.kernels.name} kernels`;
+      const title = `${modelTitle(config)} · ${imagePath ?? (parity ? "the goldens' picture" : "a drawn picture")} ${image.width}×${image.height} at ${config.imageSize}×${config.imageSize} · ${machine.kernels.name} kernels`;
       const paint = painter(io.stdout, io.env);
       io.stdout.write(`${paint("bold", title)}\n\n`);
       io.stdout.write(traceTable(rows, { depth: options.depth, columns: io.stdout.columns ?? 120, paint }));

@@ -8,6 +8,7 @@ import { Sam2Error, StateError, UsageError } from "../errors.ts";
 import { readCheckpoint } from "../io/checkpoint.ts";
 import { encodePalettePng } from "../io/masks.ts";
 import { encodeRle, rleArea, rleBbox } from "../io/rle.ts";
+import { modelTitle } from "../model/config.ts";
 import { checkpointConfig, expectTensors } from "../model/load.ts";
 import { Sam2 } from "../predict/sam2.ts";
 import { type FrameResult, VideoPredictor } from "../predict/video_predictor.ts";
@@ -345,7 +346,7 @@ class Run {
     const ids = this.#state.objectIds.join(", ");
     const earlier = before > 0 ? ` (${before} before)` : "";
     return [
-      `${paint("bold", this.#video)}  ${this.#state.width}×${this.#state.height} · SAM ${config.version} ${config.name}`,
+      `${paint("bold", this.#video)}  ${this.#state.width}×${this.#state.height} · ${modelTitle(config)}`,
       `  ${this.#tracked} frames${earlier} · objects ${ids}${speed}`,
       `  written to ${paint("bold", this.#out ?? "")}: masks, frames.jsonl, preview.webp`,
       "",

@@ -1,14 +1,14 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { CheckpointError } from "../errors.ts";
-import { type Sam2Config, VARIANT_NAMES, variantConfig } from "./config.ts";
+import { type HieraConfig, type Sam2Config, VARIANT_NAMES, variantConfig } from "./config.ts";
 import { checkTensors, deriveConfig, isMemoryTensor } from "./derive_config.ts";
 import { parameters } from "./parameters.ts";
 
 function shapesOf(config: Sam2Config): Map<string, { shape: readonly number[] }> {
   return new Map([...parameters(config)].map(([name, shape]) => [name, { shape }]));
 }
-const SMALL: Sam2Config = {
+const SMALL: HieraConfig = {
   ...variantConfig("tiny", "2.0"),
   name: "mine",
   imageSize: 256,
@@ -52,7 +52,8 @@ Derive("what is left open is listed, with what to do", () => {
   assert.throws(() => deriveConfig(shapesOf(SMALL), { numHeads: 2, windowSpec: [4, 4, 16, 8] }), message);
 });
 Derive("stated values count more than the variant's", () => {
-  const config = deriveConfig(shapesOf(variantConfig("tiny", "2.1")), { imageSize: 512, windowSpec: [8, 4, 16, 8] });
+  const stated = { imageSize: 512, windowSpec: [8, 4, 16, 8] };
+  const config = deriveConfig(shapesOf(variantConfig("tiny", "2.1")), stated) as HieraConfig;
   assert.equal([config.imageSize, config.windowSpec, config.numHeads], [512, [8, 4, 16, 8], 1]);
 });
 Derive("fields that are none are ignored", () => {

@@ -1,5 +1,5 @@
 /**
- * Image → feature pyramid: the Hiera trunk and a neck that brings its four levels to one number of channels.
+ * Image → feature pyramid: a trunk, Hiera or EdgeTAM's RepViT, and a neck that brings its four levels to one number of channels.
  *
  * B batch (1) · S image size · D channels of the neck
  */
@@ -8,8 +8,9 @@ import { conv1x1 } from "../nn/conv.ts";
 import { layer } from "../nn/layer.ts";
 import { resize } from "../nn/resize.ts";
 import type { Tensor } from "../tensor/view.ts";
-import type { Sam2Config } from "./config.ts";
+import { isEdgeTam, type Sam2Config, trunkChannels } from "./config.ts";
 import { hiera } from "./hiera.ts";
+import { repVit } from "./repvit.ts";
 
 /** Levels, counted fine → coarse, that the coarser level is added to. */
 const TOP_DOWN_LEVELS = [2, 3];
@@ -19,7 +20,7 @@ const TOP_DOWN_LEVELS = [2, 3];
  *
  * NB `convs` are stored coarse → fine while the levels come fine → coarse.
  *
- * @shape  [B, S/4, S/4, C] … [B, S/32, S/32, 8C] → the same grids with D channels
+ * @shape  [B, S/4, S/4, C₀] … [B, S/32, S/32, C₃] → the same grids with D channels
  * @source sam2/modeling/backbones/image_encoder.py, FpnNeck
  */
 export function fpnNeck(w: Weights, channels: readonly number[], D: number) {
@@ -47,9 +48,8 @@ export function fpnNeck(w: Weights, channels: readonly number[], D: number) {
  * @source sam2/modeling/backbones/image_encoder.py, ImageEncoder
  */
 export function imageEncoder(w: Weights, config: Sam2Config) {
-  const channels = [1, 2, 4, 8].map((factor) => config.embedDim * factor);
-  const trunk = hiera(w.at("trunk"), config);
-  const neck = fpnNeck(w.at("neck"), channels, config.dModel);
+  const trunk = isEdgeTam(config) ? repVit(w.at("trunk"), config) : hiera(w.at("trunk"), config);
+  const neck = fpnNeck(w.at("neck"), trunkChannels(config), config.dModel);
 
   return layer(w, "ImageEncoder", (image: Tensor) => neck(trunk(image)).slice(0, -1));
 }

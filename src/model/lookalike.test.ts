@@ -36,7 +36,6 @@ for (const [what, name] of [
   ["the first Segment Anything", "image_encoder.blocks.0.attn.qkv.weight"],
   ["the first Segment Anything under transformers' names", "vision_encoder.layers.0.attn.qkv.weight"],
   ["MobileSAM", "image_encoder.layers.0.blocks.0.conv1.c.weight"],
-  ["EdgeTAM", "image_encoder.trunk.body.stem.conv1.c.weight"],
   ["SAM 3", "detector.backbone.vision_backbone.trunk.pos_embed"],
   ["weights with LoRA adapters", "base_model.model.image_encoder.trunk.blocks.0.attn.qkv.lora_A.default.weight"],
   ["a mask decoder alone", "sam_mask_decoder.iou_token.weight"],

@@ -49,9 +49,10 @@ async function savings(kernels: KernelChoice, maps: number, pointers: number): P
     const [keys, values] = [tensor([1, S, M]), tensor([1, S, M])];
     const w = new Weights(tensors, heap);
     const textbook = ropeAttention(w, D, M, rotation)(q, keys, values, pointers, { residual });
-    const attend = memoryCrossAttention(w, D, M, rotation);
+    const layout = { lone: 0, side: E };
+    const attend = memoryCrossAttention(w, D, M, { queries: rotation, keys: rotation }, layout);
     const memory = { keys, values, pointerTokens: pointers };
-    const placed = placeByPlace(keys, values, pointers, E);
+    const placed = placeByPlace(keys, values, pointers, layout);
     const fused = { residual };
     return [
       difference(attend(q, memory, fused), textbook),

@@ -2,6 +2,7 @@
  * The features of a frame attend to themselves and to the memory of earlier frames.
  *
  * B objects · N image tokens (E²) · S memory tokens · P pointer tokens, the last of the S · D channels · M memDim
+ * T maps, of L lone tokens and then a grid of tokens each: SAM 2's are grids of E², EdgeTAM's hold 256 and 16²
  */
 import type { Weights } from "../io/weights.ts";
 import { axialMacs, axialSdpa, mergeHeads, rotate, sdpa, splitHeads } from "../nn/attention.ts";
@@ -12,8 +13,8 @@ import { type Fused, linear } from "../nn/linear.ts";
 import { layerNorm } from "../nn/norm.ts";
 import type { PlacedMemory } from "../runtime/kernels.ts";
 import { machine } from "../runtime/machine.ts";
-import { narrow, permute, reshape, type Tensor } from "../tensor/view.ts";
-import type { Sam2Config } from "./config.ts";
+import { narrow, permute, reshape, type Tensor, unsqueeze } from "../tensor/view.ts";
+import { type MemoryLayout, memoryLayout, type Sam2Config } from "./config.ts";
 import { axialRotation, type Rotation } from "./position_encoding.ts";
 
 const HEADS = 1;
@@ -21,7 +22,7 @@ const EPS = 1e-5; // of every LayerNorm here
 
 /** What a frame may remember of one object. */
 export interface Memory {
-  /** maps of E² tokens each, then P pointer tokens [1, S, M] */
+  /** T maps, then P pointer tokens [1, S, M] */
   tokens: Tensor;
   /** their places in space and time [1, S, M] */
   positions: Tensor;
@@ -67,14 +68,25 @@ export function ropeAttention(w: Weights, D: number, kvDim: number, { cos, sin }
  * of a vector for x and one for y: E + E products a query instead of E², and by symmetry half of that. All maps share it, so
  * it pays where there are several: `placed` is undefined elsewhere.
  *
+ * EdgeTAM's places are those of a coarser grid, not scaled to the queries'; its lone tokens are not rotated, so the bracket is
+ * the same for all of them.
+ *
+ * @param places of the queries, and of the tokens of a map that lie on a grid
  * @shape  q [1, N, D] → [1, N, D]
- * @source sam2/modeling/sam/transformer.py, RoPEAttention
+ * @source sam2/modeling/sam/transformer.py, RoPEAttention, and RoPEAttentionv2 of EdgeTAM
  */
-export function memoryCrossAttention(w: Weights, D: number, M: number, { cos, sin }: Rotation) {
+export function memoryCrossAttention(
+  w: Weights,
+  D: number,
+  M: number,
+  places: { queries: Rotation; keys: Rotation },
+  { lone, side }: MemoryLayout,
+) {
   const qProj = linear(w.at("q_proj"), D, D);
   const kProj = linear(w.at("k_proj"), M, D);
   const vProj = linear(w.at("v_proj"), M, D);
   const outProj = linear(w.at("out_proj"), D, D);
+  const { queries, keys: grid } = places;
   const keyProjection = machine.heap.scope(() => {
     const [weight, bias] = [w.at("k_proj").get("weight", [D, M]), w.at("k_proj").get("bias", [D])];
     return concat([weight, reshape(bias, [D, 1])], 1); // [D, M + 1]
@@ -82,11 +94,12 @@ export function memoryCrossAttention(w: Weights, D: number, M: number, { cos, si
 
   return layer(w, "RoPEAttention", (q: Tensor, { keys, values, pointerTokens, placed }: Attended, fused: Fused) => {
     const Q = splitHeads(qProj(q), HEADS); // [1, 1, N, D]
-    rotate(Q, cos, sin);
-    if (placed) return outProj(vProj(axialSdpa(Q, placed, keyProjection, cos, sin)), fused);
-    const K = splitHeads(kProj(keys), HEADS); // [1, 1, S, D]
-    rotate(narrow(K, 2, 0, K.shape[2] - pointerTokens), cos, sin);
-    return outProj(vProj(mergeHeads(sdpa(Q, K, splitHeads(values, HEADS)))), fused);
+    rotate(Q, queries.cos, queries.sin);
+    if (placed) return outProj(vProj(axialSdpa(Q, placed, keyProjection, grid.cos, grid.sin)), fused);
+    const K = kProj(keys); // [1, S, D]
+    const maps = reshape(narrow(K, 1, 0, K.shape[1] - pointerTokens), [-1, lone + side ** 2, D]); // [T, L + side², D]
+    rotate(unsqueeze(narrow(maps, 1, lone, side ** 2), 1), grid.cos, grid.sin);
+    return outProj(vProj(mergeHeads(sdpa(Q, splitHeads(K, HEADS), splitHeads(values, HEADS)))), fused);
   });
 }
 
@@ -98,18 +111,28 @@ export interface Attended {
   placed?: PlacedMemory;
 }
 
-/** Tokens sorted by place: E² places of one token from each map, and pointers, which have no place. */
-export function placeByPlace(keys: Tensor, values: Tensor, pointerTokens: number, E: number): PlacedMemory {
+/** Tokens sorted by place: side² places of one token from each map; pointers and the maps' lone tokens have no place. */
+export function placeByPlace(
+  keys: Tensor,
+  values: Tensor,
+  pointerTokens: number,
+  { lone, side }: MemoryLayout,
+): PlacedMemory {
   const [, S, M] = keys.shape;
   const spatial = S - pointerTokens;
-  const maps = (t: Tensor) => reshape(narrow(t, 1, 0, spatial), [spatial / E ** 2, E ** 2, M]); // [T, E², M]
-  const pointers = (t: Tensor) => reshape(narrow(t, 1, spatial, pointerTokens), [pointerTokens, M]);
+  const maps = (t: Tensor) => reshape(narrow(t, 1, 0, spatial), [-1, lone + side ** 2, M]); // [T, L + side², M]
+  const placed = (t: Tensor) => narrow(maps(t), 1, lone, side ** 2); // [T, side², M]
+  const withoutPlace = (t: Tensor) => {
+    const pointers = reshape(narrow(t, 1, spatial, pointerTokens), [pointerTokens, M]);
+    if (lone === 0) return pointers;
+    return concat([reshape(contiguous(narrow(maps(t), 1, 0, lone)), [-1, M]), pointers], 0); // [T·L + P, M]
+  };
   return {
-    W: E,
-    keys: contiguous(permute(maps(keys), [1, 2, 0])), // [E², M, T]
-    values: contiguous(permute(maps(values), [1, 0, 2])), // [E², T, M]
-    loneKeys: contiguous(permute(pointers(keys), [1, 0])), // [M, P]
-    loneValues: contiguous(pointers(values)), // [P, M]
+    W: side,
+    keys: contiguous(permute(placed(keys), [1, 2, 0])), // [side², M, T]
+    values: contiguous(permute(placed(values), [1, 0, 2])), // [side², T, M]
+    loneKeys: contiguous(permute(withoutPlace(keys), [1, 0])), // [M, T·L + P]
+    loneValues: contiguous(withoutPlace(values)), // [T·L + P, M]
   };
 }
 
@@ -119,10 +142,10 @@ export function placeByPlace(keys: Tensor, values: Tensor, pointerTokens: number
  * @shape  x [1, N, D] → [1, N, D]
  * @source sam2/modeling/memory_attention.py, MemoryAttentionLayer
  */
-function memoryAttentionLayer(w: Weights, config: Sam2Config, rotation: Rotation) {
+function memoryAttentionLayer(w: Weights, config: Sam2Config, places: { queries: Rotation; keys: Rotation }) {
   const { dModel: D, memDim: M, dimFeedforward } = config;
-  const selfAttn = ropeAttention(w.at("self_attn"), D, D, rotation);
-  const crossAttnImage = memoryCrossAttention(w.at("cross_attn_image"), D, M, rotation);
+  const selfAttn = ropeAttention(w.at("self_attn"), D, D, places.queries);
+  const crossAttnImage = memoryCrossAttention(w.at("cross_attn_image"), D, M, places, memoryLayout(config));
   const linear1 = linear(w.at("linear1"), D, dimFeedforward, "relu");
   const linear2 = linear(w.at("linear2"), dimFeedforward, D);
   const [norm1, norm2, norm3] = ["norm1", "norm2", "norm3"].map((name) => layerNorm(w.at(name), D, EPS));
@@ -149,9 +172,12 @@ function memoryAttentionLayer(w: Weights, config: Sam2Config, rotation: Rotation
 export function memoryAttention(w: Weights, config: Sam2Config) {
   const { dModel: D, memDim: M } = config;
   const E = config.imageSize / 16;
-  const rotation = axialRotation(E, E, D / HEADS);
+  const layout = memoryLayout(config);
+  const { side } = layout;
+  const queries = axialRotation(E, E, D / HEADS);
+  const places = { queries, keys: side === E ? queries : axialRotation(side, side, D / HEADS) };
   const layers = Array.from({ length: config.memoryAttentionLayers }, (_, i) =>
-    memoryAttentionLayer(w.at("layers").at(i), config, rotation),
+    memoryAttentionLayer(w.at("layers").at(i), config, places),
   );
   const norm = layerNorm(w.at("norm"), D, EPS);
 
@@ -161,14 +187,14 @@ export function memoryAttention(w: Weights, config: Sam2Config) {
   /** @shape attended [1, N, D], what `lookAround` returned → [1, N, D] */
   const lookBack = layer(w, "MemoryAttention", (attended: Tensor, { tokens, positions, pointerTokens }: Memory) => {
     const memory: Attended = { keys: add(tokens, positions), values: tokens, pointerTokens };
-    if (paysByPlace(tokens.shape[1])) memory.placed = placeByPlace(memory.keys, tokens, pointerTokens, E);
+    if (paysByPlace(tokens.shape[1])) memory.placed = placeByPlace(memory.keys, tokens, pointerTokens, layout);
     let x = layers[0].lookBack(attended, memory);
     for (const { lookAround, lookBack } of layers.slice(1)) x = lookBack(lookAround(x), memory);
     return norm(x);
   });
 
   /** Does it pay to sort S tokens by place? With few maps a multiply-add costs 1.5 times as much there. */
-  const paysByPlace = (S: number) => 1.5 * axialMacs(E, E, D, M, S) < S * (D + M);
+  const paysByPlace = (S: number) => 1.5 * axialMacs(side, side, D, M, S) < S * (D + M);
 
   return { lookAround, lookBack };
 }
