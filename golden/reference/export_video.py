@@ -282,7 +282,7 @@ class Clip:
 
 def sampled(key: str, output: dict, nchw=False) -> np.ndarray:
     value = output[key].float()
-    flat = (value.permute(0, 2, 3, 1) if nchw else value).contiguous().numpy().reshape(-1)
+    flat = (value.permute(0, 2, 3, 1) if value.dim() == 4 and nchw else value).contiguous().numpy().reshape(-1)
     return flat[sample_indices(key, flat.size, VALUES)]
 
 

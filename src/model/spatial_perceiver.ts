@@ -8,17 +8,16 @@
  * E side of the map · M its channels · L latents · n windows along a side (√L of the second half) · S places that a latent sees
  */
 import type { Weights } from "../io/weights.ts";
-import { mergeHeads, sdpa, splitHeads } from "../nn/attention.ts";
+import { mergeHeads, sdpa } from "../nn/attention.ts";
 import { add } from "../nn/elementwise.ts";
 import { layer } from "../nn/layer.ts";
 import { concat, contiguous } from "../nn/layout.ts";
 import { type Fused, linearWithoutBias } from "../nn/linear.ts";
 import { layerNorm } from "../nn/norm.ts";
-import { narrow, permute, reshape, type Tensor } from "../tensor/view.ts";
+import { narrow, permute, reshape, type Tensor, unsqueeze } from "../tensor/view.ts";
 import { type EdgeTamConfig, memoryTokens } from "./config.ts";
 import { PERCEIVER_MLP_RATIO } from "./parameters.ts";
 
-const HEADS = 1;
 const EPS = 1e-5; // of every LayerNorm here
 
 /**
@@ -66,8 +65,9 @@ function halves(kv: Tensor, M: number): Tensor[] {
   return [narrow(kv, 2, 0, M), narrow(kv, 2, M, M)];
 }
 
+/** Attention with one head. @shape q [B, L, M]; k, v [B, S, M] → [B, L, M] */
 function attend(q: Tensor, k: Tensor, v: Tensor): Tensor {
-  return mergeHeads(sdpa(splitHeads(q, HEADS), splitHeads(k, HEADS), splitHeads(v, HEADS)));
+  return mergeHeads(sdpa(unsqueeze(q, 1), unsqueeze(k, 1), unsqueeze(v, 1)));
 }
 
 /** @shape [B, L, M] → [B, L, M] @source sam2/modeling/perceiver.py, FeedForward */
@@ -76,7 +76,7 @@ function feedForward(w: Weights, M: number) {
   const expand = linearWithoutBias(w.at(1), M, PERCEIVER_MLP_RATIO * M, "gelu");
   const contract = linearWithoutBias(w.at(3), PERCEIVER_MLP_RATIO * M, M);
 
-  return layer(w, "FeedForward", (x: Tensor) => contract(expand(norm(x)), { residual: x }));
+  return layer(w, "FeedForward", (x: Tensor, fused: Fused) => contract(expand(norm(x)), fused));
 }
 
 /** @source sam2/modeling/perceiver.py, PerceiverEncoderLayer */
@@ -87,8 +87,10 @@ function perceiverEncoderLayer(w: Weights, M: number) {
   const selfFf = feedForward(w.at("self_ff"), M);
 
   return layer(w, "PerceiverEncoderLayer", (latents: Tensor, x: Tensor, pos?: Tensor) => {
-    latents = ff(attn(latents, x, pos, { residual: latents }));
-    return selfFf(selfAttn(latents, { residual: latents }));
+    latents = attn(latents, x, pos, { residual: latents });
+    latents = ff(latents, { residual: latents });
+    latents = selfAttn(latents, { residual: latents });
+    return selfFf(latents, { residual: latents });
   });
 }
 
