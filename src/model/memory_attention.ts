@@ -31,30 +31,28 @@ export interface Memory {
 }
 
 /**
- * Attention with rotary positions, as in a textbook. The keys repeat the grid's rotation once for each memory map;
- * pointers are not rotated.
+ * The frame's attention to itself, with rotary positions.
  *
- * @shape  q [1, N, D]; k, v [1, S, kvDim] → [1, N, D]
+ * @shape  x [1, N, D] → [1, N, D]
  * @source sam2/modeling/sam/transformer.py, RoPEAttention
  */
-export function ropeAttention(w: Weights, D: number, kvDim: number, { cos, sin }: Rotation) {
+function ropeAttention(w: Weights, D: number, { cos, sin }: Rotation) {
   const qProj = linear(w.at("q_proj"), D, D);
-  const kProj = linear(w.at("k_proj"), kvDim, D);
-  const vProj = linear(w.at("v_proj"), kvDim, D);
+  const kProj = linear(w.at("k_proj"), D, D);
+  const vProj = linear(w.at("v_proj"), D, D);
   const outProj = linear(w.at("out_proj"), D, D);
 
-  return layer(w, "RoPEAttention", (q: Tensor, k: Tensor, v: Tensor, unrotated: number, fused: Fused) => {
-    const Q = splitHeads(qProj(q), HEADS); // [1, 1, N, D]
-    const K = splitHeads(kProj(k), HEADS); // [1, 1, S, D]
-    const V = splitHeads(vProj(v), HEADS); // [1, 1, S, D]
+  return layer(w, "RoPEAttention", (x: Tensor, fused: Fused) => {
+    const [Q, K, V] = [qProj(x), kProj(x), vProj(x)].map((t) => splitHeads(t, HEADS)); // [1, 1, N, D]
     rotate(Q, cos, sin);
-    rotate(narrow(K, 2, 0, K.shape[2] - unrotated), cos, sin);
+    rotate(K, cos, sin);
     return outProj(mergeHeads(sdpa(Q, K, V)), fused);
   });
 }
 
 /**
- * The same function for keys and values of few channels, with less work. It differs from `ropeAttention` by rounding.
+ * Attention to the memory, whose keys and values have few channels: with less work than a textbook's, from which it differs by
+ * rounding. There the keys repeat the grid's rotation once for each map, and pointers are not rotated.
  *
  * Values are a linear map of M = 64 channels and are not rotated, so they are projected after the sum, not before:
  *
@@ -144,16 +142,13 @@ export function placeByPlace(
  */
 function memoryAttentionLayer(w: Weights, config: Sam2Config, places: { queries: Rotation; keys: Rotation }) {
   const { dModel: D, memDim: M, dimFeedforward } = config;
-  const selfAttn = ropeAttention(w.at("self_attn"), D, D, places.queries);
+  const selfAttn = ropeAttention(w.at("self_attn"), D, places.queries);
   const crossAttnImage = memoryCrossAttention(w.at("cross_attn_image"), D, M, places, memoryLayout(config));
   const linear1 = linear(w.at("linear1"), D, dimFeedforward, "relu");
   const linear2 = linear(w.at("linear2"), dimFeedforward, D);
   const [norm1, norm2, norm3] = ["norm1", "norm2", "norm3"].map((name) => layerNorm(w.at(name), D, EPS));
 
-  const lookAround = (x: Tensor) => {
-    const normed = norm1(x);
-    return selfAttn(normed, normed, normed, 0, { residual: x });
-  };
+  const lookAround = (x: Tensor) => selfAttn(norm1(x), { residual: x });
   const lookBack = layer(w, "MemoryAttentionLayer", (x: Tensor, memory: Attended) => {
     x = crossAttnImage(norm2(x), memory, { residual: x });
     return linear2(linear1(norm3(x)), { residual: x });

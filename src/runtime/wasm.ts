@@ -85,8 +85,8 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
       const places = Math.max(1, Math.floor(PLACED / T)); // of a block
       const H = P / W;
       const distances = Math.floor(Math.max(W, H) / 2) + 2; // of a place from the middle of an axis
-      const shared = LINE * (2 * (C + 1) + 2 * (d + distances) + places * T) + 4 * d * distances;
-      const panel = LINE * (2 + C + (W + H) * (C + 1)); // what 16 queries need
+      const shared = LINE * (1 + 2 * (d + distances) + places * T) + 4 * d * distances;
+      const panel = LINE * (2 + C + (W + H + 1) * (C + 1)); // what 16 queries need
       const panels = Math.min(PANELS, Math.floor((SCRATCH_BYTES - shared) / panel));
       if (panels < 1) {
         throw new ShapeError(
