@@ -8,6 +8,8 @@
 //
 // k = 3 is bound by loads: 9 taps of 4 pixels are 9 weights and 36 values, though rows of 6 pixels (stride 1) or 9 (stride 2)
 // are all there is. So a row of taps is unrolled, and each pixel is loaded once for the two or three sums that it is in.
+// On an Intel Xeon, ms in Node 20 / Node 26 with 256-bit code, beside a copy of as much (0.94 / 0.89 for 256×256×48):
+// 256×256×48 2.6 / 1.2, 128×128×96 1.2 / 0.63, 64×64×192 0.66 / 0.35; with stride 2 1.0 / 0.58, 0.47 / 0.30 for the first two.
 import { load_lanes, store_lanes } from "./lanes";
 import { madd } from "./simd";
 
