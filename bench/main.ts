@@ -6,6 +6,7 @@ import { nodePlatform } from "../src/platform/node.ts";
 import { setPlatform } from "../src/platform/platform.ts";
 import { GROUPS } from "./bench.ts";
 import { runInChromium } from "./chromium.ts";
+import { runHistory } from "./history.ts";
 import { type Job, NAMES, run } from "./run.ts";
 import { STAGES } from "./stages.ts";
 
@@ -18,6 +19,7 @@ of the peak: multiply-adds on registers alone, measured in the same run. All row
   --only NAME,…     groups (${GROUPS.join(", ")}), rows by their names, or both
   --chromium        in Chromium, at /usr/bin/chromium or where the variable CHROMIUM says
   --json FILE       all rows
+  --history         instead: versions of the register tile and of attention that were replaced, and those in use, in turns
 
 Stages: ${STAGES.map(([name]) => name).join(", ")}`;
 
@@ -26,6 +28,7 @@ const { values: options } = parseArgs({
     only: { type: "string" },
     chromium: { type: "boolean" },
     json: { type: "string" },
+    history: { type: "boolean" },
     help: { type: "boolean" },
   },
 });
@@ -45,6 +48,14 @@ if (options.chromium && !hasChromium) {
 }
 
 setPlatform(nodePlatform);
+if (options.history && (options.only || options.chromium || options.json)) {
+  console.error("bench: --history goes with no other option");
+  process.exit(2);
+}
+if (options.history) {
+  runHistory(console.log);
+  process.exit();
+}
 const job: Job = { only, description: describeMachine() };
 const results = await (options.chromium ? runInChromium(job, console.log) : run(job, console.log));
 if (options.json) {

@@ -55,6 +55,15 @@ Bench("help, and a name that nothing has", () => {
   assert.match(stderr, "called gem; all names: gemm, ");
 });
 
+Bench("--history runs what the diaries compare, checked, and goes with no other option", () => {
+  const { status, stdout, stderr } = bench(["--history"]);
+  assert.is(status, 0, stderr);
+  for (const version of ["tile 6x16: 1, ", "tile 6x16: 2, ", "tile 6x16: 4, ", "attention: 1, ", "attention: 2, "]) {
+    assert.match(stdout, version);
+  }
+  assert.is(bench(["--history", "--only", "gemm"]).status, 2);
+});
+
 Bench("no browser where CHROMIUM says", () => {
   const { status, stderr } = bench(["--chromium"], { CHROMIUM: "/nowhere" });
   assert.is(status, 2);

@@ -9,7 +9,7 @@ import { preprocess } from "../src/predict/preprocess.ts";
 import { type FrameResult, VideoPredictor } from "../src/predict/video_predictor.ts";
 import { machine } from "../src/runtime/machine.ts";
 import type { Shape } from "../src/tensor/shape.ts";
-import { reshape, select, type Tensor, values } from "../src/tensor/view.ts";
+import { at, reshape, select, type Tensor, values } from "../src/tensor/view.ts";
 import { clickedScene, clip, loadNano } from "./nano.ts";
 
 /** Values that live on after the layer. */
@@ -38,7 +38,7 @@ class AttentionLog {
   readonly note = (q: Tensor, k: Tensor, scale: number): void => {
     const rows = (t: Tensor) =>
       Array.from({ length: t.shape[1] }, (_, h) =>
-        Array.from({ length: t.shape[2] }, (_, n) => Array.from({ length: t.shape[3] }, (_, c) => t.get(0, h, n, c))),
+        Array.from({ length: t.shape[2] }, (_, n) => Array.from({ length: t.shape[3] }, (_, c) => at(t, 0, h, n, c))),
       );
     const [Q, K] = [rows(q), rows(k)];
     this.#latest = {

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { Marked, type Tokens } from "marked";
 import { escaped } from "../models/nano/report/html.ts";
 import { slug } from "./names.ts";
+import { renewSnippets, type Snippet } from "./snippets.ts";
 
 /** In the order in which they are read. */
 const PAGES = [
@@ -23,14 +24,18 @@ export function buildPages(): void {
   mkdirSync(FOLDER, { recursive: true });
   cpSync(new URL("style.css", import.meta.url), new URL("style.css", FOLDER));
   for (const [name] of PAGES) {
-    const markdown = readFileSync(new URL(`${name}.md`, import.meta.url), "utf8");
-    writeFileSync(new URL(`${name}.html`, FOLDER), page(name, markdown));
+    writeFileSync(
+      new URL(`${name}.html`, FOLDER),
+      page(name, readFileSync(new URL(`${name}.md`, import.meta.url), "utf8")),
+    );
   }
 }
 
-function page(name: string, markdown: string): string {
+function page(name: string, text: string): string {
+  const { markdown, snippets } = renewSnippets(text);
+  const code = codeBlock(snippets);
   const marked = new Marked({ renderer: { heading, link, image, code, table, paragraph } });
-  const body = unbroken(marked.parse(markdown) as string);
+  const body = unbroken(withoutComments(marked.parse(markdown) as string));
   const headings = marked.lexer(markdown).filter((token): token is Tokens.Heading => token.type === "heading");
   const [title, ...others] = headings;
   const nav = PAGES.map(([other, label]) =>
@@ -59,6 +64,11 @@ ${body}</main>
 </body>
 </html>
 `;
+}
+
+/** Readers of the HTML need not see where numbers and lines come from. */
+function withoutComments(html: string): string {
+  return html.replaceAll(/^<!--[^]*?-->\n/gm, "").replaceAll(/<!--[^]*?-->/g, "");
 }
 
 /** Shapes in the text stay on one line. */
@@ -101,8 +111,15 @@ function paragraph(this: Renderer, { tokens }: Tokens.Paragraph): string {
   return `<p${isSurprise ? ' class="surprise"' : ""}>${inner}</p>\n`;
 }
 
-function code({ lang, text }: Tokens.Code): string {
-  return `<pre class="${lang || "formula"}" tabindex="0"><code>${escaped(text)}</code></pre>\n`;
+/** Lines of the source say where they stand. @param snippets of the page, in order */
+function codeBlock(snippets: readonly Snippet[]): (token: Tokens.Code) => string {
+  const left = [...snippets];
+  return ({ lang, text }) => {
+    const block = `<pre class="${lang || "formula"}" tabindex="0"><code>${escaped(text)}</code></pre>\n`;
+    if (lang !== "typescript") return block;
+    const { file, line } = left.shift()!;
+    return `<figure class="source">${block}<figcaption><a href="../../${file}">${file}</a>, line ${line}</figcaption></figure>\n`;
+  };
 }
 
 function table(this: Renderer, { header, rows }: Tokens.Table): string {

@@ -5,6 +5,8 @@ import { MARGIN, WIDTH } from "./figure_parts.ts";
 import { ACCENT, Figure, PALE } from "./svg.ts";
 
 export interface Step {
+  /** steps of one kind can be compared */
+  kind: string;
   label: string;
   /** GFLOP/s with 128-bit and with 256-bit code */
   speeds: [narrow: number | undefined, wide: number | undefined];
@@ -12,15 +14,16 @@ export interface Step {
   source: string;
 }
 
-/** @param markdown a page with a table of step · 128 bits · 256 bits · source, whose last row is the limit */
+/** @param markdown a page with a table of kind · step · 128 bits · 256 bits · source, whose last row is the limit */
 export function diarySteps(markdown: string): { steps: Step[]; limits: [number, number] } {
   const isTable = (token: Token): token is Tokens.Table =>
-    token.type === "table" && /128/.test(token.raw.split("\n")[0]);
+    token.type === "table" && /128.*from/.test(token.raw.split("\n")[0]);
   const table = marked.lexer(markdown).find(isTable);
-  if (!table) throw new Error("kernels.md: expected a table with a column 128 bits, got none");
+  if (!table) throw new Error("kernels.md: expected a table with columns 128 bits … from, got none");
   const rows = table.rows.map((cells): Step => {
-    const [label, narrow, wide, source] = cells.map(({ text }) => text);
+    const [kind, label, narrow, wide, source] = cells.map(({ text }) => text);
     return {
+      kind,
       label: label.replaceAll("`", ""),
       speeds: [speed(narrow), speed(wide)],
       source: source.replaceAll("`", ""),
@@ -38,7 +41,10 @@ function speed(text: string): number | undefined {
 export function diaryBars(): Figure {
   const { steps, limits } = diarySteps(readFileSync(new URL("kernels.md", import.meta.url), "utf8"));
   const [left, bar, step] = [288, 340, 40];
-  const figure = new Figure(WIDTH, MARGIN * 2 + 34 + steps.length * step);
+  const isFirst = (i: number) => steps[i].kind !== steps[i - 1]?.kind;
+  const kinds = steps.filter((_, i) => isFirst(i)).length;
+  const height = kinds * 26 + steps.length * step;
+  const figure = new Figure(WIDTH, MARGIN * 2 + 34 + height);
   const scale = bar / limits[1];
   figure.text(left, MARGIN + 8, "GFLOP/s, one thread:", { size: 13 });
   figure.rect(left + 152, MARGIN - 3, 12, 12, `fill="${PALE}"`);
@@ -48,10 +54,14 @@ export function diaryBars(): Figure {
   const top = MARGIN + 26;
   for (const [i, limit] of limits.entries()) {
     const x = left + limit * scale;
-    figure.line(x, top - 4, x, top + steps.length * step, `stroke="${i ? ACCENT : PALE}" stroke-dasharray="4 3"`);
+    figure.line(x, top - 4, x, top + height, `stroke="${i ? ACCENT : PALE}" stroke-dasharray="4 3"`);
   }
-  for (const [i, { label, speeds }] of steps.entries()) {
-    const y = top + i * step;
+  let y = top;
+  for (const [i, { kind, label, speeds }] of steps.entries()) {
+    if (isFirst(i)) {
+      figure.text(MARGIN, y + 20, kind, { size: 13, bold: true });
+      y += 26;
+    }
     figure.text(MARGIN, y + 22, label, { size: 13 });
     for (const [k, speed] of speeds.entries()) {
       if (speed === undefined) continue;
@@ -63,6 +73,7 @@ export function diaryBars(): Figure {
         bold: true,
       });
     }
+    y += step;
   }
   return figure;
 }

@@ -1,14 +1,17 @@
 /** The figures of docs/memory.md: one clip and one object. */
-import { overlay } from "../src/io/overlay.ts";
 import type { clipActivations, Kept } from "./activations.ts";
 import { colours, MARGIN, shapeText, WIDTH } from "./figure_parts.ts";
-import { ACCENT, Figure, heat, INK, PALE, type Pixels, posterised, signed } from "./svg.ts";
+import { ACCENT, Figure, heat, INK, PALE, percent, type Pixels, posterised, signed } from "./svg.ts";
 
 type Clip = Awaited<ReturnType<typeof clipActivations>>;
 
-/** A frame at a quarter of its size, with what was found on it. */
-function thumbnail({ frames, results }: Clip, t: number, bits = 4): Pixels {
-  const { width, data } = overlay(frames[t], [results[t].mask]);
+/** A frame at a quarter of its size, and what was found on it. */
+function thumbnail(figure: Figure, { frames, results }: Clip, t: number, x: number, y: number, side: number): void {
+  figure.image(x, y, side, quarterSize(frames[t]), "smooth");
+  figure.found(x, y, side, results[t].mask);
+}
+
+function quarterSize({ width, data }: Pixels): Pixels {
   const size = width / 4;
   const small = new Uint8Array(size * size * 3);
   for (let i = 0; i < small.length; i++) {
@@ -18,7 +21,7 @@ function thumbnail({ frames, results }: Clip, t: number, bits = 4): Pixels {
       for (let dx = 0; dx < 4; dx++) sum += data[3 * ((4 * y + dy) * width + 4 * x + dx) + c];
     small[i] = sum / 16;
   }
-  return posterised({ width: size, height: size, data: small }, bits);
+  return posterised({ width: size, height: size, data: small }, 4);
 }
 
 export function clipStrip(clip: Clip): Figure {
@@ -31,7 +34,7 @@ export function clipStrip(clip: Clip): Figure {
     const y = MARGIN + 14 + Math.floor(t / columns) * (size + 58);
     const seen = maps.find(({ frame }) => frame === t);
     figure.text(x, y - 6, `frame ${t}`, { size: 12, bold: true });
-    figure.image(x, y, size, thumbnail(clip, t), "smooth");
+    thumbnail(figure, clip, t, x, y, size);
     if (t === 0) figure.click(x + (click[0] / frames[0].width) * size, y + (click[1] / frames[0].width) * size);
     if (seen || t === last) {
       figure.rect(x, y, size, size, `fill="none" stroke="${t === last ? INK : ACCENT}" stroke-width="3"`);
@@ -54,8 +57,8 @@ export function memoryEncoder(clip: Clip): Figure {
   const size = 104;
   const figure = new Figure(WIDTH, 2 * MARGIN + size + 64);
   const top = MARGIN + 36;
-  const cells: [label: string, note: string, pixels: Pixels, shape: readonly number[] | undefined][] = [
-    [`frame ${last}`, "and its mask", thumbnail(clip, last), undefined],
+  const cells: [label: string, note: string, pixels: Pixels | undefined, shape: readonly number[] | undefined][] = [
+    [`frame ${last}`, "and its mask", undefined, undefined],
     ["the mask", "−10 … 10", signed(quarter(mask), mask.shape[2] / 4, 10), mask.shape],
     ["mask_downsampler", "four halvings", colours(down), down.shape],
     ["pix_feat_proj", "without memory", colours(features), features.shape],
@@ -65,7 +68,8 @@ export function memoryEncoder(clip: Clip): Figure {
     const x = MARGIN + i * (size + 37);
     figure.text(x, top - 24, label, { size: 12, bold: true });
     figure.text(x, top - 8, note, { size: 12, fill: PALE });
-    figure.image(x, top, size, pixels, i === 0 ? "smooth" : "squares");
+    if (pixels) figure.image(x, top, size, pixels);
+    else thumbnail(figure, clip, last, x, top, size);
     if (shape) figure.text(x, top + size + 16, shapeText(shape), { size: 11, mono: true });
     const sign = ["", "→", "+", "→"][i] ?? "";
     figure.text(x + size + 18.5, top + size / 2 + 6, sign, { size: 18, anchor: "middle", fill: PALE });
@@ -83,60 +87,63 @@ function quarter({ shape, data }: Kept): Float32Array {
 }
 
 export function memoryAttention(clip: Clip): Figure {
-  const { maps, attention, config, results, frames, last, pointers } = clip;
+  const { maps, config, last, pointers } = clip;
   const E = config.imageSize / 16;
-  const query = centreToken(results[last].mask, frames[last].width, E);
-  const [size, left, top] = [70, 92, MARGIN + 56];
-  const figure = new Figure(WIDTH, top + MARGIN + 3 * size + 60);
-  const layers = Array.from({ length: config.memoryAttentionLayers }, (_, i) => i);
-  figure.text(
-    MARGIN,
-    MARGIN + 8,
-    `one image token of frame ${last}, in the middle of the object: where its attention goes`,
-    {
-      size: 13,
-      fill: PALE,
-    },
-  );
+  const [size, left, top, step] = [66, 126, MARGIN + 56, 88];
+  const figure = new Figure(WIDTH, top + MARGIN + 5 * step - 8);
+  const what = `where the tokens of frame ${last} look; each map is as bright as its own maximum`;
+  figure.text(MARGIN, MARGIN + 8, what, { size: 13, fill: PALE });
   for (const [i, { frame, tPos }] of maps.entries()) {
     const x = left + i * (size + 6);
     figure.text(x, top - 20, `frame ${frame}`, { size: 12, bold: true });
     figure.text(x, top - 6, `tPos ${tPos}`, { size: 12, fill: PALE });
-    figure.image(x, top, size, thumbnail(clip, frame), "smooth");
+    thumbnail(figure, clip, frame, x, top, size);
   }
   const xPointers = left + maps.length * (size + 6);
   figure.text(xPointers, top - 20, `${pointers} pointers`, { size: 12, bold: true });
-  for (const layer of layers) {
-    const weights = attention.get(`memory_attention.layers.${layer}.cross_attn_image`)!;
-    const row = weights.of(0, query);
-    const spatial = row.subarray(0, maps.length * E * E);
-    const most = Math.max(...spatial);
-    const y = top + (layer + 1) * (size + 26) - 4;
+  const isOn = tokensOn(clip);
+  for (let line = 0; line < 2 * config.memoryAttentionLayers; line++) {
+    const [layer, on] = [Math.floor(line / 2), line % 2 === 0];
+    const queries = isOn.flatMap((inside, i) => (inside === on ? [i] : []));
+    const row = meanWeights(clip, layer, queries);
+    const y = top + (line + 1) * step - 6;
     figure.text(MARGIN, y + 26, `layer ${layer}`, { size: 13, bold: true });
+    figure.text(MARGIN, y + 43, on ? "tokens on the" : "all other", { size: 12, fill: PALE });
+    figure.text(MARGIN, y + 57, on ? "object" : "tokens", { size: 12, fill: PALE });
     for (let i = 0; i < maps.length; i++) {
       const x = left + i * (size + 6);
       const map = row.subarray(i * E * E, (i + 1) * E * E);
-      figure.image(x, y, size, heat(map, E, most));
-      figure.text(x + size / 2, y + size + 14, share(map), { size: 12, anchor: "middle" });
+      figure.image(x, y, size, heat(map.map(Math.sqrt), E, Math.sqrt(Math.max(...map))));
+      figure.text(x + size / 2, y + size + 13, percent(sum(map)), { size: 12, anchor: "middle" });
     }
-    figure.text(xPointers, y + 40, share(row.subarray(maps.length * E * E)), { size: 16, bold: true, fill: ACCENT });
+    const share = sum(row.subarray(maps.length * E * E));
+    figure.text(xPointers, y + 38, percent(share), { size: 16, bold: true, fill: ACCENT });
   }
   return figure;
 }
 
-function share(weights: Float64Array): string {
-  return `${(100 * weights.reduce((sum, weight) => sum + weight, 0)).toFixed(1)} %`;
+/** Attention of some of the last frame's tokens to all memory tokens, on average. */
+function meanWeights({ attention }: Clip, layer: number, queries: readonly number[]): Float64Array {
+  const weights = attention.get(`memory_attention.layers.${layer}.cross_attn_image`)!;
+  const rows = queries.map((query) => weights.of(0, query));
+  return rows[0].map((_, key) => rows.reduce((total, row) => total + row[key] / rows.length, 0));
 }
 
-/** The image token at the centre of a mask; of a mask that is empty, the middle one. */
-function centreToken(mask: Uint8Array, width: number, E: number): number {
-  let [sx, sy, n] = [0, 0, 0];
-  for (const [i, inside] of mask.entries()) {
-    if (!inside) continue;
-    sx += i % width;
-    sy += Math.floor(i / width);
-    n++;
-  }
-  const [x, y] = n ? [sx / n, sy / n] : [width / 2, width / 2];
-  return Math.floor((y / width) * E) * E + Math.floor((x / width) * E);
+/** What each of the last frame's tokens gives to the pointers. */
+export function pointerShares({ attention, maps, config }: Clip, layer: number): number[] {
+  const weights = attention.get(`memory_attention.layers.${layer}.cross_attn_image`)!;
+  const spatial = maps.length * (config.imageSize / 16) ** 2;
+  return Array.from({ length: weights.queries }, (_, query) => sum(weights.of(0, query).subarray(spatial)));
+}
+
+function sum(weights: Float64Array): number {
+  return weights.reduce((total, weight) => total + weight, 0);
+}
+
+/** For each image token of the last frame: is its middle on the object? */
+function tokensOn({ results, frames, last, config }: Clip): boolean[] {
+  const E = config.imageSize / 16;
+  const { width } = frames[last];
+  const at = (n: number) => Math.floor(((n + 0.5) / E) * width);
+  return Array.from({ length: E * E }, (_, i) => results[last].mask[at(Math.floor(i / E)) * width + at(i % E)] === 1);
 }

@@ -1,10 +1,9 @@
 /** The figures of docs/tour.md: one picture and one click. */
 import { still } from "../models/nano/scenes.ts";
 import { iou } from "../models/nano/scoring.ts";
-import { overlay } from "../src/io/overlay.ts";
 import type { photoActivations } from "./activations.ts";
 import { colours, MARGIN, shapeText, WIDTH } from "./figure_parts.ts";
-import { dryModel, SCENE, traceGraph } from "./nano.ts";
+import { dryModel, frameWork, SCENE, traceGraph } from "./nano.ts";
 import { ACCENT, Figure, heat, PALE, type Pixels, posterised, RULE, signed } from "./svg.ts";
 
 type Photo = Awaited<ReturnType<typeof photoActivations>>;
@@ -28,20 +27,19 @@ export async function moduleTree({ sam2 }: Photo): Promise<Figure> {
   const rows = [...nano]
     .filter(([path, { class: name }]) => (SHOWN.test(name) || ALSO.test(path)) && !REPEATED.test(path))
     .sort(([, a], [, b]) => a.order - b.order);
-  const roots = rows.filter(([path]) => !rows.some(([other]) => path.startsWith(`${other}.`)));
-  const total = roots.reduce((sum, [, { macs }]) => sum + macs, 0);
+  const work = await frameWork(await dryModel());
   const step = 19;
-  const width = 812;
-  const figure = new Figure(width, 74 + rows.length * step);
-  const [xClass, xNano, xTiny, xShare] = [292, 446, 586, 744];
+  const width = 924;
+  const figure = new Figure(width, 96 + rows.length * step);
+  const [xClass, xNano, xTiny, xShare] = [292, 446, 640, 850];
   figure.text(MARGIN, 30, "module", { bold: true });
   figure.text(xClass, 30, "class", { bold: true });
   figure.text(xNano, 30, "nano returns", { bold: true });
   figure.text(xTiny, 30, "tiny returns", { bold: true });
-  figure.text(xShare, 30, "work", { bold: true });
+  figure.text(xShare, 30, "work*", { bold: true });
   figure.line(MARGIN, 40, width - MARGIN, 40);
   const stack: string[] = [];
-  for (const [i, [path, { class: name, returned, macs }]] of rows.entries()) {
+  for (const [i, [path, { class: name, returned }]] of rows.entries()) {
     while (stack.length > 0 && !path.startsWith(`${stack.at(-1)}.`)) stack.pop();
     const short = stack.length > 0 ? path.slice(stack.at(-1)!.length + 1) : path;
     const y = 59 + i * step;
@@ -51,15 +49,18 @@ export async function moduleTree({ sam2 }: Photo): Promise<Figure> {
     figure.text(xNano, y, listed(returned), { size: 11, mono: true });
     figure.text(xTiny, y, listed(tiny.get(path)?.returned ?? []), { size: 11, mono: true, fill: PALE });
     figure.rect(xShare, y - 9, 40, 9, `fill="${RULE}"`);
-    figure.rect(xShare, y - 9, (40 * macs) / total, 9, `fill="${ACCENT}"`);
+    figure.rect(xShare, y - 9, 40 * work.share(path), 9, `fill="${ACCENT}"`);
     stack.push(path);
   }
+  const note =
+    "* share of the multiply-adds of a tracked frame of tiny; a layer that is drawn once stands for its likes.";
+  figure.text(MARGIN, 84 + rows.length * step, note, { size: 12, fill: PALE });
   return figure;
 }
 
 /** The first of several. */
 function listed([first = "–", ...others]: readonly string[]): string {
-  return others.length > 0 ? `${first} +${others.length}` : first;
+  return others.length > 0 ? `${first} and ${others.length} more` : first;
 }
 
 export function pyramid({ stages, levels, click, picture }: Photo): Figure {
@@ -115,15 +116,16 @@ export function windowPlan({ windows, position }: Photo): Figure {
 }
 
 /** The rows of the figure: which attention, and which of its queries. */
-const CLICK_TOKEN = 6; // after the object score's, the IoU's and four masks' tokens
+export const CLICK_TOKEN = 6; // after the object score's, the IoU's and four masks' tokens
 const FIRST_MASK_TOKEN = 2;
+export const FIRST_CROSS_ATTENTION = "sam_mask_decoder.transformer.layers.0.cross_attn_token_to_image";
 
 export function clickAttention({ attention, levels, click, picture, best, ious }: Photo): Figure {
   const E = levels[2].shape[1];
   const name = "sam_mask_decoder.transformer";
   const token = FIRST_MASK_TOKEN + 1 + best;
   const rows: [label: string, path: string, query: number][] = [
-    ["the click, block 0", `${name}.layers.0.cross_attn_token_to_image`, CLICK_TOKEN],
+    ["the click, block 0", FIRST_CROSS_ATTENTION, CLICK_TOKEN],
     ["the click, block 1", `${name}.layers.1.cross_attn_token_to_image`, CLICK_TOKEN],
     ["the click, at the end", `${name}.final_attn_token_to_image`, CLICK_TOKEN],
     [`mask ${best}, at the end`, `${name}.final_attn_token_to_image`, token],
@@ -148,7 +150,7 @@ export function clickAttention({ attention, levels, click, picture, best, ious }
       const most = Math.max(...map);
       figure.image(x, y, size, heat(map, E, most));
       figure.click(x + (click[0] / picture.width) * size, y + (click[1] / picture.width) * size);
-      figure.text(x + size / 2, y + size + 14, `≤ ${(100 * most).toFixed(0)} %`, {
+      figure.text(x + size / 2, y + size + 14, `max ${(100 * most).toFixed(0)} %`, {
         size: 11,
         fill: PALE,
         anchor: "middle",
@@ -177,26 +179,12 @@ export function threeMasks({ picture, click, masks, found, ious, best, upscaled,
     figure.image(x(k + 1), top, size, signed(logits, side, 12));
     figure.text(x(k + 1), top + size + 16, `${shapeText([side, side])}, −12 … 12`, { size: 12, mono: true });
     const truth = iou(found[k], target.mask);
-    figure.image(
-      x(k + 1),
-      bottom,
-      size,
-      posterised(overlay(small, [shrunk(found[k], picture.width, small.width)]), 5),
-      "smooth",
-    );
+    figure.image(x(k + 1), bottom, size, small, "smooth");
+    figure.found(x(k + 1), bottom, size, found[k]);
     figure.text(x(k + 1), bottom - 8, `mask ${k}${k === best ? ", the best score" : ""}`, { size: 13, bold: true });
     figure.text(x(k + 1), bottom + size + 17, `IoU ${ious[k].toFixed(2)} predicted, ${truth.toFixed(2)} true`, {
       size: 11.5,
     });
   }
   return figure;
-}
-
-/** Every n-th pixel of a square mask. */
-function shrunk(mask: Uint8Array, width: number, size: number): Uint8Array {
-  const step = width / size;
-  return Uint8Array.from(
-    { length: size * size },
-    (_, i) => mask[Math.floor(i / size) * step * width + (i % size) * step],
-  );
 }

@@ -7,15 +7,17 @@ import "../src/index.node.ts";
 import { fileURLToPath } from "node:url";
 import { describe, frame, type Frame, PART, still, type Target, targets } from "../models/nano/scenes.ts";
 import { firstClick } from "../models/nano/scoring.ts";
+import { UsageError } from "../src/errors.ts";
 import { readCheckpoint } from "../src/io/checkpoint.ts";
 import type { StoredTensor } from "../src/io/tensor_file.ts";
 import { Weights } from "../src/io/weights.ts";
 import { type Sam2Config, variantConfig } from "../src/model/config.ts";
 import { checkpointConfig } from "../src/model/load.ts";
-import { MAX_OBJ_PTRS } from "../src/model/memory_bank.ts";
+import { MAX_OBJ_PTRS, type MemoryBank, type TrackedFrame } from "../src/model/memory_bank.ts";
 import { parameters } from "../src/model/parameters.ts";
 import { LABEL } from "../src/model/prompt_encoder.ts";
-import { watch } from "../src/nn/layer.ts";
+import { type LayerEvent, watch } from "../src/nn/layer.ts";
+import { edits } from "../src/predict/fields.ts";
 import { Sam2 } from "../src/predict/sam2.ts";
 import { createMachine } from "../src/runtime/create.ts";
 import type { Kernels } from "../src/runtime/kernels.ts";
@@ -47,7 +49,8 @@ export async function loadNano(how: Tampering = {}): Promise<Sam2> {
   const checkpoint = await readCheckpoint(fileURLToPath(new URL("../models/nano/nano.safetensors", import.meta.url)));
   try {
     if (how.without && !checkpoint.tensors.has(how.without)) {
-      throw new Error(`--without: expected a tensor of the checkpoint, got ${how.without}; sam2 info lists the model`);
+      const todo = `do you mean ${nearest(how.without, checkpoint.tensors.keys())}?`;
+      throw new UsageError("--without", "a tensor of the checkpoint", how.without, todo);
     }
     const tensors = new Map(checkpoint.tensors);
     for (const [name, stored] of tensors) {
@@ -66,7 +69,7 @@ export async function loadNano(how: Tampering = {}): Promise<Sam2> {
 /** The places in time of n maps: of the n − 1 latest frames, then of the conditioning frame, which stands last. */
 function latest(stored: StoredTensor, n: number): StoredTensor {
   const [all, , , M] = stored.shape;
-  if (!(n >= 1 && n <= all)) throw new Error(`--memories: expected 1 … ${all}, got ${n}`);
+  if (!(n >= 1 && n <= all)) throw new UsageError("--memories", `1 … ${all}`, `${n}`, "see --help");
   return {
     ...stored,
     shape: [n, 1, 1, M],
@@ -84,7 +87,7 @@ const PRODUCTS: readonly (keyof Kernels)[] = ["pack", "gemm", "conv2d"];
 
 function changes(kernels: Kernels, { scalar, onAttention }: Tampering): Partial<Kernels> {
   if (scalar && !(scalar in reference)) {
-    throw new Error(`--scalar: expected ${Object.keys(reference).slice(1).join(", ")}, got ${scalar}`);
+    throw new UsageError("--scalar", `one of ${Object.keys(reference).slice(1).join(", ")}`, scalar, "see --help");
   }
   const names = scalar && PRODUCTS.includes(scalar) ? PRODUCTS : scalar ? [scalar] : [];
   const twins = Object.fromEntries(names.map((name) => [name, reference[name]])) as Partial<Kernels>;
@@ -106,7 +109,11 @@ export function clickedScene({ seed, size, code } = SCENE): {
 } {
   const picture = still(seed, size);
   const target = targets(picture).find((one) => one.code === code);
-  if (!target) throw new Error(`scene ${seed}: expected an object ${code}, got none that is large enough`);
+  if (!target) {
+    const codes = targets(picture).map((one) => one.code);
+    const todo = `take one of ${codes.join(", ")}, or see: npx tsx docs/play.ts scenes --scene ${seed}`;
+    throw new UsageError(`scene ${seed}`, "an object that is large enough to be clicked", `${code}`, todo);
+  }
   return { picture, target, click: firstClick(picture, target) };
 }
 
@@ -148,7 +155,7 @@ export async function traceGraph(sam2: Sam2): Promise<Map<string, Traced>> {
     },
     () =>
       sam2.run(({ config, forwardImage, withoutMemory, predictMasks, tracker }) => {
-        const { imageSize: S, dModel: D, memDim: M } = config;
+        const { imageSize: S } = config;
         const features = forwardImage(machine.heap.alloc([1, S, S, 3]));
         const points = {
           coords: machine.heap.from(Float32Array.of(S / 2, S / 2), [1, 1, 2]),
@@ -157,21 +164,69 @@ export async function traceGraph(sam2: Sam2): Promise<Map<string, Traced>> {
         predictMasks(withoutMemory(features), points, undefined, true);
         predictMasks(withoutMemory(features), points, machine.heap.alloc([1, S / 4, S / 4, 1]), false);
 
-        const remembered = () => ({
-          maskmemFeatures: new Uint16Array((S / 16) ** 2 * M),
-          objPtr: new Float32Array(D),
-        });
-        const frames = Array.from({ length: MAX_OBJ_PTRS }, (_, t) => t);
-        const bank = {
-          cond: new Map([[0, remembered()]]),
-          nonCond: new Map(frames.slice(1).map((t) => [t, remembered()])),
-        };
-        const at = { frame: MAX_OBJ_PTRS, numFrames: 2 * MAX_OBJ_PTRS, reverse: false };
+        const { bank, at } = fullBank(config);
         const found = tracker!.trackStep(features, {}, { bank, at, attended: tracker!.lookAround(features) });
         tracker!.encodeMemory(features, found, false);
       }),
   );
   return traced;
+}
+
+/** Every path at or above a layer of the graph. */
+export async function paths(config: Sam2Config): Promise<Set<string>> {
+  const layers = [...(await traceGraph(await dryModel(config))).keys()];
+  return new Set(layers.flatMap((path) => path.split(".").map((_, i, parts) => parts.slice(0, i + 1).join("."))));
+}
+
+/** The name that is reached with the fewest letters put in, left out or changed. */
+export function nearest(name: string, names: Iterable<string>): string {
+  return [...names].reduce((a, b) => (edits(name, b) < edits(name, a) ? b : a));
+}
+
+/** A bank with all that a frame may see of one object, and the frame that sees it. */
+function fullBank({ imageSize: S, dModel: D, memDim: M }: Sam2Config): { bank: MemoryBank; at: TrackedFrame } {
+  const remembered = () => ({
+    maskmemFeatures: new Uint16Array((S / 16) ** 2 * M),
+    objPtr: new Float32Array(D),
+  });
+  const frames = Array.from({ length: MAX_OBJ_PTRS }, (_, t) => t);
+  return {
+    bank: { cond: new Map([[0, remembered()]]), nonCond: new Map(frames.slice(1).map((t) => [t, remembered()])) },
+    at: { frame: MAX_OBJ_PTRS, numFrames: 2 * MAX_OBJ_PTRS, reverse: false },
+  };
+}
+
+/** Multiply-adds of a tracked frame of one object. */
+export interface Work {
+  total: number;
+  /** of a module, its children included */
+  of(path: string): number;
+  share(path: string): number;
+}
+
+/** What one video frame costs that sees a full memory bank. */
+export async function frameWork(sam2: Sam2): Promise<Work> {
+  const events: LayerEvent[] = [];
+  await watch(
+    (event) => void events.push(event),
+    () =>
+      sam2.run(({ config: { imageSize: S }, config, forwardImage, tracker }) => {
+        const features = forwardImage(machine.heap.alloc([1, S, S, 3]));
+        const { bank, at } = fullBank(config);
+        const found = tracker!.trackStep(features, {}, { bank, at, attended: tracker!.lookAround(features) });
+        tracker!.encodeMemory(features, found, false);
+      }),
+  );
+  const all = sumOf(events);
+  const of = (path: string) => sumOf(events.filter((event) => `${event.path}.`.startsWith(`${path}.`)));
+  return { total: all, of, share: (path) => of(path) / all };
+}
+
+/** Multiply-adds of layers, those within others counted once. @param events as they finished */
+function sumOf(events: readonly LayerEvent[]): number {
+  let outermost: LayerEvent[] = [];
+  for (const event of events) outermost = [...outermost.filter(({ order }) => order < event.order), event];
+  return outermost.reduce((macs, event) => macs + event.macs, 0);
 }
 
 /** The shapes of a published model, by walking its graph with kernels that compute nothing and weights that are zero. */

@@ -12,7 +12,15 @@ import { runBlock, sandbox } from "./blocks.ts";
 import { linkFailure } from "./names.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const PAGES = ["README.md", "CONTRIBUTING.md", "golden/README.md", "models/nano/README.md", "bench/peers/README.md"];
+const PAGES = [
+  "README.md",
+  "CONTRIBUTING.md",
+  "golden/README.md",
+  "models/nano/README.md",
+  "models/nano/HISTORY.md",
+  "bench/peers/README.md",
+  "docs/bundlers.md",
+];
 const [WIDTH, HEIGHT] = [960, 640];
 
 const Readme = suite("readme");

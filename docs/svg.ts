@@ -1,4 +1,5 @@
 /** Drawing: what the figures are put together from. Everything is rounded, so that the same data give the same file. */
+import { outline } from "../models/nano/report/draw.ts";
 import { escaped } from "../models/nano/report/html.ts";
 import { encodePng } from "../src/io/png.ts";
 
@@ -69,6 +70,35 @@ export class Figure {
   }
   readonly #sizes = new Map<string, Pixels>();
 
+  /** What was found keeps its colours, all else is dimmed, as in the demo's report. @param mask [size, size] of 0 and 1 */
+  found(x: number, y: number, size: number, mask: Uint8Array) {
+    const side = Math.sqrt(mask.length);
+    const edge = outline(mask, side);
+    const place = `transform="translate(${r(x)} ${r(y)}) scale(${r(size / side, 1e4)})" fill-rule="evenodd"`;
+    this.#parts.push(
+      `<path ${place} d="M0 0H${side}V${side}H0z${edge}" fill="#0b0d12" fill-opacity="0.62"/>`,
+      `<path ${place} d="${edge}" fill="none" stroke="#ffffff" stroke-width="${r((1.2 * side) / size)}"/>`,
+    );
+  }
+
+  /** A box with a heading and lines, along whose foot a bar shows a share of the work. */
+  box(x: number, y: number, width: number, height: number, title: string, lines: readonly string[], share?: number) {
+    this.rect(x, y, width, height, `rx="5" fill="#ffffff" stroke="${PALE}"`);
+    this.text(x + 9, y + 19, title, { size: 13, bold: true });
+    for (const [i, line] of lines.entries())
+      this.text(x + 9, y + 36 + 15 * i, line, { size: 11, mono: /\[/.test(line) });
+    if (share === undefined) return;
+    this.text(x + width - 9, y + height - 11, percent(share), { size: 12, fill: ACCENT, bold: true, anchor: "end" });
+    this.rect(x + 9, y + height - 17, width - 58, 7, `fill="${RULE}"`);
+    this.rect(x + 9, y + height - 17, (width - 58) * share, 7, `fill="${ACCENT}"`);
+  }
+
+  /** A line through points that ends in a tip. */
+  path(points: readonly (readonly [number, number])[]) {
+    const d = points.map(([x, y], i) => `${i ? "L" : "M"}${r(x)} ${r(y)}`).join("");
+    this.#parts.push(`<path d="${d}" fill="none" stroke="${PALE}" stroke-width="1.5" marker-end="url(#tip)"/>`);
+  }
+
   /** A click: a ring in two colours, seen on any ground. */
   click(x: number, y: number) {
     for (const [radius, colour, width] of [
@@ -102,8 +132,13 @@ export class Figure {
   }
 }
 
-function r(value: number): string {
-  return `${Math.round(value * 100) / 100}`;
+function r(value: number, steps = 100): string {
+  return `${Math.round(value * steps) / steps}`;
+}
+
+/** One digit below 10 %, none above. */
+export function percent(share: number): string {
+  return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
 }
 
 /** Fewer levels a channel: small files, and a photo still looks like one. */

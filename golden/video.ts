@@ -1,5 +1,5 @@
 import type { RgbImage } from "../src/io/image.ts";
-import { preprocessFrame } from "../src/predict/frames.ts";
+import { preprocessFrame } from "../src/predict/preprocess.ts";
 import type { Sam2 } from "../src/predict/sam2.ts";
 import { type FrameResult, VideoPredictor, type VideoPredictorOptions } from "../src/predict/video_predictor.ts";
 import type { FrameOutput, VideoState } from "../src/predict/video_state.ts";

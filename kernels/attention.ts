@@ -55,6 +55,12 @@ import { hmax, hsum, madd } from "./simd";
 @inline
 const GROUP: i32 = 24; // queries whose scores stay in the first-level cache
 
+/** Bytes of scratch that tiles of nq queries and blocks of `keys` keys take. */
+export function attention_f32_scratch(d: i32, dv: i32, nq: i32, keys: i32): usize {
+  const columns = dv + 15 & ~15;
+  return FREE + LINE + LINE * <usize>nq + (<usize>(keys * (GROUP + d + columns) + nq * columns) << 2);
+}
+
 /**
  * Tiles [from, to): nq queries of one head each, the tiles of a head adjacent. Strides are in bytes; nq is a multiple of 6
  * and at most 516; `keys`, the length of a block, is a multiple of 16; `scale` makes exponents of 2 of scores.

@@ -62,6 +62,9 @@ import { madd } from "./simd";
 /**
  * R = 1, 4 or 6 rows × 8 or 16 columns: c[r] = s[r] + Σ_k a[k, r]·b[k], accumulators in registers. a's rows are lda bytes apart,
  * those of b, c and, where lds is not 0, s a line.
+ *
+ * NB not gemm.ts's tile: there each row of a has an address of its own, since rows lie anywhere; here one address serves all. What
+ * six addresses cost is the difference of versions 1 and 2 in gemm.ts's diary (`npm run bench -- --history`).
  */
 // @ts-ignore: decorator
 @inline
@@ -300,6 +303,12 @@ function scores(wide: i32, T: i32, s: usize, keys: usize, x: usize, y: usize, C:
       }
     }
   }
+}
+
+/** Bytes of scratch that `panels` panels of queries and blocks of `block` places take. */
+export function axial_attention_f32_scratch(d: i32, C: i32, W: i32, H: i32, T: i32, block: i32, panels: i32): usize {
+  const shared = LINE * <usize>(1 + d + d + 2 * distances(max(W, H)) + block * T) + waveBytes(W, d) + waveBytes(H, d);
+  return shared + LINE * <usize>(2 + C + (W + H + 1) * (C + 1)) * <usize>panels;
 }
 
 /** Tiles [from, to) of `most` panels of queries, which see `block` places at a time. */

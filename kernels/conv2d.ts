@@ -9,6 +9,11 @@
 // Where C and N are tiny (the first mask downsampler: 1 and 4) gathering is all the work: 3.
 import { FREE, ROWS, block, fillTile } from "./gemm";
 
+/** Bytes of scratch that blocks of mc output pixels take, each gathered from K values. */
+export function conv2d_f32_scratch(K: i32, mc: i32): usize {
+  return FREE + (<usize>(mc * K) << 2);
+}
+
 /** Blocks [from, to) of mc output pixels. `r` may be 0, else it lies like y. */
 export function conv2d_f32(
   y: usize, x: usize, b: usize, bias: usize, activation: i32, r: usize, ldr: usize, B: i32, H: i32, W: i32, C: i32,

@@ -4,6 +4,7 @@
 // B  [⌈N/16⌉, K, 16]: panels of 16 output channels, packed once when weights load
 // C  [M, N] row-major, any row stride
 //
+// Tiles 1, 2 and 4 can be run in turns: npm run bench -- --history.
 // Versions, GFLOP/s in Node 20 / Node 26 with 256-bit code, fma build, one thread of an AMD Zen 5 whose registers reach
 // 62 / 126. The tile alone, its operands in the first-level cache:
 // 1. A packed by 6 rows: 6×8 tile 61 / 91, 6×16 tile                                                 47 / 120
@@ -393,6 +394,11 @@ export function pack_panel(to: usize, from: usize, stride: usize, count: i32, K:
       store<f32>(p, load<f32>(r2), 8); store<f32>(p, load<f32>(r3), 12);
     }
   }
+}
+
+/** Bytes of scratch that packing rows of K values takes; `gemm_f32` takes less. */
+export function gemm_f32_pack_scratch(K: i32): usize {
+  return <usize>K * LINE;
 }
 
 /** Panels [from, to) of a weight [N, K], whose rows are adjacent, in place. */

@@ -37,7 +37,7 @@ const Chromium = suite("browser");
 
 Chromium.before(async () => {
   expectBuilt();
-  const alias = { "sam2-ts": join(root, "dist/index.js") };
+  const alias = { "sam2-ts": join(root, "dist/browser/index.js") };
   await build({
     root: join(root, "tests/browser"),
     configFile: false,
@@ -91,4 +91,21 @@ Chromium("every image of images.json that has Pillow's pixels in Node has them h
   assert.is(differing.map(({ name }) => name).join("\n"), "");
 });
 
-runWithChromium(Chromium, "browser", 4);
+Chromium("a page whose policy forbids eval segments on threads and decodes JPEG files", async () => {
+  const policy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' data: blob:";
+  await onPage({ ...ISOLATED, "content-security-policy": policy }, async (page) => {
+    const answer = await page.evaluate<Answer>("answer({ kernels: 'portable', threads: 3 })");
+    assert.is(answer.threads, 3);
+    assert.is(answer.digest, wanted);
+    const jpegs = images.pil.filter(({ file }) => file.startsWith("/9j/")).slice(0, 4);
+    assert.is(jpegs.length, 4);
+    const pixels = await page.evaluate<string[]>(`decode(${JSON.stringify(jpegs.map(({ file }) => file))})`);
+    const sizes = pixels.map((rgb) => rgb.length);
+    assert.equal(
+      sizes,
+      jpegs.map(({ rgb }) => rgb.length),
+    );
+  });
+});
+
+runWithChromium(Chromium, "browser", 6);

@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
  */
 export function expectBuilt(): void {
   for (const [built, source] of [
-    ["dist/index.js", "src"],
+    ["dist/browser/index.js", "src"],
     ["build/kernels.wasm", "kernels"],
   ]) {
     const newest = newestOf(source);

@@ -10,12 +10,12 @@ const ROOMS = ["src", "golden", "tests", "bench", "models", "docs"];
 /** Floors of src/, lowest first. A file imports from its own floor or below. */
 const FLOORS = [
   ["errors", "platform", "tensor"],
-  ["io", "runtime"],
+  ["io", "runtime", "video"],
   ["nn"],
   ["model"],
   ["predict"],
   ["engine"],
-  ["index", "index.node"],
+  ["index", "index.browser", "index.node"],
   ["cli"],
 ];
 /** Files of src/ that exist for Node; no other imports from it. */
@@ -70,6 +70,18 @@ Floors("the kernels import each other alone", () => {
 Floors("only files that exist for Node import from it", () => {
   const node = inSrc.filter((file) => !FOR_NODE.test(file) && imports.get(file)!.some((t) => t.startsWith("node:")));
   assert.is(node.join("\n"), "");
+});
+
+Floors("of the machine the model uses the heap alone", () => {
+  const used = inSrc
+    .filter((file) => file.startsWith("src/model/") && isNoTest(file))
+    .flatMap((file) => [...read(file).matchAll(/\bmachine\.(?!heap\b|ts\b)\w+/g)].map(([text]) => `${file}: ${text}`));
+  assert.is(used.join("\n"), "");
+});
+
+Floors("the names of kernels stand in the two files that call them", () => {
+  const naming = inSrc.filter((file) => isNoTest(file) && /"\w+_(f32|u8)(_\w+)?"/.test(read(file)));
+  assert.equal(naming.sort(), ["src/runtime/wasm.ts", "src/runtime/wasm_elementwise.ts"]);
 });
 
 Floors("the model sees tensors, weights and nn: no typed array, no WebAssembly", () => {

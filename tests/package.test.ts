@@ -48,7 +48,7 @@ Package("holds what runs, its types, nano and the licence, and nothing else", ()
     (file) => !lstatSync(join(installed, file)).isDirectory(),
   );
   const wanted =
-    /^(dist\/.*\.(js|d\.ts)|build\/kernels(_fma)?\.wasm|models\/nano\/(nano\.safetensors|README\.md)|package\.json|README\.md|LICENSE|NOTICE)$/;
+    /^(dist\/.*\.(js|d\.ts)|dist\/browser\/LICENSES\.txt|build\/kernels(_fma)?\.wasm|models\/nano\/(nano\.safetensors|README\.md)|package\.json|README\.md|LICENSE|NOTICE)$/;
   const unwanted = files.filter((file) => !wanted.test(file.replaceAll("\\", "/")) || /\.test\./.test(file));
   assert.is(unwanted.join("\n"), "");
 });
@@ -80,7 +80,7 @@ for (const [name, command, extension] of [
   });
 }
 
-Package("the README's examples and all declarations are typed, for Node and for bundlers", () => {
+Package("the README's examples and all declarations are typed, for Node, for bundlers and for node10", () => {
   for (const code of blocks) write("ts", code);
   const files = readdirSync(project).filter((file) => file.endsWith(".ts"));
   const tsc = join(root, "node_modules", ".bin", "tsc");
@@ -88,9 +88,31 @@ Package("the README's examples and all declarations are typed, for Node and for 
   for (const resolution of [
     ["--module", "nodenext"],
     ["--module", "esnext", "--moduleResolution", "bundler"],
+    ["--module", "esnext", "--moduleResolution", "node10", "--ignoreDeprecations", "6.0"],
   ]) {
     assert.is(run(tsc, [...strict, "--skipLibCheck", "false", ...resolution, ...files]), "");
   }
+});
+
+Package("lists as programs make them are typed: labels, points and boxes of plain numbers", () => {
+  const file = write(
+    "ts",
+    'import { ImagePredictor, VideoPredictor, VideoState } from "sam2-ts";',
+    "declare const image: ImagePredictor, video: VideoPredictor, state: VideoState;",
+    "const [points, labels, box]: [number[][], number[], number[]] = [[[1, 2]], [1], [1, 2, 3, 4]];",
+    "void image.predict({ points, labels, box });",
+    "void video.addNewPointsOrBox(state, { frame: 0, object: 1, points, labels, box });",
+  );
+  const tsc = join(root, "node_modules", ".bin", "tsc");
+  assert.is(
+    run(tsc, ["--noEmit", "--strict", "--target", "es2023", "--module", "nodenext", "--skipLibCheck", file]),
+    "",
+  );
+});
+
+Package("CommonJS requires it", () => {
+  writeFileSync(join(project, "required.cjs"), 'console.log(typeof require("sam2-ts").Sam2.fromPretrained);');
+  assert.is(run(process.execPath, ["--no-warnings", "required.cjs"]), "function\n");
 });
 
 Package("the command runs", () => {
@@ -121,13 +143,12 @@ for (const [name, ...args] of [
   });
 }
 
-// ---- Vite: the dev server must leave the package as it is, since bundling it beforehand would lose its workers --------
+// ---- Vite, without configuration -------------------------------------------------------------------------------------
 
 const VITE = {
   root: project,
   configFile: false as const,
   logLevel: "error" as const,
-  optimizeDeps: { exclude: ["sam2-ts"], include: ["sam2-ts > ndarray"] },
 };
 
 async function answerOf(url: string): Promise<{ threads: number; masks: number }> {

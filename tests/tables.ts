@@ -37,8 +37,8 @@ async function load(build: "kernels" | "kernels_fma"): Promise<Build> {
   };
   const name = build === "kernels" ? "portable" : "fma";
   const tables: [Kernels, Kernels] = [
-    wasmKernels(name, "6x8", whole),
-    wasmKernels(`${name} in pieces`, "6x16", inPieces),
+    wasmKernels(name, "6x8", whole, exports),
+    wasmKernels(`${name} in pieces`, "6x16", inPieces, exports),
   ];
   const call = (kernel: string, args: readonly number[]) => whole(kernel, 1, args);
   return { name, heap, call, tables, fused: build === "kernels_fma" };

@@ -102,7 +102,7 @@ export function toMarkdown({ date, machine, rows }: Report): string {
 }
 
 const LEGEND = `Median ms; in
-brackets as a multiple of sam2-ts in the same runtime, for native peers of its first row. Peak MB: photo to mask.`;
+brackets the time relative to sam2-ts in the same runtime, of native engines to sam2-ts in Node. Peak MB: photo to mask.`;
 const TITLES: Partial<Record<StageName, string>> = {
   "encoder.tiny": "encoder, tiny",
   "encoder.small": "encoder, small",

@@ -55,20 +55,40 @@ def box_area(boxes: torch.Tensor) -> torch.Tensor:
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
-def batched_nms(boxes: torch.Tensor, scores: torch.Tensor, groups: torch.Tensor, threshold: float) -> torch.Tensor:
-    """Greedy suppression inside each group: indices of the boxes kept, best score first."""
-    area = box_area(boxes)
+def nms(boxes: torch.Tensor, scores: torch.Tensor, threshold: float) -> torch.Tensor:
+    """torchvision's nms_kernel.cpp: f32 areas and IoUs, compared in f64; NaN (two boxes without area) suppresses nothing."""
+    x0, y0, x1, y1 = boxes.unbind(1)
+    area = (x1 - x0) * (y1 - y0)
+    order = torch.sort(scores, stable=True, descending=True).indices
+    suppressed = torch.zeros(len(boxes), dtype=torch.bool)
     kept: List[int] = []
-    for i in torch.argsort(scores, descending=True, stable=True).tolist():
-        rivals = [k for k in kept if groups[k] == groups[i]]
-        if rivals:
-            corner0 = torch.maximum(boxes[i, :2], boxes[rivals, :2])
-            corner1 = torch.minimum(boxes[i, 2:], boxes[rivals, 2:])
-            overlap = (corner1 - corner0).clamp(min=0).prod(dim=1)
-            if (overlap / (area[i] + area[rivals] - overlap) > threshold).any():
-                continue
+    for at, i in enumerate(order.tolist()):
+        if suppressed[i]:
+            continue
         kept.append(i)
+        rest = order[at + 1 :]
+        width = (torch.minimum(x1[i], x1[rest]) - torch.maximum(x0[i], x0[rest])).clamp(min=0)
+        height = (torch.minimum(y1[i], y1[rest]) - torch.maximum(y0[i], y0[rest])).clamp(min=0)
+        overlap = width * height
+        suppressed[rest] |= (overlap / (area[i] + area[rest] - overlap)).double() > threshold
     return torch.tensor(kept, dtype=torch.int64)
+
+
+def batched_nms(
+    boxes: torch.Tensor, scores: torch.Tensor, idxs: torch.Tensor, iou_threshold: float
+) -> torch.Tensor:
+    """torchvision's: on a CPU class by class for more than 1000 boxes, else all at once, each class at a place of its own."""
+    if boxes.numel() > 4000:
+        keep = torch.zeros_like(scores, dtype=torch.bool)
+        for group in torch.unique(idxs):
+            members = torch.where(idxs == group)[0]
+            keep[members[nms(boxes[members], scores[members], iou_threshold)]] = True
+        kept = torch.where(keep)[0]
+        return kept[scores[kept].sort(descending=True)[1]]
+    if boxes.numel() == 0:
+        return torch.empty(0, dtype=torch.int64)
+    offsets = idxs.to(boxes) * (boxes.max() + 1)
+    return nms(boxes + offsets[:, None], scores, iou_threshold)
 
 
 def install_torchvision_stand_in() -> None:

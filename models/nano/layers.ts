@@ -7,6 +7,7 @@ import goldens from "../../golden/nano_layers.json" with { type: "json" };
 import type { Parity } from "../../src/cli/parity.ts";
 import { Status } from "../../src/cli/io.ts";
 import { layers } from "../../src/cli/trace.ts";
+import { clickedPicture } from "../../src/cli/trace_runs.ts";
 import type { TraceRow } from "../../src/cli/trace_table.ts";
 import { DEMO_MODEL } from "../../src/io/demo_model.ts";
 import { Sam2 } from "../../src/predict/sam2.ts";
@@ -33,7 +34,7 @@ export async function traceLayers(): Promise<TraceRow[]> {
   const silent = { stdout: process.stdout, stderr: process.stderr, env: {}, signal: new AbortController().signal };
   const sam2 = await Sam2.fromPretrained(DEMO_MODEL.url);
   try {
-    return await layers(sam2, image, parity, new Status(silent, true), silent.signal);
+    return await layers(() => clickedPicture(sam2, image, parity, silent.signal), parity, new Status(silent, true));
   } finally {
     sam2.dispose();
   }

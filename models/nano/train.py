@@ -35,7 +35,7 @@ from trainer.tracks import Tracks
 from trainer.workers import RANK, WORKERS, share_gradients
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Stage:
     steps: int
     image: int  # size of the still images, eight scenes a step; 0 for none
@@ -65,36 +65,62 @@ class Stage:
 # left tracking to colours; so places are learned from pairs of frames: the memory map of the first one, mostly without
 # object pointers, is all that tells which of two like things is meant. Then clips join the pairs up.
 STAGES = [
-    Stage(2500, 128, (6e-4, 6e-4), warmup=400),
-    Stage(1950, 256, (5e-4, 3e-4), warmup=200, clip=128, every=4, taught=0.6),
-    Stage(739, 256, (3.5e-4, 1.3e-4), clip=256, every=2, taught=0.3),
-    Stage(480, 256, (1.3e-4, 5e-6)),
+    Stage(steps=2500, image=128, lr=(6e-4, 6e-4), warmup=400),
+    Stage(steps=1950, image=256, lr=(5e-4, 3e-4), warmup=200, clip=128, every=4, taught=0.6),
+    Stage(steps=739, image=256, lr=(3.5e-4, 1.3e-4), clip=256, every=2, taught=0.3),
+    Stage(steps=480, image=256, lr=(1.3e-4, 5e-6)),
     # Pairs, near in time, then further apart.
-    Stage(750, 0, (2e-4, 2e-4), 100, fresh=True, memory=3, clip=128, clips=16, frames=2, pointers=0),
-    Stage(750, 0, (2e-4, 2e-4), 100, fresh=True, memory=3, clip=128, clips=16, frames=2, stride=10, pointers=0.3),
+    Stage(
+        steps=750, image=0, lr=(2e-4, 2e-4), warmup=100, fresh=True, memory=3, clip=128, clips=16, frames=2, pointers=0,
+    ),
+    Stage(
+        steps=750, image=0, lr=(2e-4, 2e-4), warmup=100, fresh=True, memory=3, clip=128, clips=16, frames=2, stride=10,
+        pointers=0.3,
+    ),
     # Clips with all memories and pointers; still images beside them, which must fit at full size.
-    Stage(284, 256, (3e-4, 3e-4), 50, True, still=2, sharp=True, memory=2, clip=128, clips=6, taught=0.3, pointers=0.8),
-    Stage(200, 256, (3e-4, 3e-4), still=2, sharp=True, memory=2, clip=256, taught=0.2, pointers=0.9),
+    Stage(
+        steps=284, image=256, lr=(3e-4, 3e-4), warmup=50, fresh=True, still=2, sharp=True, memory=2, clip=128, clips=6,
+        taught=0.3, pointers=0.8,
+    ),
+    Stage(steps=200, image=256, lr=(3e-4, 3e-4), still=2, sharp=True, memory=2, clip=256, taught=0.2, pointers=0.9),
     # Long clips, of which only the end teaches: by then the memories are full of what the model made itself. Tracking
     # does not bear the high rate for long, so the second of these begins with the averaged weights and ends softly.
-    Stage(97, 256, (3e-4, 3e-4), sharp=True, memory=2, clip=256, clips=3, frames=14, blind=8),
-    Stage(258, 256, (1.5e-4, 5e-6), 30, True, 0.99, sharp=True, clip=256, clips=3, frames=12, blind=5, taught=0.1),
+    Stage(steps=97, image=256, lr=(3e-4, 3e-4), sharp=True, memory=2, clip=256, clips=3, frames=14, blind=8),
+    Stage(
+        steps=258, image=256, lr=(1.5e-4, 5e-6), warmup=30, fresh=True, average=0.99, sharp=True, clip=256, clips=3,
+        frames=12, blind=5, taught=0.1,
+    ),
     # Nearly whole clips, so that objects that were gone for long are found again.
-    Stage(83, 256, (1e-4, 2e-5), 10, True, 0.98, still=3, sharp=True, clip=256, clips=3, frames=20, blind=9),
+    Stage(
+        steps=83, image=256, lr=(1e-4, 2e-5), warmup=10, fresh=True, average=0.98, still=3, sharp=True, clip=256,
+        clips=3, frames=20, blind=9,
+    ),
     # Still images alone once more: what the image encoder, boxes and corrections gain from more steps.
-    Stage(292, 256, (3e-4, 2.3e-4), 40, True, 0.99, sharp=True, thorough=True),
-    Stage(300, 256, (2.3e-4, 2e-5), 1, average=0.99, sharp=True, thorough=True),
+    Stage(steps=292, image=256, lr=(3e-4, 2.3e-4), warmup=40, fresh=True, average=0.99, sharp=True, thorough=True),
+    Stage(steps=300, image=256, lr=(2.3e-4, 2e-5), warmup=1, average=0.99, sharp=True, thorough=True),
     # (Here 773 steps followed on single frames of whole clips, with what tracking these had left behind. They are no
     # longer part of this file: the recalls below replace them, without having to track.)
     # Still images with the image encoder learning, two frames of each scene: one object looks alike in both.
-    Stage(800, 256, (3e-4, 2e-5), 40, True, 0.99, sharp=True, pairs=True, thorough=True),
+    Stage(
+        steps=800, image=256, lr=(3e-4, 2e-5), warmup=40, fresh=True, average=0.99, sharp=True, pairs=True,
+        thorough=True,
+    ),
     # Single frames with made-up memories (one cosine over both stages).
-    Stage(494, 256, (3e-4, 2e-4), 40, True, 0.99, 4, True, False, True, memory=2, clip=256, recalls=40),
-    Stage(308, 256, (2e-4, 1.5e-4), 1, False, 0.99, 4, True, False, True, memory=2, clip=256, recalls=40),
+    Stage(
+        steps=494, image=256, lr=(3e-4, 2e-4), warmup=40, fresh=True, average=0.99, still=4, sharp=True, pairs=False,
+        thorough=True, memory=2, clip=256, recalls=40,
+    ),
+    Stage(
+        steps=308, image=256, lr=(2e-4, 1.5e-4), warmup=1, fresh=False, average=0.99, still=4, sharp=True, pairs=False,
+        thorough=True, memory=2, clip=256, recalls=40,
+    ),
     # Single frames with the memories that tracking leaves. Tracking goes up and down, and means of weights are above
     # what they are of: this began with the mean of the averages at the ends of the two stages before (--export, then
     # --weights --stage 17); nano is the mean of these weights and of the averages after 715 and after all of its steps.
-    Stage(2000, 256, (1.5e-4, 0), 60, True, 0.995, 3, True, False, True, clip=256, tracks=40),
+    Stage(
+        steps=2000, image=256, lr=(1.5e-4, 0), warmup=60, fresh=True, average=0.995, still=3, sharp=True, pairs=False,
+        thorough=True, clip=256, tracks=40,
+    ),
 ]
 TRAIN_SEEDS = 1_000_000 + 200_000_000 * RANK  # training draws seeds from here on
 CLIP_SEEDS = 500_000_000 + 200_000_000 * RANK

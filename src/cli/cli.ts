@@ -6,7 +6,7 @@ import { nodePlatform } from "../platform/node.ts";
 import { setPlatform } from "../platform/platform.ts";
 import { addDownload } from "./download.ts";
 import { addInfo } from "./info.ts";
-import { hasColours, INTERRUPTED, type Io, Status } from "./io.ts";
+import { EXIT_CODES, hasColours, Interruption, type Io, Status } from "./io.ts";
 import { addSegment } from "./segment.ts";
 import { addTrace } from "./trace.ts";
 import { addTrack } from "./track.ts";
@@ -70,7 +70,11 @@ function sam2Program(io: Io): Command {
 
 /** The exit code, and what to say about it. */
 function outcome(error: unknown, command: Command | undefined, signal: AbortSignal): [code: number, message: string] {
-  if (signal.aborted) return [INTERRUPTED, "interrupted"];
+  if (signal.aborted) {
+    const { signal: name, message } =
+      signal.reason instanceof Interruption ? signal.reason : new Interruption("SIGINT");
+    return [EXIT_CODES[name], message];
+  }
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return [DONE, ""]; // --help, --version
     if (error.code === "commander.help") return [WRONG_USAGE, ""]; // no command: the help is shown already

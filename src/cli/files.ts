@@ -1,10 +1,12 @@
-import { randomUUID } from "node:crypto";
-import { mkdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { Sam2Error } from "../errors.ts";
+import { readBytes } from "../io/image_input.ts";
 import { systemReason } from "../platform/node_files.ts";
 
-export { systemReason };
+/** Standard input, where a picture is asked for. */
+export const STDIN = "-";
 
 /** @throws Sam2Error naming the file, if it cannot be read */
 export async function readInput(path: string, what: string): Promise<Uint8Array> {
@@ -15,40 +17,36 @@ export async function readInput(path: string, what: string): Promise<Uint8Array>
   }
 }
 
+/** The bytes of a picture: a path, an http(s) address, or standard input. @throws Sam2Error */
+export async function readPicture(from: string, signal: AbortSignal): Promise<Uint8Array> {
+  if (/^https?:/i.test(from)) return readBytes(from, signal);
+  if (from !== STDIN) return readInput(from, "an image");
+  const parts: Uint8Array[] = [];
+  for await (const part of createReadStream("", { fd: 0, autoClose: false, signal })) parts.push(part as Uint8Array);
+  return new Uint8Array(Buffer.concat(parts));
+}
+
 /**
- * Write files, all or none: each to a temporary file beside its place; when all are there, they are renamed.
+ * Write a file beside its place, as `.NAME.tmp`, then move it there: whoever looks sees all of it or nothing. What a crash has
+ * left is overwritten by the next attempt.
  *
- * @throws Sam2Error naming the file that cannot be written; the signal's reason if aborted
+ * @throws Sam2Error
  */
-export async function writeFiles(files: ReadonlyMap<string, Uint8Array>, signal: AbortSignal): Promise<void> {
-  const staged: { temporary: string; path: string }[] = [];
-  const made: string[] = [];
-  let at = "";
+export async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.tmp`);
   try {
-    for (const [path, bytes] of files) {
-      at = path;
-      signal.throwIfAborted();
-      made.push(...(await makeFolder(dirname(path))));
-      const temporary = join(dirname(path), `.${basename(path)}.${randomUUID().slice(0, 8)}.tmp`);
-      staged.push({ temporary, path });
-      await writeFile(temporary, bytes, { flag: "wx", flush: true });
-    }
-    signal.throwIfAborted();
-    for (const { temporary, path } of staged) {
-      at = path;
-      await rename(temporary, path);
-    }
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(temporary, bytes);
+    await rename(temporary, path);
   } catch (cause) {
-    for (const { temporary } of staged) await rm(temporary, { force: true });
-    for (const folder of made) await rmdir(folder).catch(() => {}); // not if somebody else has put a file there
-    signal.throwIfAborted();
+    await rm(temporary, { force: true }).catch(() => {}); // where a file stands in place of the folder
     const todo = "choose another place, or free some space";
-    throw new Sam2Error(at, "a file that can be written", systemReason(cause), todo, { cause });
+    throw new Sam2Error(path, "a file that can be written", systemReason(cause), todo, { cause });
   }
 }
 
 /** The folders that had to be made for `folder` to exist, innermost first. */
-async function makeFolder(folder: string): Promise<string[]> {
+export async function makeFolder(folder: string): Promise<string[]> {
   const outermost = await mkdir(folder, { recursive: true });
   if (outermost === undefined) return [];
   const made = [resolve(folder)];

@@ -213,6 +213,46 @@ Trace("the table is a tree of at most 120 columns, with totals and a verdict", a
   assert.match(lines.at(-1)!, /^1\d\d layers compared with PyTorch; the farthest is \S+: \|Δ\| = /);
 });
 
+Trace(
+  "--video shows the memory's layers: 7 maps and 16 pointers are attended to, and the frame is remembered",
+  async () => {
+    const trace = await rows("--video");
+    const of = (path: string) => trace.find((row) => row.path === path)!;
+    const { imageSize, dModel: D, memDim: C } = SMALL;
+    const E = imageSize / 16;
+    const order = ["image_encoder", "memory_attention", "sam_mask_decoder", "obj_ptr_proj", "memory_encoder"];
+    const places = order.map((path) => trace.indexOf(of(path)));
+    assert.equal(
+      places.toSorted((a, b) => a - b),
+      places,
+    );
+    assert.ok(places[0] >= 0);
+    const S = 7 * E ** 2 + (16 * D) / C;
+    assert.equal(of("memory_attention").inputs.slice(0, 3), [
+      [1, E ** 2, D],
+      [1, S, C],
+      [1, S, C],
+    ]);
+    assert.equal(of("memory_encoder").output, [1, E, E, C]);
+    assert.equal(of("obj_ptr_tpos_proj").output, [16, C]);
+    assert.ok(trace.some(({ path }) => path === "memory_attention.layers.0.self_attn"));
+    assert.ok(trace.every((row) => !("maxAbs" in row)));
+    const { stdout } = await sam2(["trace", "small.safetensors", "--video"]);
+    assert.match(stdout, /^SAM 2\.1 small_a · a tracked frame, full memory bank · a drawn picture/);
+    assert.match(stdout, /\n├ cross_attn_image RoPEAttention|\n│ ├ cross_attn_image RoPEAttention/);
+  },
+);
+
+Trace("--video needs the weights of the memory", async () => {
+  writeCheckpoint("image.safetensors", without(isMemoryTensor));
+  const { code, stdout, stderr } = await sam2(["trace", "image.safetensors", "--video"]);
+  assert.equal([code, stdout], [1, ""]);
+  assert.match(
+    stderr,
+    /^sam2: trace --video: expected the weights of the memory, got small_a without them; leave --video/,
+  );
+});
+
 Trace("--depth 1 shows the roots only, a large depth every layer", async () => {
   const body = async (depth: string) => {
     const { stdout } = await sam2(["trace", "small.safetensors", "--depth", depth]);

@@ -1,7 +1,17 @@
 import { styleText } from "node:util";
 
-/** Exit code after Ctrl-C. */
-export const INTERRUPTED = 130;
+/** Exit codes after Ctrl-C, and after a request to end. */
+export const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 };
+
+/** Why a command is to end. */
+export class Interruption extends Error {
+  readonly signal: keyof typeof EXIT_CODES;
+
+  constructor(signal: keyof typeof EXIT_CODES) {
+    super(signal === "SIGINT" ? "interrupted" : "ended by SIGTERM");
+    this.signal = signal;
+  }
+}
 
 /** A stream that text is written to. */
 export interface Output {
@@ -15,7 +25,7 @@ export interface Io {
   readonly stdout: Output;
   readonly stderr: Output;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Aborted by Ctrl-C. */
+  /** Aborted by Ctrl-C or SIGTERM, with an Interruption as reason. */
   readonly signal: AbortSignal;
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { writeSync } from "node:fs";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import { INTERRUPTED, type Output } from "./io.ts";
+import { EXIT_CODES, Interruption, type Output } from "./io.ts";
 
 // The model computes without pause, and a thread that computes does not hear Ctrl-C. So the command runs in a worker, and
 // this thread listens and loads nothing else. From source, where a worker would first have to learn TypeScript, one thread
@@ -13,6 +13,10 @@ type Terminals = Record<"stdout" | "stderr", Terminal>;
 
 /** Time for temporary files to be removed. */
 const GRACE_MS = 300;
+/** Time for a frame to be finished and saved, before whoever ends the process loses patience. */
+const FRAME_MS = 8000;
+
+type Signal = keyof typeof EXIT_CODES;
 
 if (isMainThread && import.meta.url.endsWith(".js")) listen();
 else process.exitCode = await run((workerData as Terminals | null) ?? terminals());
@@ -28,17 +32,19 @@ function listen(): void {
     );
     process.exitCode = 1;
   });
-  process.once("SIGINT", () => {
-    process.exitCode = INTERRUPTED;
-    worker.postMessage("interrupt");
+  const interrupt = (signal: Signal, stopAfter: number | undefined) => {
+    process.exitCode = EXIT_CODES[signal];
+    worker.postMessage(signal);
     const stop = () => {
-      process.stderr.write("sam2: interrupted\n");
+      process.stderr.write(`sam2: ${new Interruption(signal).message}\n`);
       worker.terminate();
     };
-    if (process.argv[2] === "track")
-      process.once("SIGINT", stop); // the first finishes the frame and saves
-    else setTimeout(stop, GRACE_MS).unref();
-  });
+    if (stopAfter === undefined) process.once(signal, stop);
+    else setTimeout(stop, stopAfter).unref();
+  };
+  const tracks = process.argv[2] === "track"; // it finishes the frame and saves, unless Ctrl-C comes twice
+  process.once("SIGINT", () => interrupt("SIGINT", tracks ? undefined : GRACE_MS));
+  process.once("SIGTERM", () => interrupt("SIGTERM", tracks ? FRAME_MS : GRACE_MS));
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;
     process.exit(); // the reader has seen enough, as in `sam2 … | head`
@@ -47,9 +53,9 @@ function listen(): void {
 
 async function run({ stdout, stderr }: Terminals): Promise<number> {
   const interrupt = new AbortController();
-  const onInterrupt = () => interrupt.abort();
-  parentPort?.once("message", onInterrupt).unref();
-  if (isMainThread) process.once("SIGINT", onInterrupt);
+  const onSignal = (signal: Signal) => interrupt.abort(new Interruption(signal));
+  parentPort?.once("message", onSignal).unref();
+  if (isMainThread) process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
   const { main } = await import("./cli.ts");
   return main(process.argv.slice(2), {
     stdout: { ...stdout, write: (text) => process.stdout.write(text) },

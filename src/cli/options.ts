@@ -97,6 +97,14 @@ export function corners(text: string): [number, number, number, number] {
   return box as [number, number, number, number];
 }
 
+/** A parser of an option that may stand once: an earlier value would otherwise be forgotten without a word. */
+export function once<T>(option: string, parse: (text: string) => T) {
+  return (text: string, earlier: T | undefined): T => {
+    if (earlier === undefined) return parse(text);
+    throw new UsageError(option, "one of it", "a second", "put several prompts into a file: --prompts FILE");
+  };
+}
+
 /** NaN for anything but a decimal number. */
 function number(text: string): number {
   return /^\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*$/i.test(text) ? Number(text) : Number.NaN;

@@ -1,120 +1,105 @@
+import { dirname, resolve } from "node:path";
 import { PromptError } from "../errors.ts";
+import { expectShapeOf, type MaskFile, onlyMask, readMaskFile } from "../io/mask_file.ts";
 import { readSafetensors } from "../io/safetensors.ts";
 import { bytesSource } from "../io/tensor_file.ts";
-import type { Prompt } from "../predict/prompt.ts";
+import { maskShares } from "../predict/mask_arrays.ts";
+import { checkPrompt, type Prompt, type PromptFrame } from "../predict/prompt.ts";
 import { formatShape, numel } from "../tensor/shape.ts";
 import { readInput } from "./files.ts";
 import type { Click } from "./options.ts";
+import { type Fields, PLACES, readEntries } from "./prompt_file.ts";
 
 /** One prompt, and what is asked for it. */
 export interface PromptSet {
   prompt: Prompt;
+  /** a picture of a mask, which becomes the prompt's `maskInput` */
+  maskImage?: MaskFile;
   multimask: boolean;
   /** what to call it in an error, e.g. `prompts.json[1]` */
   where: string;
 }
 
-/** The flags that make up one prompt. */
+/** What makes up one prompt: flags, or the fields of an entry in a file. */
 export interface PromptOptions {
   point?: Click[];
   box?: [number, number, number, number];
   maskInput?: string;
   maskIndex?: number;
+  maskImage?: string;
   multimask?: boolean;
 }
 
 /** A single click may mean part or whole, so three masks are asked for; anything else is clear enough for one. */
-function isSingleClick({ points, box, maskInput }: Prompt): boolean {
-  return points?.length === 1 && !box && !maskInput;
+function isSingleClick({ points, box, maskInput }: Prompt, maskImage: MaskFile | undefined): boolean {
+  return points?.length === 1 && !box && !maskInput && !maskImage;
 }
 
-function promptSet(prompt: Prompt, multimask: boolean | undefined, where: string): PromptSet {
-  return { prompt, multimask: multimask ?? isSingleClick(prompt), where };
+function promptSet(prompt: Prompt, maskImage: MaskFile | undefined, multimask: boolean | undefined, where: string) {
+  return { prompt, maskImage, multimask: multimask ?? isSingleClick(prompt, maskImage), where };
 }
 
-/** The prompt that --point, --box and --mask-input describe. */
+/** The prompt that --point, --box, --mask-input and --mask-image describe. */
 export async function promptFromOptions(options: PromptOptions): Promise<PromptSet> {
-  const { point, box, maskInput, maskIndex, multimask } = options;
+  const { point, box, maskInput, maskIndex, maskImage, multimask } = options;
   const prompt: Prompt = {
     points: point?.map((click) => click.point),
     labels: point?.map((click) => click.label),
     box,
     maskInput: maskInput === undefined ? undefined : await readMaskInput(maskInput, maskIndex),
   };
-  return promptSet(prompt, multimask, "prompt");
+  return promptSet(prompt, maskImage === undefined ? undefined : await readMaskImage(maskImage), multimask, "prompt");
 }
 
+/** The type of each field of an entry. */
+const FIELDS: Fields = {
+  ...PLACES,
+  maskInput: ["the name of a file", (value) => typeof value === "string"],
+  maskImage: ["the name of a picture", (value) => typeof value === "string"],
+  multimask: ["true or false", (value) => typeof value === "boolean"],
+};
+
+/** An entry of a file of prompts. */
+type JsonPrompt = Omit<Prompt, "maskInput"> & { maskInput?: string; maskImage?: string; multimask?: boolean };
+
 /**
- * `[{"points": [[x, y], …], "labels": [1, …], "box": […], "maskInput": "file", "multimask": true}, …]`
+ * `[{"points": [[x, y], …], "labels": [1, …], "box": […], "maskInput": "file", "multimask": true, "name": "…"}, …]`, or
+ * one such object; paths are relative to the file.
  *
  * @throws PromptError naming the file and the entry
  */
 export async function promptsFromFile(path: string, multimask: boolean | undefined): Promise<PromptSet[]> {
-  const entries = parseJson(await readInput(path, "a JSON file of prompts"), path);
-  if (!Array.isArray(entries) || entries.length === 0) {
-    throw new PromptError(path, "a list of prompts", describe(entries), 'e.g. [{"points": [[500, 375]]}]');
+  const sets: PromptSet[] = [];
+  for (const { fields, where } of await readEntries(path, FIELDS)) {
+    const { maskInput, maskImage, multimask: own, ...prompt } = fields as JsonPrompt;
+    const beside = (file: string) => resolve(dirname(path), file);
+    if (maskInput !== undefined && maskImage !== undefined) {
+      throw new PromptError(where, "maskInput or maskImage", "both", "leave out one of them");
+    }
+    const logits = maskInput === undefined ? undefined : await readMaskInput(beside(maskInput));
+    const picture = maskImage === undefined ? undefined : await readMaskImage(beside(maskImage));
+    sets.push(promptSet({ ...prompt, maskInput: logits }, picture, own ?? multimask, where));
   }
-  return Promise.all(entries.map((entry, i) => promptFromJson(entry, multimask, `${path}[${i}]`)));
+  return sets;
 }
 
-async function promptFromJson(entry: unknown, multimask: boolean | undefined, where: string): Promise<PromptSet> {
-  if (typeof entry !== "object" || entry === null || Array.isArray(entry)) {
-    throw new PromptError(where, "an object", describe(entry), 'e.g. {"points": [[500, 375]]}');
-  }
-  const fields = Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== null));
-  const unknown = Object.keys(fields).find((name) => !(name in FIELDS));
-  if (unknown !== undefined) {
-    throw new PromptError(where, Object.keys(FIELDS).join(", "), `"${unknown}"`, "check the spelling");
-  }
-  for (const [name, check] of Object.entries(FIELDS)) {
-    if (name in fields) check(fields[name], `${where}.${name}`);
-  }
-  const { points, labels, box, maskInput, multimask: own } = fields as JsonPrompt;
-  const mask = maskInput === undefined ? undefined : await readMaskInput(maskInput);
-  return promptSet({ points, labels, box, maskInput: mask }, own ?? multimask, where);
+/** The prompts as the model takes them, checked. @throws PromptError naming the prompt */
+export function promptsFor(sets: readonly PromptSet[], frame: PromptFrame): Prompt[] {
+  return sets.map(({ prompt, maskImage, where }) => {
+    if (maskImage) expectShapeOf(maskImage, frame, `${where}.maskImage`);
+    const side = frame.imageSize / 4;
+    const { width, height } = maskImage ?? frame;
+    const maskInput = maskImage ? maskShares(onlyMask(maskImage, where), width, height, side) : prompt.maskInput;
+    const whole = { ...prompt, maskInput };
+    checkPrompt(whole, frame, where);
+    return whole;
+  });
 }
 
-/** A prompt as a file of prompts describes it. */
-type JsonPrompt = Omit<Prompt, "maskInput"> & { maskInput?: string; multimask?: boolean };
-
-/** The type of each field; its meaning is checked with the image at hand. */
-const FIELDS: Record<keyof JsonPrompt, (value: unknown, where: string) => void> = {
-  points: (value, where) => {
-    for (const [i, point] of list(value, "a list of [x, y]", where).entries()) numbers(point, 2, `${where}[${i}]`);
-  },
-  labels: (value, where) => numbers(value, undefined, where),
-  box: (value, where) => numbers(value, 4, where),
-  maskInput: (value, where) => expect(typeof value === "string", "the name of a file", value, where),
-  multimask: (value, where) => expect(typeof value === "boolean", "true or false", value, where),
-};
-
-function list(value: unknown, expected: string, where: string): unknown[] {
-  expect(Array.isArray(value), expected, value, where);
-  return value as unknown[];
-}
-
-function numbers(value: unknown, length: number | undefined, where: string): void {
-  const expected = length === undefined ? "a list of numbers" : `${length} numbers`;
-  const items = list(value, expected, where);
-  const fits = items.every(Number.isFinite) && items.length === (length ?? items.length);
-  expect(fits, expected, value, where);
-}
-
-function expect(fits: boolean, expected: string, value: unknown, where: string): void {
-  if (!fits) throw new PromptError(where, expected, describe(value), "correct this entry");
-}
-
-function describe(value: unknown): string {
-  const text = JSON.stringify(value);
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
-}
-
-function parseJson(bytes: Uint8Array, path: string): unknown {
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (cause) {
-    throw new PromptError(path, "JSON in UTF-8", (cause as Error).message, "correct the file", { cause });
-  }
+async function readMaskImage(path: string): Promise<MaskFile> {
+  const file = await readMaskFile(await readInput(path, "a picture of a mask"), path);
+  onlyMask(file, path);
+  return file;
 }
 
 /**

@@ -1,5 +1,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -14,6 +16,7 @@ import {
   writePhoto,
 } from "../../tests/cli_fixture.ts";
 import { decodeImage } from "../io/image.ts";
+import { encodePng } from "../io/png.ts";
 import { decodeRle } from "../io/rle.ts";
 import { readSafetensors, type WrittenTensor, writeSafetensors } from "../io/safetensors.ts";
 import { bytesSource } from "../io/tensor_file.ts";
@@ -62,16 +65,17 @@ const differ = (a: ArrayLike<number>, b: ArrayLike<number>) =>
 const Segment = suite("segment");
 Segment.after(leave);
 
-Segment("a click writes three masks, an overlay and result.json to <image name>.sam2", async () => {
+Segment("a click writes three masks, an overlay and result.json, which lists them, to <file name>.sam2", async () => {
   const { code, stdout, stderr } = await segment(...CLICK);
   assert.is(code, 0);
   assert.is(stderr, "", "progress goes to terminals alone");
   assert.match(stdout, /mask 0_2 {2}predicted IoU/);
-  const files = ["mask_0_0.png", "mask_0_1.png", "mask_0_2.png", "overlay_0.png", "result.json"];
-  assert.equal(readdirSync("photo.sam2").sort(), files);
-  const { prompts } = JSON.parse(readFileSync("photo.sam2/result.json", "utf8")) as Result;
+  const files = ["mask_0_0.png", "mask_0_1.png", "mask_0_2.png", "overlay.png", "result.json"];
+  assert.equal(readdirSync("photo.png.sam2").sort(), files);
+  const { prompts, ...more } = JSON.parse(readFileSync("photo.png.sam2/result.json", "utf8")) as Result;
+  assert.equal((more as unknown as { files: string[] }).files, files);
   for (const [k, { rle }] of prompts[0].masks.entries()) {
-    const png = await decodeImage(readBytes(`photo.sam2/mask_0_${k}.png`));
+    const png = await decodeImage(readBytes(`photo.png.sam2/mask_0_${k}.png`));
     assert.equal([png.width, png.height], [W, H]);
     const grey = png.data.filter((_, i) => i % 3 === 0);
     assert.is(
@@ -83,14 +87,14 @@ Segment("a click writes three masks, an overlay and result.json to <image name>.
       `mask ${k}: PNG and RLE agree`,
     );
   }
-  rmSync("photo.sam2", { recursive: true });
+  rmSync("photo.png.sam2", { recursive: true });
 });
 
 Segment(
   "--json alone prints one object with the fields of the contract, in their order, and writes no file",
   async () => {
     const result = await json(...CLICK);
-    assert.ok(!existsSync("photo.sam2"));
+    assert.ok(!existsSync("photo.png.sam2"));
     assert.equal(Object.keys(result), ["image", "model", "prompts", "ms"]);
     assert.equal(result.image, { path: "photo.png", width: W, height: H });
     assert.equal(result.model, { name: "small_a", version: "2.1", imageSize: 128 });
@@ -220,7 +224,7 @@ Segment("--prompts runs each set as its flags would, and numbers the files and l
     ...["mask_0_0", "mask_0_1", "mask_0_2", "mask_1_0", "mask_2_0", "mask_2_1", "mask_2_2", "mask_3_0"].map(
       (n) => `${n}.png`,
     ),
-    ...["overlay_0.png", "overlay_1.png", "overlay_2.png", "overlay_3.png", "result.json"],
+    ...["overlay.png", "result.json"],
   ]);
   const names = [...readSafetensors(bytesSource(readBytes("many.safetensors"))).tensors.keys()];
   const numbered = (name: string) => sets.map((_, i) => `${name}.${i}`);
@@ -279,7 +283,7 @@ Segment("what cannot be used exits with 1 and one line that names it", async () 
     "none.png",
     ...CLICK,
   ]);
-  await fails(1, /^sam2: small\.safetensors: expected a JPEG, PNG or WebP file/, [
+  await fails(1, /^sam2: small\.safetensors: expected a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF file/, [
     "segment",
     "small.safetensors",
     ...CLICK,
@@ -296,23 +300,31 @@ Segment("what cannot be used exits with 1 and one line that names it", async () 
   const tiny = ["segment", "photo.png", ...CLICK, "--model", "tiny"];
   await fails(
     1,
-    /^sam2: tiny: expected its checkpoint at empty.sam2\.1_hiera_tiny\.pt, got none; run: sam2 download tiny\n/,
+    /^sam2: tiny: expected its file at empty.sam2\.1_hiera_tiny\.pt, got none; offline, .*: run sam2 download tiny /,
     tiny,
     {
-      env: { SAM2_CACHE: "empty" },
+      env: { SAM2_CACHE: "empty", SAM2_OFFLINE: "1" },
     },
   );
 });
 
 Segment("a file of prompts is refused by the name of the entry", async () => {
   const bad: [RegExp, unknown][] = [
-    [/bad\.json: expected a list of prompts, got \[\]/, []],
-    [/bad\.json: expected a list of prompts, got \{\}/, {}],
+    [/bad\.json: expected a prompt or a list of prompts, got \[\]/, []],
+    [/bad\.json: expected a prompt or a list of prompts, got 7/, 7],
+    [/bad\.json: expected points, a box or a mask, got none/, {}],
+    [/bad\.json: expected fields named .*, got "boxes"; write "box"/, { boxes: [[1, 2, 3, 4]] }],
+    [/bad\.json: .*got "multimask_output"; write "multimask"/, { points: [[1, 2]], multimask_output: true }],
+    [/bad\.json\.points: expected a list of \[x, y\], got \[\{"x":1,"y":2\}\]/, { points: [{ x: 1, y: 2 }] }],
+    [/bad\.json: expected maskInput or maskImage, got both/, { maskInput: "a", maskImage: "b" }],
     [/bad\.json\[0\]: expected an object, got 5/, [5]],
-    [/bad\.json\[1\]: expected points, labels, .* got "point"/, [{ points: [[1, 2]] }, { point: [1, 2] }]],
-    [/bad\.json\[1\]\.points\[0\]: expected 2 numbers, got \[1\]/, [{ points: [[1, 2]] }, { points: [[1]] }]],
     [
-      /bad\.json\[0\]\.points\[1\]: expected 2 numbers, got \[1,"2"\]/,
+      /bad\.json\[1\]: expected fields named points, labels, .* got "point"; write "points"/,
+      [{ points: [[1, 2]] }, { point: [1, 2] }],
+    ],
+    [/bad\.json\[1\]\.points: expected a list of \[x, y\], got \[\[1\]\]/, [{ points: [[1, 2]] }, { points: [[1]] }]],
+    [
+      /bad\.json\[0\]\.points: expected a list of \[x, y\], got \[\[1,2\],\[1,"2"\]\]/,
       [
         {
           points: [
@@ -325,7 +337,7 @@ Segment("a file of prompts is refused by the name of the entry", async () => {
     [/bad\.json\[0\]\.points: expected a list of \[x, y\], got 7/, [{ points: 7 }]],
     [/bad\.json\[0\]\.labels: expected 1 labels, .* got 2/, [{ points: [[1, 2]], labels: [1, 1] }]],
     [/bad\.json\[0\]\.labels: expected 1 \(object\) or 0/, [{ points: [[1, 2]], labels: [3] }]],
-    [/bad\.json\[0\]\.box: expected 4 numbers/, [{ box: [1, 2, 3] }]],
+    [/bad\.json\[0\]\.box: expected \[x0, y0, x1, y1\]/, [{ box: [1, 2, 3] }]],
     [/bad\.json\[0\]\.multimask: expected true or false, got 1/, [{ points: [[1, 2]], multimask: 1 }]],
     [/bad\.json\[0\]\.maskInput: expected the name of a file/, [{ maskInput: [1] }]],
     [/bad\.json\[0\]: expected points, a box or a mask, got none/, [{}]],
@@ -359,20 +371,104 @@ Segment("a file of logits is refused unless it holds finite masks of the model's
   await refuse(/expected finite logits/);
 });
 
-Segment("when one file cannot be written, none is, and no folder is left", async () => {
-  mkdirSync("taken/result.json", { recursive: true }); // a folder where a file should go: the last rename fails
+Segment("when one file cannot be written, none is left, and no folder; nothing of others is in the way", async () => {
+  mkdirSync("taken/result.json", { recursive: true });
   const outcome = await segment(...CLICK, "--out", "new/folder", "--save-logits", "photo.png/logits.safetensors");
   assert.is(outcome.code, 1);
   assert.match(outcome.stderr, /^sam2: photo\.png.logits\.safetensors: expected a file that can be written, got E/);
   assert.ok(!existsSync("new"));
   const late = await segment(...CLICK, "--out", "taken");
   assert.is(late.code, 1);
-  assert.match(late.stderr, /taken.result\.json: expected a file that can be written/);
-  assert.equal(
-    readdirSync("taken").filter((name) => name.endsWith(".tmp")),
-    [],
+  assert.match(
+    late.stderr,
+    /taken.result\.json: expected a file of an earlier run, or none, got one of somebody else's/,
   );
+  assert.equal(readdirSync("taken"), ["result.json"]);
   rmSync("taken", { recursive: true });
+});
+
+Segment("of an earlier run nothing is left in --out, and files of others stay as they are", async () => {
+  await segment(...CLICK, "--out", "again");
+  writeFileSync("again/mask_7_0.png", "mine");
+  writeFileSync("again/notes.txt", "mine");
+  const { code } = await segment("--box", "10,10,60,50", "--cutout", "--out", "again");
+  assert.is(code, 0);
+  const files = ["cutout_0.png", "mask_0_0.png", "mask_7_0.png", "notes.txt", "overlay.png", "result.json"];
+  assert.equal(readdirSync("again").sort(), files);
+  assert.is(readFileSync("again/mask_7_0.png", "utf8"), "mine");
+  const cutout = readBytes("again/cutout_0.png");
+  assert.is(cutout[25], 6, "RGBA");
+  writeFileSync("again/cutout_1.png", "mine");
+  writeFileSync("two.json", JSON.stringify([{ box: [10, 10, 60, 50] }, { points: [[40, 30]] }]));
+  const refused = await segment("--prompts", "two.json", "--cutout", "--out", "again");
+  assert.is(refused.code, 1);
+  assert.match(refused.stderr, /again.cutout_1\.png: expected a file of an earlier run, or none/);
+  assert.ok(existsSync("again/mask_0_0.png"), "what was refused has removed nothing");
+  writeFileSync("again/result.json", JSON.stringify({ files: ["notes.txt"] }));
+  assert.match(
+    (await segment(...CLICK, "--out", "again")).stderr,
+    /again.(mask_0_0\.png|result\.json): .*somebody else's/,
+  );
+  assert.ok(existsSync("again/notes.txt"), "a list of another program's is none of ours");
+  rmSync("again", { recursive: true });
+});
+
+Segment("one option that may stand once is refused a second time, naming --prompts", async () => {
+  const photo = ["segment", "photo.png", ...MODEL];
+  const box = ["--box", "10,10,60,50"];
+  await fails(2, /--box: expected one of it, got a second; .*--prompts/, [...photo, ...box, ...box]);
+  await fails(2, /--mask-input: .*--prompts/, [...photo, "--mask-input", "a", "--mask-input", "b"]);
+  await fails(2, /--mask-input or --mask-image, got both/, [...photo, "--mask-input", "a", "--mask-image", "b"]);
+});
+
+Segment("a name comes back, one object is a list of one, and paths are relative to the file of prompts", async () => {
+  await segment(...CLICK, "--json", "--save-logits", "kept/logits.safetensors");
+  writeFileSync("kept/one.json", JSON.stringify({ maskInput: "logits.safetensors", name: "left door" }));
+  const { prompts } = await json("--prompts", "kept/one.json");
+  assert.equal(Object.keys(prompts[0]), ["name", "multimask", "masks"]);
+  assert.is((prompts[0] as unknown as { name: string }).name, "left door");
+  rmSync("kept", { recursive: true });
+});
+
+Segment("--mask-image is a mask prompt of any resolution, and how it was read is said", async () => {
+  const disc = (w: number, h: number, inside: number) =>
+    Uint8Array.from({ length: w * h }, (_, i) =>
+      Math.hypot((i % w) / w - 0.3, Math.floor(i / w) / h - 0.4) < 0.2 ? inside : 0,
+    );
+  writeFileSync("disc.png", encodePng({ width: W, height: H, channels: 1, data: disc(W, H, 255) }));
+  writeFileSync("grey.png", encodePng({ width: 3 * W, height: 3 * H, channels: 1, data: disc(3 * W, 3 * H, 200) }));
+  writeFileSync("square.png", encodePng({ width: H, height: H, channels: 1, data: disc(H, H, 255) }));
+  const plain = await json("--mask-image", "disc.png");
+  const grey = await segment("--mask-image", "grey.png", "--json");
+  assert.is(grey.stderr, "sam2: grey.png: read by its brightness: half of white and above is the object\n");
+  const [a, b] = [plain, JSON.parse(grey.stdout) as Result].map((r) => decodeRle(r.prompts[0].masks[0].rle));
+  assert.ok(differ(a, b) < 0.05 * W * H, `${differ(a, b)} pixels`);
+  assert.is.not(plain.prompts[0].masks[0].rle.counts, (await json(...CLICK)).prompts[0].masks[0].rle.counts);
+  await fails(1, /maskImage: expected a mask of the shape of 120×80, got 80×80/, [
+    ...["segment", "photo.png", ...MODEL, "--mask-image", "square.png"],
+  ]);
+});
+
+Segment("an address is read as a file is, and what cannot be had is told in one line", async () => {
+  const server = createServer((request, response) => {
+    response.statusCode = request.url === "/photo.png" ? 200 : 404;
+    response.end(request.url === "/photo.png" ? readFileSync("photo.png") : "");
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { code, stdout } = await sam2(["segment", `${base}/photo.png`, ...MODEL, ...CLICK, "--json"]);
+  assert.is(code, 0);
+  const { image, prompts } = JSON.parse(stdout) as Result;
+  assert.equal(image, { path: `${base}/photo.png`, width: W, height: H });
+  assert.equal(prompts, (await json(...CLICK)).prompts);
+  await fails(1, /other\.png: expected an image, got HTTP 404/, ["segment", `${base}/other.png`, ...MODEL, ...CLICK]);
+  await new Promise((resolve) => server.close(resolve));
+  await fails(1, /photo\.png: expected an image, got .*ECONNREFUSED/, [
+    "segment",
+    `${base}/photo.png`,
+    ...MODEL,
+    ...CLICK,
+  ]);
 });
 
 Segment("an aborted run exits with 130 and leaves nothing", async () => {
@@ -419,6 +515,12 @@ const tsx = fileURLToPath(import.meta.resolve("tsx"));
 Segment("as a process: JSON on stdout, exit codes 0, 1 and 2", () => {
   const run = (...args: string[]) =>
     spawnSync(process.execPath, ["--import", `file://${tsx}`, source, "segment", ...args], { encoding: "utf8" });
+  const piped = spawnSync(
+    process.execPath,
+    ["--import", `file://${tsx}`, source, "segment", "-", ...MODEL, ...CLICK, "--json"],
+    { encoding: "utf8", input: readBytes("photo.png") },
+  );
+  assert.equal([piped.status, JSON.parse(piped.stdout).image], [0, { path: "-", width: W, height: H }]);
   const good = run("photo.png", ...MODEL, ...CLICK, "--json");
   assert.is(good.stderr, "");
   assert.is(good.status, 0);
@@ -445,7 +547,7 @@ const built = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
   }
   assert.is(code, 130);
   assert.is(stderr, "sam2: interrupted\n");
-  assert.ok(!existsSync("photo.sam2"));
+  assert.ok(!existsSync("photo.png.sam2"));
 });
 
 Segment.run();

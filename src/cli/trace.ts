@@ -1,10 +1,8 @@
 import type { Command } from "commander";
 import { readCheckpoint } from "../io/checkpoint.ts";
 import { decodeImage, type RgbImage } from "../io/image.ts";
-import { modelTitle } from "../model/config.ts";
-import { LABEL } from "../model/prompt_encoder.ts";
 import { type LayerEvent, watch } from "../nn/layer.ts";
-import { preprocess } from "../predict/preprocess.ts";
+import { modelTitle } from "../model/config.ts";
 import { Sam2 } from "../predict/sam2.ts";
 import type { Tensor } from "../tensor/view.ts";
 import { readInput } from "./files.ts";
@@ -12,10 +10,12 @@ import { type Io, painter, Status } from "./io.ts";
 import { locateModel } from "./models.ts";
 import { addRunOptions, count, type ModelOptions } from "./options.ts";
 import { type Difference, findParity, type Parity } from "./parity.ts";
+import { clickedPicture, trackedFrame } from "./trace_runs.ts";
 import { type TraceRow, traceTable } from "./trace_table.ts";
 
 interface TraceOptions extends ModelOptions {
   depth?: number;
+  video?: boolean;
 }
 
 const EXAMPLES = `
@@ -24,8 +24,12 @@ Examples:
   sam2 trace tiny --depth 3          the large parts only
   sam2 trace tiny --depth 99         all layers, repeated blocks too
   sam2 trace tiny --json             one record for each layer
+  sam2 trace tiny --video            a tracked frame with a full memory bank: the memory's layers too
 
 The photo, or a drawn picture, is encoded once to warm up and once to be measured; then comes one click in its centre.
+With --video no one clicks: the picture is a frame that sees seven memories and sixteen object pointers of itself, is
+found, and is remembered. Layer 0 of the memory attention looks at the frame itself first, once for all objects, which is
+why that step stands apart.
 GMAC are 10⁹ multiply-adds; GFLOP/s count two operations each. Peak is what the model's memory held at most, weights
 included. A block like an earlier one is folded (≡). In a checkout of the project, a checkpoint with the weights of the
 goldens (golden/reference/export_checkpoint.py) is compared with PyTorch: |Δ| is the largest difference of a layer's output, σ the
@@ -40,6 +44,7 @@ export function addTrace(program: Command, io: Io): void {
     .description("The module tree in the order in which it runs, with what every layer does and costs.")
     .argument("<file>", "a .pt, a .safetensors, a transformers folder, or the name of a model")
     .argument("[image]", "a JPEG, PNG or WebP file")
+    .option("--video", "a tracked frame instead of a click: shows the layers of the memory too")
     .option("--depth <n>", "show n levels of the tree, and fold nothing else", count("--depth"));
   addRunOptions(command);
   command
@@ -55,16 +60,19 @@ async function trace(file: string, imagePath: string | undefined, options: Trace
   const checkpoint = await readCheckpoint(await locateModel(file, options, io), { signal });
   try {
     const sam2 = await Sam2.fromCheckpoint(checkpoint, { ...options, signal });
-    const parity = photo ? undefined : await findParity(checkpoint, sam2.config);
+    const parity = photo || options.video ? undefined : await findParity(checkpoint, sam2.config);
     const image = photo || (parity?.image ?? drawnPicture(sam2.config.imageSize));
-    const rows = await layers(sam2, image, parity, status, signal).finally(() => sam2.dispose());
+    const prepare = () =>
+      options.video ? trackedFrame(sam2, image, signal) : clickedPicture(sam2, image, parity, signal);
+    const rows = await layers(prepare, parity, status).finally(() => sam2.dispose());
     status.clear();
 
     if (options.json) {
       io.stdout.write(`${JSON.stringify(rows)}\n`);
     } else {
       const { config, machine } = sam2;
-      const title = `${modelTitle(config)} · ${imagePath ?? (parity ? "the goldens' picture" : "a drawn picture")} ${image.width}×${image.height} at ${config.imageSize}×${config.imageSize} · ${machine.kernels.name} kernels`;
+      const seen = options.video ? "a tracked frame, full memory bank · " : "";
+      const title = `${modelTitle(config)} · ${seen}${imagePath ?? (parity ? "the goldens' picture" : "a drawn picture")} ${image.width}×${image.height} at ${config.imageSize}×${config.imageSize} · ${machine.kernels.name} kernels`;
       const paint = painter(io.stdout, io.env);
       io.stdout.write(`${paint("bold", title)}\n\n`);
       io.stdout.write(traceTable(rows, { depth: options.depth, columns: io.stdout.columns ?? 120, paint }));
@@ -76,23 +84,13 @@ async function trace(file: string, imagePath: string | undefined, options: Trace
 
 /** Run the model twice: to compare its layers, which also warms it up, and to measure them. */
 export async function layers(
-  sam2: Sam2,
-  image: RgbImage,
+  prepare: () => () => void,
   parity: Parity | undefined,
   status: Status,
-  signal: AbortSignal,
 ): Promise<TraceRow[]> {
-  const { imageSize } = sam2.config;
-  const centre = { coords: new Float32Array(2).fill(imageSize / 2), labels: [LABEL.positive], multimask: true };
-  const { coords, labels, multimask } = parity ?? centre;
-  const run = () =>
-    sam2.run(({ forwardImage, withoutMemory, predictMasks }) => {
-      const features = withoutMemory(forwardImage(preprocess(image, imageSize)));
-      const points = { coords: sam2.machine.heap.from(coords, [1, labels.length, 2]), labels: [labels] };
-      predictMasks(features, points, undefined, multimask);
-    }, signal);
-
   const differences = new Map<number, Difference | undefined>();
+  status.show("preparing …");
+  const run = prepare();
   status.show(parity ? "comparing with PyTorch …" : "warming up …");
   await watch((event) => differences.set(event.order, parity?.compare(event)), run);
   status.show("measuring …");

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,7 +13,8 @@ import {
   writeCheckpoint,
 } from "../../tests/cli_fixture.ts";
 import { goldenFrame } from "../../golden/hash_image.ts";
-import { withPath, writeTools } from "../../tests/ffmpeg.ts";
+import { testWithFfmpeg, withPath, writeTools } from "../../tests/ffmpeg.ts";
+import { crc32 } from "../io/crc32.ts";
 import { decodeImage } from "../io/image.ts";
 import { DAVIS_PALETTE } from "../io/masks.ts";
 import { encodePng } from "../io/png.ts";
@@ -35,6 +36,7 @@ const track = (...args: string[]) => sam2(["track", "frames", ...MODEL, ...args]
 
 interface Line {
   frame: number;
+  file?: string;
   objects: {
     id: number;
     score: number;
@@ -98,7 +100,7 @@ Track(
         objects.map(({ id }) => id),
         [1, 7],
       );
-      const { width, height, data } = await decodeImage(readBytes(`plain/masks/${String(frame).padStart(5, "0")}.png`));
+      const { width, height, data } = await decodeImage(readBytes(`plain/masks/${frame}.png`));
       assert.equal([width, height], [W, H]);
       const [below, above] = objects.map(({ rle }) => decodeRle(rle));
       const wrong = below.filter((_, i) => {
@@ -125,7 +127,7 @@ Track(
     const frames = async (...args: string[]) =>
       linesOf((await track("--json", ...args)).stdout).map(({ frame }) => frame);
     const click = ["--object", "1", "--frame", "4", "--point", "20,15"];
-    assert.equal(await frames(...click, "--both"), [4, 5, 6, 7, 8, 9, 4, 3, 2, 1, 0]);
+    assert.equal(await frames(...click, "--both"), [4, 5, 6, 7, 8, 9, 3, 2, 1, 0]);
     assert.equal(await frames(...click, "--reverse"), [4, 3, 2, 1, 0]);
     assert.equal(await frames(...click, "--max-frames", "3"), [4, 5, 6]);
     assert.equal(await frames(...click, "--start", "6", "--max-frames", "2"), [6, 7]);
@@ -246,7 +248,7 @@ Track("what cannot be tracked is told in one line", async () => {
   await tell(1, /a frame of the video, 0…9, got 10/, "frames", "--frame", "10", "--point", "1,1");
   await tell(1, /x in 0…64/, "frames", "--point", "65,1");
   await tell(2, /--object: expected a whole number ≥ 1, got "x"/, "frames", "--object", "x");
-  await tell(1, /an id up to 255, got 300/, "frames", "--object", "300", "--point", "1,1");
+  await tell(1, /an id up to 65535, got 65536/, "frames", "--object", "65536", "--point", "1,1");
   await tell(1, /--object 2 --frame 0: expected points, a box or a mask/, "frames", "--point", "1,1", "--object", "2");
   mkdirSync("empty", { recursive: true });
   await tell(1, /empty: expected frames such as 00000\.jpg/, "empty", "--point", "1,1");
@@ -259,7 +261,13 @@ Track("what cannot be tracked is told in one line", async () => {
   await tell(2, /--both.*cannot be used with.*--reverse/, "frames", "--point", "1,1", "--both", "--reverse");
   await tell(2, /--prompts alone/, "frames", "--point", "1,1", "--prompts", "prompts.json");
   writeFileSync("bad.json", '[{"object": 1, "points": [[1, 1]], "colour": 3}]');
-  await tell(1, /bad\.json\[0\]: expected object, frame, .* got "colour"/, "frames", "--prompts", "bad.json");
+  await tell(
+    1,
+    /bad\.json\[0\]: expected fields named object, frame, .* got "colour"; leave it out/,
+    "frames",
+    "--prompts",
+    "bad.json",
+  );
   writeFileSync("bad.json", '[{"object": 2, "frame": 4, "points": [[1, 1]], "correct": true}, {"points": [[1, 1]]}]');
   await tell(1, /bad\.json\[0\]: expected an object that is prompted/, "frames", "--prompts", "bad.json");
 });
@@ -277,8 +285,139 @@ Track("a frame that cannot be read is named with its file; what was tracked befo
   rmSync("half.state");
   await fails(1, /frame 4 \(broken\/4\.png\): expected 64×48, as frame 0, got 32×32/, args);
   cpSync("frames/3.png", "broken/03.png");
-  await fails(1, /broken: expected frames named by number, each once, got 0?3\.png and 0?3\.png/, args);
+  await fails(1, /broken: expected frames named differently, whatever their ending, got 0?3\.png and 0?3\.png/, args);
 });
+
+Track("masks and lines are named after the frames, in natural order; other files are passed over", async () => {
+  mkdirSync("named");
+  const names = ["shot_2.png", "shot_10.png", "Shot_1.PNG"];
+  for (const [t, name] of [
+    [1, names[0]],
+    [2, names[1]],
+    [0, names[2]],
+  ] as const)
+    cpSync(`frames/${t}.png`, `named/${name}`);
+  writeFileSync("named/notes.txt", "no frame");
+  const args = ["track", "named", ...MODEL, "--object", "1", "--point", "20,15", "--out", "by_name", "--json"];
+  const { stdout } = await sam2(args);
+  assert.equal(
+    linesOf(stdout).map(({ frame, file }) => [frame, file]),
+    [
+      [0, "Shot_1.PNG"],
+      [1, "shot_2.png"],
+      [2, "shot_10.png"],
+    ],
+  );
+  assert.equal(readdirSync("by_name/masks").sort(), ["Shot_1.png", "shot_10.png", "shot_2.png"]);
+  const plain = (await track("--object", "1", "--point", "20,15", "--max-frames", "3", "--json")).stdout;
+  const rles = (text: string) => linesOf(text).map(({ objects }) => objects[0].rle.counts);
+  assert.equal(rles(stdout), rles(plain));
+});
+
+Track("EXIF orientation turns frames as it turns photos", async () => {
+  mkdirSync("turned");
+  const png = encodePng({ width: W, height: H, channels: 3, data: goldenFrame(31, 0, W, H) });
+  const exif = Uint8Array.from([
+    ...[77, 77, 0, 42, 0, 0, 0, 8, 0, 1, 1, 18, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0], // orientation 6
+  ]);
+  const chunk = new Uint8Array(12 + exif.length);
+  new DataView(chunk.buffer).setUint32(0, exif.length);
+  chunk.set(new TextEncoder().encode("eXIf"), 4);
+  chunk.set(exif, 8);
+  new DataView(chunk.buffer).setUint32(8 + exif.length, crc32(chunk.subarray(4, 8 + exif.length)));
+  writeFileSync("turned/0.png", Buffer.concat([png.subarray(0, 33), chunk, png.subarray(33)]));
+  const point = ["--point", "40,60", ...MODEL, "--json"];
+  const tracked = linesOf((await sam2(["track", "turned", ...point])).stdout);
+  const segmented = JSON.parse((await sam2(["segment", "turned/0.png", ...point])).stdout) as {
+    image: { width: number; height: number };
+  };
+  assert.equal(tracked[0].objects[0].rle.size, [W, H]);
+  assert.equal([segmented.image.height, segmented.image.width], [W, H]);
+});
+
+Track("ids above 255 make 16-bit pictures; --per-object writes a black and white one each", async () => {
+  const ids = ["--object", "300", "--point", "20,15", "--object", "65535", "--box", "30,10,60,44", "--max-frames", "2"];
+  const { stdout, code } = await track(...ids, "--per-object", "--out", "wide", "--json");
+  assert.is(code, 0);
+  assert.equal(readdirSync("wide/masks").sort(), ["0.png", "1.png", "300", "65535"]);
+  const { objects } = linesOf(stdout)[0];
+  const png = readBytes("wide/masks/0.png");
+  assert.equal([png[24], png[25]], [16, 0], "16 bits, grey");
+  for (const { id, rle } of objects) {
+    const mask = await decodeImage(readBytes(`wide/masks/${id}/0.png`));
+    assert.ok(decodeRle(rle).every((value, i) => mask.data[3 * i] === (value ? 255 : 0)));
+  }
+});
+
+Track("of an earlier run's files none is left beside the new ones, and nobody else's is touched", async () => {
+  const run = (...args: string[]) => track("--object", "1", "--point", "20,15", "--out", "again", ...args);
+  assert.is((await run("--max-frames", "5", "--per-object")).code, 0);
+  writeFileSync("again/masks/mine.txt", "kept");
+  assert.is((await run("--start", "8")).code, 0);
+  assert.equal(readdirSync("again/masks").sort(), ["8.png", "9.png", "mine.txt"]);
+});
+
+Track(
+  "a state goes on with the video it was saved with, and is refused with another of its size and length",
+  async () => {
+    cpSync("frames", "other", { recursive: true });
+    writeFileSync("other/1.png", encodePng({ width: W, height: H, channels: 3, data: goldenFrame(32, 1, W, H) }));
+    const args = [
+      ...MODEL,
+      "--object",
+      "1",
+      "--point",
+      "20,15",
+      "--max-frames",
+      "3",
+      "--json",
+      "--state",
+      "seen.state",
+    ];
+    assert.is((await sam2(["track", "frames", ...args])).code, 0);
+    await fails(1, /seen\.state: expected the video that it was saved with, got another frame 1/, [
+      "track",
+      "other",
+      ...args,
+    ]);
+    assert.is((await sam2(["track", "frames", ...args])).code, 0);
+  },
+);
+
+testWithFfmpeg(
+  Track,
+  "a video gives what its frames in a folder give, in both directions from a late frame",
+  async () => {
+    mkdirSync("unpacked");
+    const ffmpeg = (...args: string[]) => assert.is(spawnSync("ffmpeg", ["-v", "error", "-y", ...args]).status, 0);
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=5:d=4", "-c:v", "mpeg4", "drawn.mkv");
+    ffmpeg("-i", "drawn.mkv", "-start_number", "0", "unpacked/%05d.png");
+    const args = [...MODEL, "--object", "1", "--frame", "12", "--box", "10,10,40,40", "--both"];
+    assert.is((await sam2(["track", "drawn.mkv", ...args, "--out", "of_video"])).code, 0);
+    assert.is((await sam2(["track", "unpacked", ...args, "--out", "of_folder"])).code, 0);
+    assert.is(log("of_video"), log("of_folder").replaceAll(/"file":"\d+\.png",/g, ""));
+    const masks = (folder: string) => contents(`${folder}/masks`);
+    assert.equal(masks("of_video"), masks("of_folder"));
+    const late = ["track", "drawn.mkv", ...MODEL, "--frame", "20", "--point", "1,1", "--out", "none"];
+    await fails(1, /a frame of the video, 0…19, got 20/, late);
+  },
+);
+
+testWithFfmpeg(
+  Track,
+  "of a video that is cut off, what came before is kept; exit code 1 and ffmpeg's words",
+  async () => {
+    const draw = ["-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=s=64x48:r=5:d=6", "-c:v", "mpeg4", "-g", "5"];
+    assert.is(spawnSync("ffmpeg", [...draw, "whole.mkv"]).status, 0);
+    const bytes = readBytes("whole.mkv");
+    writeFileSync("cut.mkv", bytes.subarray(0, bytes.length * 0.6));
+    const args = ["track", "cut.mkv", ...MODEL, "--point", "20,20", "--out", "part"];
+    await fails(1, /frame \d+ \(cut\.mkv\): expected an intact frame, got "File ended prematurely/, args);
+    const { length } = linesOf(log("part"));
+    assert.ok(length > 8 && length < 30, `${length} frames`);
+    assert.is(readdirSync("part/masks").length, length);
+  },
+);
 
 Track("an image-only checkpoint is refused by naming what is missing", async () => {
   const weights = new Map(

@@ -1,11 +1,14 @@
 import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import { PromptError, UsageError } from "../errors.ts";
-import { decodeImage } from "../io/image.ts";
+import { expectShapeOf, maskOfId, onlyMask, readMaskFile } from "../io/mask_file.ts";
+import type { Notice } from "../io/pixels.ts";
 import type { FrameResult, VideoPredictor } from "../predict/video_predictor.ts";
+import type { ObjectMask } from "../predict/video_prompt.ts";
 import type { VideoState } from "../predict/video_state.ts";
 import { readInput } from "./files.ts";
 import { click, corners, count } from "./options.ts";
+import { type Fields, PLACES, readEntries } from "./prompt_file.ts";
 
 /** What is said of one object on one frame. */
 export interface TrackPrompt {
@@ -14,16 +17,22 @@ export interface TrackPrompt {
   points?: [number, number][];
   labels?: (0 | 1)[];
   box?: [number, number, number, number];
-  /** a picture, anything but black is the object */
+  /** a picture of the object, or a map of ids */
   mask?: string;
+  /** what is in it */
+  picture?: () => ObjectMask;
+  /** no object was named: a map of ids gives one for each */
+  unnamed?: true;
+  /** whatever you call the object; comes back with its masks */
+  name?: string;
   /** apply it when tracking reaches its frame */
   correct?: boolean;
   /** what to call it in an error */
   where: string;
 }
 
-/** Ids are the values of the pixels of a palette picture. */
-const MAX_ID = 255;
+/** Ids are the values of the pixels of a 16-bit picture, or of a palette if they suffice. */
+const MAX_ID = 65535;
 
 /** The options --object, --frame, --point, --box and --mask; each belongs to the --object and --frame before it. */
 export function addPromptOptions(command: Command): TrackPrompt[] {
@@ -33,17 +42,17 @@ export function addPromptOptions(command: Command): TrackPrompt[] {
     prompts.push(prompt);
     return prompt;
   };
-  const current = () => prompts.at(-1) ?? open(1, 0);
+  const current = () => prompts.at(-1) ?? Object.assign(open(1, 0), { unnamed: true as const });
   const id = count("--object");
   const frame = count("--frame", 0);
   command
-    .option("--object <id>", "an object, 1 … 255; what follows belongs to it (default: 1)", (text) => {
+    .option("--object <id>", "an object, 1 … 65535; what follows belongs to it (default: 1)", (text) => {
       open(id(text), 0);
     })
     .option("--frame <f>", "the frame on which you click, counted from 0 (default: 0)", (text) => {
-      const { object, where, ...said } = current();
+      const { object, where, unnamed, ...said } = current();
       if (Object.keys(said).length === 1) prompts.pop();
-      open(object, frame(text));
+      Object.assign(open(object, frame(text)), unnamed && { unnamed });
     })
     .option("--point <x,y[,0]>", "a click on the object, or beside it with ,0; may be repeated", (text) => {
       const prompt = current();
@@ -52,61 +61,72 @@ export function addPromptOptions(command: Command): TrackPrompt[] {
       prompt.labels = [...(prompt.labels ?? []), label];
     })
     .option("--box <x0,y0,x1,y1>", "a box around the object", (text) => {
+      expectNew("--box", current().box);
       current().box = corners(text);
     })
-    .option("--mask <file>", "a picture of the object: white on black, or any colours on black", (text) => {
+    .option("--mask <file>", "a picture of the object: white on black, its alpha, or a map of ids", (text) => {
+      expectNew("--mask", current().mask);
       current().mask = text;
     });
   return prompts;
 }
 
-/**
- * `[{"object": 1, "frame": 0, "points": [[x, y]], "labels": [1], "box": null, "mask": null, "correct": true}, …]`; a mask
- * is a path beside the file.
- *
- * @throws PromptError naming the file and the entry
- */
-export async function trackPromptsFromFile(path: string): Promise<TrackPrompt[]> {
-  const bytes = await readInput(path, "a JSON file of prompts");
-  let entries: unknown;
-  try {
-    entries = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (cause) {
-    throw new PromptError(path, "JSON in UTF-8", (cause as Error).message, "correct the file", { cause });
-  }
-  if (!Array.isArray(entries)) {
-    throw new PromptError(path, "a list of prompts", shown(entries), 'e.g. [{"object": 1, "points": [[500, 375]]}]');
-  }
-  return entries.map((entry, i) => fromJson(entry, `${path}[${i}]`, dirname(path)));
-}
+const isWhole = (value: unknown, least: number) => Number.isSafeInteger(value) && (value as number) >= least;
 
-const isNumbers = (value: unknown, length?: number) =>
-  Array.isArray(value) && value.every(Number.isFinite) && value.length === (length ?? value.length);
-
-const FIELDS: Record<string, [expected: string, fits: (value: unknown) => boolean]> = {
-  object: ["a whole number from 1", (value) => Number.isSafeInteger(value) && (value as number) >= 1],
-  frame: ["a whole number from 0", (value) => Number.isSafeInteger(value) && (value as number) >= 0],
-  points: ["a list of [x, y]", (value) => Array.isArray(value) && value.every((point) => isNumbers(point, 2))],
-  labels: ["a list of 0 and 1", (value) => isNumbers(value)],
-  box: ["[x0, y0, x1, y1]", (value) => isNumbers(value, 4)],
+const FIELDS: Fields = {
+  object: ["a whole number from 1", (value) => isWhole(value, 1)],
+  frame: ["a whole number from 0", (value) => isWhole(value, 0)],
+  ...PLACES,
   mask: ["the name of a picture", (value) => typeof value === "string"],
   correct: ["true or false", (value) => typeof value === "boolean"],
 };
 
-function fromJson(entry: unknown, where: string, folder: string): TrackPrompt {
-  if (typeof entry !== "object" || entry === null || Array.isArray(entry)) {
-    throw new PromptError(where, "an object", shown(entry), 'e.g. {"object": 1, "points": [[500, 375]]}');
-  }
-  const fields = Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== null));
-  for (const [name, value] of Object.entries(fields)) {
-    if (!Object.hasOwn(FIELDS, name)) {
-      throw new PromptError(where, Object.keys(FIELDS).join(", "), `"${name}"`, "check the spelling");
+/**
+ * `[{"object": 1, "frame": 0, "points": [[x, y]], "labels": [1], "box": null, "mask": null, "correct": true}, …]`, or one
+ * such object; a mask is a path relative to the file.
+ *
+ * @throws PromptError naming the file and the entry
+ */
+export async function trackPromptsFromFile(path: string): Promise<TrackPrompt[]> {
+  return (await readEntries(path, FIELDS)).map(({ fields, where }) => {
+    const { mask, ...rest } = fields as Partial<TrackPrompt>;
+    const file = mask === undefined ? undefined : resolve(dirname(path), mask);
+    return { object: 1, frame: 0, ...rest, mask: file, where, ...(rest.object === undefined && { unnamed: true }) };
+  });
+}
+
+/** @throws UsageError if the option was given before for the same object and frame */
+function expectNew(option: string, earlier: unknown): void {
+  if (earlier === undefined) return;
+  const todo = "open another --object or --frame before it, or put all prompts into a file: --prompts";
+  throw new UsageError(option, "one for an object on a frame", "a second", todo);
+}
+
+/**
+ * The prompts with the pictures of their masks. A map of ids becomes one prompt an id where no object was named.
+ *
+ * @param notice told how a picture was read, unless it is plain black and white
+ * @throws PromptError if a map of several ids is given for one object
+ */
+export async function withMasks(prompts: readonly TrackPrompt[], notice: Notice): Promise<TrackPrompt[]> {
+  const all: TrackPrompt[] = [];
+  for (const prompt of prompts) {
+    const { mask, unnamed, where } = prompt;
+    if (mask === undefined) {
+      all.push(prompt);
+      continue;
     }
-    const [expected, fits] = FIELDS[name];
-    if (!fits(value)) throw new PromptError(`${where}.${name}`, expected, shown(value), "correct this entry");
+    const file = await readMaskFile(await readInput(mask, "a picture of the mask"), mask);
+    if (file.note) notice(file.note);
+    if (!unnamed || file.kind === "mask") onlyMask(file, mask);
+    const objects = unnamed && file.kind === "ids" ? file.ids : [prompt.object];
+    for (const object of objects) {
+      const id = file.kind === "ids" && unnamed ? object : file.ids[0];
+      const picture = () => ({ ...file, mask: maskOfId(file, id) });
+      all.push({ ...prompt, object, picture, where: objects.length > 1 ? `${where}, id ${object}` : where });
+    }
   }
-  const { mask, ...rest } = fields as Partial<TrackPrompt>;
-  return { object: 1, frame: 0, ...rest, mask: mask === undefined ? undefined : resolve(folder, mask), where };
+  return all;
 }
 
 /** @throws UsageError or PromptError for what cannot be tracked, whatever the video */
@@ -144,20 +164,14 @@ export function expectTrackable(prompts: readonly TrackPrompt[], video: string):
 export async function applyPrompt(
   predictor: VideoPredictor,
   state: VideoState,
-  { object, frame, points, labels, box, mask, where }: TrackPrompt,
+  { object, frame, points, labels, box, picture, where }: TrackPrompt,
   signal: AbortSignal,
 ): Promise<FrameResult> {
-  if (frame >= state.numFrames) {
+  if (frame >= state.numFrames || (await state.frames.read(frame, 1, signal)) === undefined) {
     throw new PromptError(where, `a frame of the video, 0…${state.numFrames - 1}`, `${frame}`, "count frames from 0");
   }
-  if (mask === undefined) return predictor.addNewPointsOrBox(state, { object, frame, points, labels, box, signal });
-  const picture = await decodeImage(await readInput(mask, "a picture of the mask"), { where: mask });
-  const { width, height, data } = picture;
-  const pixels = Uint8Array.from({ length: width * height }, (_, i) => data[3 * i] | data[3 * i + 1] | data[3 * i + 2]);
-  return predictor.addNewMask(state, { object, frame, mask: pixels, width, height, signal });
-}
-
-function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? "nothing";
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+  if (!picture) return predictor.addNewPointsOrBox(state, { frame, object, points, labels, box, signal });
+  const { mask, width, height } = picture();
+  expectShapeOf({ width, height }, state, where);
+  return predictor.addNewMask(state, { object, frame, mask, width, height, signal });
 }

@@ -1,4 +1,6 @@
+import { UsageError } from "../errors.ts";
 import type { ImageInput } from "../io/image_input.ts";
+import { kindOf } from "../io/kind_of.ts";
 import type {
   ImagePredictor as Direct,
   ImagePredictorOptions,
@@ -6,8 +8,8 @@ import type {
   PredictOptions,
 } from "../predict/image_predictor.ts";
 import type { Prompt } from "../predict/prompt.ts";
-import { type CallOptions, engineOf } from "./engine.ts";
-import { Remote, type Remoted, sendable } from "./remote.ts";
+import { type CallOptions, engineOf, expectOptions } from "./engine.ts";
+import { Remote, type Remoted } from "./remote.ts";
 import type { Sam2 } from "./sam2.ts";
 
 /**
@@ -25,7 +27,8 @@ export class ImagePredictor implements Remoted<Direct> {
 
   /** Several may share a model. */
   constructor(sam2: Sam2, options: ImagePredictorOptions = {}) {
-    this.#remote = new Remote(engineOf.get(sam2)!, "ImagePredictor", options);
+    expectOptions(options, "ImagePredictor");
+    this.#remote = new Remote(engineOf(sam2, "ImagePredictor"), "ImagePredictor", options);
   }
 
   /**
@@ -38,8 +41,13 @@ export class ImagePredictor implements Remoted<Direct> {
   }
 
   /** Encode several images for `predictBatch`; they replace those before. */
-  setImageBatch(images: readonly ImageInput[], options: CallOptions = {}): Promise<void> {
-    return this.#remote.call("setImageBatch", [images.map(sendable)], options, images);
+  async setImageBatch(images: readonly ImageInput[], options: CallOptions = {}): Promise<void> {
+    if (!Array.isArray(images)) {
+      throw new UsageError("setImageBatch", "an array of images", kindOf(images), "pass one image to setImage");
+    }
+    const found = this.#remote.send(images);
+    const sent = found instanceof Promise ? await found : found;
+    await this.#remote.call("setImageBatch", [sent], options, sent);
   }
 
   /**

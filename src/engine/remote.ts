@@ -1,6 +1,7 @@
 /** A predictor of predict/ that lives in the worker, as its twin on the caller's side sees it. */
-import type { ImageInput } from "../io/image_input.ts";
+import { type ImageInput, type SentImage, sendable } from "../io/image_input.ts";
 import type { VideoState as DirectState } from "../predict/video_state.ts";
+import type { Frames } from "../video/frames.ts";
 import { type CallOptions, type Engine, rpcOptions } from "./engine.ts";
 import type { Handle, Invocation, VideoInfo } from "./service.ts";
 import type { VideoState } from "./video_state.ts";
@@ -8,12 +9,14 @@ import type { VideoState } from "./video_state.ts";
 let ids = 0;
 
 type Method<P> = { [K in keyof P]: P[K] extends (...args: never[]) => unknown ? K : never }[keyof P] & string;
-/** T with another state in the place of predict's. */
+/** T with another state in the place of predict's, and without what cannot be sent. */
 type WithState<T, S> = T extends DirectState
   ? S
-  : T extends { state: DirectState }
-    ? Omit<T, "state"> & { state: S }
-    : T;
+  : T extends Frames
+    ? never
+    : T extends { state: DirectState }
+      ? Omit<T, "state"> & { state: S }
+      : T;
 type WithStates<A extends unknown[], S> = { [I in keyof A]: WithState<A[I], S> };
 
 /** What users see of a class of predict/: its methods, awaited. A method that is missing here does not compile. */
@@ -29,6 +32,7 @@ type Result<P, K extends keyof P> = P[K] extends (...args: never[]) => infer R
 export class Remote<P> {
   readonly engine: Engine;
   readonly #handle: Handle;
+  #reading: Promise<void> | undefined;
 
   constructor(engine: Engine, name: Handle["class"], options: object) {
     this.engine = engine;
@@ -41,24 +45,48 @@ export class Remote<P> {
    * @param options the last argument of methods that may be aborted
    * @param inputs what may be given away
    */
-  call<K extends Method<P>>(
+  async call<K extends Method<P>>(
     method: K,
     args: readonly unknown[],
     options?: CallOptions,
     inputs: readonly unknown[] = [],
-  ) {
-    const result = this.engine.call("invoke", [this.#invocation(method, args, options)], rpcOptions(options, inputs));
+  ): Promise<Result<P, K>> {
+    const sent = rpcOptions(options, inputs, method);
+    if (this.#reading) await this.#reading;
+    const result = this.engine.call("invoke", [this.#invocation(method, args, options)], sent);
     return result as Promise<Result<P, K>>;
+  }
+
+  /** Images as they cross; a promise only if one of them is a Response, whose bytes have yet to come. */
+  send(images: readonly ImageInput[]): SentImage[] | Promise<SentImage[]> {
+    const found = images.map(sendable);
+    return found.some((image) => image instanceof Promise) ? this.#read(found) : (found as SentImage[]);
+  }
+
+  /** Wait for what a call is to send; calls that are made meanwhile come after it. */
+  async #read<T>(inputs: readonly (T | Promise<T>)[]): Promise<T[]> {
+    const all = Promise.all([...inputs, this.#reading]);
+    const reading = all.then(
+      () => {},
+      () => {},
+    );
+    this.#reading = reading;
+    try {
+      return (await all).slice(0, -1) as T[];
+    } finally {
+      if (this.#reading === reading) this.#reading = undefined;
+    }
   }
 
   /** Call a method that yields. */
   async *walk<T>(method: Method<P>, args: readonly unknown[], options: CallOptions): AsyncGenerator<T> {
     const id = ids++;
+    const sent = rpcOptions(options, [], method);
     const invocation = this.#invocation(method, args, options);
     let ended = false;
     const next = async () => {
       ended = true; // unless this call succeeds
-      const item = await this.engine.call("next", [id, invocation], rpcOptions(options, []));
+      const item = await this.engine.call("next", [id, invocation], sent);
       ended = item === undefined;
       return item as T | undefined;
     };
@@ -71,14 +99,7 @@ export class Remote<P> {
 
   #invocation(method: string, args: readonly unknown[], options?: CallOptions): Invocation {
     if (!options) return { predictor: this.#handle, method, args };
-    const { signal: _, onProgress: __, transfer: ___, ...others } = options;
-    return { predictor: this.#handle, method, args, options: others };
+    const { signal: _, onProgress, transfer: __, ...others } = options;
+    return { predictor: this.#handle, method, args, options: others, isFollowed: onProgress !== undefined };
   }
-}
-
-/** Of a canvas's ImageData, or anything that holds pixels, what crosses to the worker. */
-export function sendable(image: ImageInput): ImageInput {
-  if (typeof image === "string" || image instanceof Uint8Array || image instanceof Blob) return image;
-  const { width, height, data } = image;
-  return { width, height, data };
 }

@@ -128,7 +128,7 @@ Rpc("an input that cannot be sent is refused, and takes no place", async () => {
   const { client } = connect();
   for (let i = 0; i <= QUEUE_LIMIT; i++) {
     const error = (await failed(client.call("double", [(() => 1) as never]))) as DOMException;
-    assert.is(error.name, "DataCloneError");
+    assert.is(error.name, "UsageError");
   }
   assert.is(await client.call("double", [1]), 2);
   await client.stop();

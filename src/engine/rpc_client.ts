@@ -1,4 +1,4 @@
-import { EngineError, QueueError } from "../errors.ts";
+import { EngineError, QueueError, UsageError } from "../errors.ts";
 import type { WorkerEvents, WorkerHandle } from "../platform/types.ts";
 import { packError, unpackError } from "./packed_error.ts";
 import type { Call, Service, StreamHandle, ToClient, ToService } from "./rpc.ts";
@@ -79,8 +79,10 @@ export class Client<S extends Service> {
         signal?.addEventListener("abort", onAbort);
       });
     } catch (error) {
-      if (error instanceof DOMException && error.name === "DataCloneError") this.#answered(id); // it was never sent
-      throw error;
+      if (!(error instanceof DOMException && error.name === "DataCloneError")) throw error;
+      this.#answered(id); // it was never sent
+      const todo = "pass plain objects, arrays and numbers";
+      throw new UsageError(method, "arguments that can be sent to a worker", error.message, todo, { cause: error });
     } finally {
       signal?.removeEventListener("abort", onAbort);
       this.#hold(-1);
@@ -88,7 +90,7 @@ export class Client<S extends Service> {
   }
 
   /** Keep an async iterable here, and let the service pull its items, as `sendable` makes them. */
-  stream<T>(items: AsyncIterable<T>, sendable: (item: T) => T): StreamHandle<T> {
+  stream<T, S>(items: AsyncIterable<T>, sendable: (item: T) => S | Promise<S>): StreamHandle<S> {
     const stream = this.#ids++;
     this.#streams.set(stream, mapped(items, sendable));
     return { stream };
@@ -162,6 +164,6 @@ function sharedWords(count: number): Int32Array | undefined {
   return shared ? new Int32Array(new SharedArrayBuffer(4 * count)) : undefined;
 }
 
-async function* mapped<T>(items: AsyncIterable<T>, change: (item: T) => T): AsyncGenerator<T> {
+async function* mapped<T, S>(items: AsyncIterable<T>, change: (item: T) => S | Promise<S>): AsyncGenerator<S> {
   for await (const item of items) yield change(item);
 }

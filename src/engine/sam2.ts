@@ -2,14 +2,19 @@
  * The model as users hold it: a promise of what a worker of its own does (service.ts), so that the caller's thread never
  * computes. Beside it the predictors, with the names and meanings of those in predict/.
  */
+import { CheckpointError, UsageError } from "../errors.ts";
 import type { CheckpointSource } from "../io/checkpoint.ts";
 import { unnamedModel } from "../io/demo_model.ts";
+import { kindOf, tagOf } from "../io/kind_of.ts";
 import type { Sam2Config } from "../model/config.ts";
 import { platform } from "../platform/platform.ts";
 import type { LoadOptions as ThreadLoadOptions } from "../predict/sam2.ts";
-import { type CallOptions, type Engine, engineOf, rpcOptions } from "./engine.ts";
+import { type CallOptions, type Engine, engineOf, rpcOptions, setEngine } from "./engine.ts";
 import { Client } from "./rpc_client.ts";
 import type { ModelInfo } from "./service.ts";
+
+/** That the memory's bookkeeping allows. */
+const MOST_THREADS = 256;
 
 /** Options of `Sam2.fromPretrained`. */
 export interface LoadOptions extends Omit<ThreadLoadOptions, "onProgress" | "signal">, CallOptions {}
@@ -33,8 +38,12 @@ export class Sam2 {
   /** Which kernels, register tile and threads were chosen, and why, line by line. */
   readonly chosen: readonly string[];
 
-  private constructor(engine: Engine, { config, digest, canTrack, threads, chosen }: ModelInfo) {
-    engineOf.set(this, engine);
+  private constructor(engine: Engine, info: ModelInfo) {
+    if (!(engine instanceof Client)) {
+      throw new UsageError("Sam2", "Sam2.fromPretrained", "new Sam2", "await Sam2.fromPretrained(…)");
+    }
+    const { config, digest, canTrack, threads, chosen } = info;
+    setEngine(this, engine);
     this.config = config;
     this.digest = digest;
     this.canTrack = canTrack;
@@ -54,12 +63,14 @@ export class Sam2 {
    * @throws CheckpointError if it is no complete SAM 2 checkpoint, or cannot be downloaded; the signal's reason if aborted
    */
   static async fromPretrained(source?: CheckpointSource, options: LoadOptions = {}): Promise<Sam2> {
-    const from = source ?? unnamedModel();
+    const calls = rpcOptions(options, [source], "fromPretrained");
+    expectMachine(options);
+    const from = source === undefined ? unnamedModel() : expectSource(source);
     const engine: Engine = new Client((events) => platform.startWorker("engine", events));
     const { signal: _, onProgress: __, transfer: ___, ...others } = options;
-    const sent = from instanceof URL ? { href: from.href } : from;
+    const sent = from instanceof URL ? { href: addressOf(from) } : from;
     try {
-      return new Sam2(engine, await engine.call("load", [sent, others], rpcOptions(options, [from])));
+      return new Sam2(engine, await engine.call("load", [sent, others], calls));
     } catch (error) {
       await engine.stop();
       throw error;
@@ -68,11 +79,34 @@ export class Sam2 {
 
   /** End the worker at once and give all its memory back. Calls under way are rejected with EngineError. */
   async dispose(): Promise<void> {
-    await engineOf.get(this)!.stop();
+    await engineOf(this, "dispose").stop();
   }
 
   /** `dispose`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }
+}
+
+/** @throws UsageError */
+function expectMachine({ kernels = "auto", threads = 1 }: LoadOptions): void {
+  if (!["auto", "portable", "reference"].includes(kernels)) {
+    throw new UsageError("kernels", '"auto", "portable" or "reference"', kindOf(kernels), "name one of these");
+  }
+  if (!(Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS)) {
+    throw new UsageError("threads", `a whole number, 1…${MOST_THREADS}`, kindOf(threads), "leave it out for all cores");
+  }
+}
+
+/** Turbopack's URLs of files in the bundle lack the origin. */
+function addressOf({ href }: URL): string {
+  return href.startsWith("/") ? platform.locate(href) : href;
+}
+
+/** @throws CheckpointError that names what is taken */
+function expectSource(source: CheckpointSource): CheckpointSource {
+  const isBytes = source instanceof Uint8Array || ["ArrayBuffer", "Blob", "File"].includes(tagOf(source));
+  if (typeof source === "string" || source instanceof URL || isBytes) return source;
+  const expected = "a name, a path, a URL or the bytes of a checkpoint (Uint8Array, ArrayBuffer, Blob)";
+  throw new CheckpointError("fromPretrained", expected, kindOf(source), "see the documentation of Sam2.fromPretrained");
 }

@@ -2,9 +2,11 @@
  * What the engine's worker does: it owns the model, its memory and the predictors, and runs the synchronous graph. Objects
  * that a caller holds stay here and are known by a number, which the caller gives them.
  */
+import { Sam2Error, UsageError } from "../errors.ts";
 import { type Checkpoint, readCheckpoint } from "../io/checkpoint.ts";
 import type { StoredTensor } from "../io/tensor_file.ts";
 import type { Sam2Config } from "../model/config.ts";
+import { AutomaticMaskGenerator } from "../predict/automatic_masks.ts";
 import { ImagePredictor } from "../predict/image_predictor.ts";
 import type { Progress } from "../predict/progress.ts";
 import { type LoadOptions, Sam2 } from "../predict/sam2.ts";
@@ -17,7 +19,7 @@ import type { Call, StreamHandle } from "./rpc.ts";
  * Classes of predict/ whose objects live here. A method of theirs is called by its name: whoever adds one there declares it
  * once more, with its documentation, in client.ts.
  */
-const PREDICTORS = { ImagePredictor, VideoPredictor };
+const PREDICTORS = { AutomaticMaskGenerator, ImagePredictor, VideoPredictor };
 
 /** What a caller is told of a model. */
 export interface ModelInfo {
@@ -43,8 +45,10 @@ export interface Invocation {
   predictor: Handle;
   method: string;
   args: readonly unknown[];
-  /** the last argument of methods that may be aborted: it gets the call's signal and progress */
+  /** the last argument of methods that may be aborted: it gets the call's signal */
   options?: object;
+  /** does the caller want to know how far it has come? */
+  isFollowed?: boolean;
 }
 
 /** Stands for a VideoState, which stays here. */
@@ -67,7 +71,8 @@ export function engineService() {
   const states = new Map<number, VideoState>();
   const walks = new Map<number, Walk>();
 
-  const begin = (call: Call, { predictor, method, args, options }: Invocation, signal: AbortSignal): unknown => {
+  const begin = (call: Call, invocation: Invocation, signal: AbortSignal): unknown => {
+    const { predictor, method, args, options, isFollowed } = invocation;
     const { id, class: name, options: made } = predictor;
     const object = predictors.get(id) ?? new PREDICTORS[name](sam2, made);
     predictors.set(id, object);
@@ -75,7 +80,7 @@ export function engineService() {
       if (isSent<SentState>(arg, "stateId")) return states.get(arg.stateId);
       return isSent<StreamHandle<unknown>>(arg, "stream") ? call.stream(arg) : arg;
     });
-    if (options) unpacked.push({ ...options, signal, onProgress: teller(call) });
+    if (options) unpacked.push({ ...options, signal, ...(isFollowed && { onProgress: teller(call) }) });
     return (object as Record<string, (...args: unknown[]) => unknown>)[method](...unpacked);
   };
 
@@ -98,9 +103,10 @@ export function engineService() {
       const onProgress = (loaded: number, total = Number.NaN) =>
         tell({ stage: "download", fraction: total ? loaded / total : undefined });
       const url = isSent<{ href: string }>(source, "href") ? new URL(source.href) : source;
-      const checkpoint = await readCheckpoint(url, { signal, onProgress });
+      const checkpoint = await typed("fromPretrained", signal, () => readCheckpoint(url, { signal, onProgress }));
       try {
-        sam2 = await Sam2.fromCheckpoint(counted(checkpoint, signal, tell), options);
+        const load = () => Sam2.fromCheckpoint(counted(checkpoint, signal, tell), options);
+        sam2 = await typed("fromPretrained", signal, load);
       } finally {
         checkpoint.close();
       }
@@ -109,7 +115,7 @@ export function engineService() {
     },
 
     async invoke(call: Call, invocation: Invocation): Promise<unknown> {
-      const result = await begin(call, invocation, call.signal);
+      const result = await typed(invocation.method, call.signal, () => begin(call, invocation, call.signal));
       if (result instanceof VideoState) return keep(result);
       if (isSent<{ state: VideoState }>(result, "state")) return { ...result, state: keep(result.state) };
       return result;
@@ -120,7 +126,7 @@ export function engineService() {
       const walk = walks.get(as) ?? beginWalk((signal) => begin(call, invocation, signal) as AsyncGenerator<unknown>);
       walks.delete(as);
       walk.follow(call.signal);
-      const next = await walk.items.next();
+      const next = await typed(invocation.method, call.signal, () => walk.items.next());
       if (next.done) return undefined;
       walks.set(as, walk);
       return next.value;
@@ -130,9 +136,21 @@ export function engineService() {
       walks.delete(as);
     },
     closeState(_: Call, { stateId }: SentState): void {
+      states.get(stateId)?.frames.close();
       states.delete(stateId);
     },
   };
+}
+
+/** What is not thrown on purpose comes of arguments that nobody expected. */
+async function typed<T>(method: string, signal: AbortSignal, run: () => T): Promise<Awaited<T>> {
+  try {
+    return await run();
+  } catch (cause) {
+    if (cause instanceof Sam2Error || cause instanceof WebAssembly.RuntimeError || signal.aborted) throw cause;
+    const got = `some that give "${(cause as Error)?.message}"`;
+    throw new UsageError(method, "arguments as documented", got, "compare them with the documentation", { cause });
+  }
 }
 
 /** A method that yields, with a signal that follows that of the call under way. */

@@ -1,5 +1,6 @@
-import { CheckpointError } from "../errors.ts";
-import type { FrameInput } from "../predict/frames.ts";
+import { CheckpointError, ImageError } from "../errors.ts";
+import { type ImageInput, type SentImage, sendable } from "../io/image_input.ts";
+import { kindOf } from "../io/kind_of.ts";
 import type {
   VideoPredictor as Direct,
   FrameResult,
@@ -10,9 +11,13 @@ import type {
   PropagateOptions,
   VideoPredictorOptions,
 } from "../predict/video_predictor.ts";
-import { engineOf } from "./engine.ts";
-import { Remote, type Remoted, sendable } from "./remote.ts";
+import { type FrameInput, isList } from "../video/open.ts";
+import { framesOf, isStream } from "../video/stream.ts";
+import { isVideoFrame, takePixels, type VideoFrameLike } from "../video/video_frame.ts";
+import { engineOf, expectOptions } from "./engine.ts";
+import { Remote, type Remoted } from "./remote.ts";
 import type { Sam2 } from "./sam2.ts";
+import type { SentState } from "./service.ts";
 import { sent, VideoState } from "./video_state.ts";
 
 /**
@@ -31,17 +36,23 @@ export class VideoPredictor implements Remoted<Direct> {
 
   /** @throws CheckpointError if the model was trained for images alone */
   constructor(sam2: Sam2, options: VideoPredictorOptions = {}) {
+    const engine = engineOf(sam2, "VideoPredictor");
+    expectOptions(options, "VideoPredictor");
     expectTracking(sam2);
-    this.#remote = new Remote(engineOf.get(sam2)!, "VideoPredictor", options);
+    this.#remote = new Remote(engine, "VideoPredictor", options);
   }
 
   /**
-   * Open a video: a folder of frames named by number, a list of images, or images that arrive one by one.
+   * Open a video: a folder of frames, a video file (in Node, by the ffmpeg on the PATH), a list of images, or images that
+   * arrive one by one.
    *
    * @throws ImageError if there is no frame, or the first one cannot be read
    */
   async initState(video: FrameInput, options: InitOptions = {}): Promise<VideoState> {
-    return new VideoState(this.#remote.engine, await this.#remote.call("initState", [this.#send(video)], options));
+    return new VideoState(
+      this.#remote.engine,
+      await this.#remote.call("initState", [await this.#send(video)], options),
+    );
   }
 
   /**
@@ -50,8 +61,8 @@ export class VideoPredictor implements Remoted<Direct> {
    * @returns the masks of all objects on this frame
    * @throws PromptError if the prompt is empty, inconsistent, or outside of the video
    */
-  addNewPointsOrBox(state: VideoState, prompt: NewPoints): Promise<FrameResult> {
-    return this.#remote.call("addNewPointsOrBox", [sent(state)], prompt);
+  async addNewPointsOrBox(state: VideoState, prompt: NewPoints): Promise<FrameResult> {
+    return this.#remote.call("addNewPointsOrBox", [this.#sent(state)], prompt);
   }
 
   /**
@@ -59,8 +70,8 @@ export class VideoPredictor implements Remoted<Direct> {
    *
    * @returns the masks of all objects on this frame
    */
-  addNewMask(state: VideoState, prompt: NewMask): Promise<FrameResult> {
-    return this.#remote.call("addNewMask", [sent(state)], prompt);
+  async addNewMask(state: VideoState, prompt: NewMask): Promise<FrameResult> {
+    return this.#remote.call("addNewMask", [this.#sent(state)], prompt);
   }
 
   /**
@@ -70,7 +81,7 @@ export class VideoPredictor implements Remoted<Direct> {
    * @throws UsageError if an object has no prompt; ImageError naming a frame that cannot be read
    */
   async *propagateInVideo(state: VideoState, options: PropagateOptions = {}): AsyncGenerator<FrameResult> {
-    yield* this.#remote.walk<FrameResult>("propagateInVideo", [sent(state)], options);
+    yield* this.#remote.walk<FrameResult>("propagateInVideo", [this.#sent(state)], options);
   }
 
   /**
@@ -78,13 +89,13 @@ export class VideoPredictor implements Remoted<Direct> {
    *
    * @returns the masks of all objects on this frame
    */
-  clearAllPromptsInFrame(state: VideoState, place: Place): Promise<FrameResult> {
-    return this.#remote.call("clearAllPromptsInFrame", [sent(state), place]);
+  async clearAllPromptsInFrame(state: VideoState, place: Place): Promise<FrameResult> {
+    return this.#remote.call("clearAllPromptsInFrame", [this.#sent(state), place]);
   }
 
   /** Forget all objects. */
-  resetState(state: VideoState): Promise<void> {
-    return this.#remote.call("resetState", [sent(state)]);
+  async resetState(state: VideoState): Promise<void> {
+    return this.#remote.call("resetState", [this.#sent(state)]);
   }
 
   /**
@@ -93,25 +104,26 @@ export class VideoPredictor implements Remoted<Direct> {
    * @returns the masks of the others on the frames where it had prompts: they may have been hidden behind it
    * @throws UsageError if there is no such object
    */
-  removeObject(state: VideoState, object: number): Promise<FrameResult[]> {
-    return this.#remote.call("removeObject", [sent(state), object]);
+  async removeObject(state: VideoState, object: number): Promise<FrameResult[]> {
+    return this.#remote.call("removeObject", [this.#sent(state), object]);
   }
 
   /**
    * Everything that is known of the video but its frames, as bytes; `note` is kept for the caller. Masks that are kept for
    * corrections far from where tracking stands are left out.
    */
-  encodeState(state: VideoState, note = ""): Promise<Uint8Array> {
-    return this.#remote.call("encodeState", [sent(state), note]);
+  async encodeState(state: VideoState, note = ""): Promise<Uint8Array> {
+    return this.#remote.call("encodeState", [this.#sent(state), note]);
   }
 
   /** Write `encodeState` to a file, whole or not at all. */
-  saveState(state: VideoState, path: string, note = ""): Promise<void> {
-    return this.#remote.call("saveState", [sent(state), path, note]);
+  async saveState(state: VideoState, path: string, note = ""): Promise<void> {
+    return this.#remote.call("saveState", [this.#sent(state), path, note]);
   }
 
   /**
-   * Go on where `saveState` was called, with the same bits. A stream must begin with its first frame again.
+   * Go on where `saveState` was called, with the same bits. All frames that were seen are read again and compared; a
+   * stream must begin with its first frame again.
    *
    * @param saved a path, or what `encodeState` returned
    * @throws StateError if it is damaged, or was saved with another checkpoint, other options or another video
@@ -126,14 +138,28 @@ export class VideoPredictor implements Remoted<Direct> {
     /** what `saveState` or `encodeState` was given */
     note: string;
   }> {
-    const { state, note } = await this.#remote.call("loadState", [saved, this.#send(video)], options);
+    const { state, note } = await this.#remote.call("loadState", [saved, await this.#send(video)], options);
     return { state: new VideoState(this.#remote.engine, state), note };
   }
 
-  #send(video: FrameInput): unknown {
-    if (typeof video === "string") return video;
-    return Symbol.asyncIterator in video ? this.#remote.engine.stream(video, sendable) : video.map(sendable);
+  #sent(state: VideoState): SentState {
+    return sent(state, this.#remote.engine);
   }
+
+  async #send(video: FrameInput): Promise<unknown> {
+    if (typeof video === "string") return video;
+    if (typeof video === "object" && video !== null) {
+      if (isList(video)) return this.#remote.send(video);
+      if (isStream(video)) return this.#remote.engine.stream(framesOf(video), sendableFrame);
+    }
+    const todo = "pass [image] for a single frame";
+    const expected = "a folder, a video file, an array of images, or an async iterable of them";
+    throw new ImageError("video", expected, kindOf(video), todo);
+  }
+}
+
+async function sendableFrame(frame: ImageInput | VideoFrameLike): Promise<SentImage> {
+  return sendable(isVideoFrame(frame) ? await takePixels(frame) : frame);
 }
 
 function expectTracking({ canTrack, config }: Sam2): void {

@@ -1,7 +1,48 @@
+/**
+ * The program of every worker in a browser, the engine's and the helper threads'. It is bundled into one file without
+ * imports and names no file, so that it runs from any address, and no bundler finds a worker that refers to itself.
+ */
+import { bundledPlatform } from "../platform/bundled.ts";
+import { setPlatform } from "../platform/platform.ts";
+import type { KernelBuild, WorkerEvents, WorkerHandle, WorkerProgram } from "../platform/types.ts";
+import { help } from "../runtime/helper.ts";
 import { serve } from "./rpc_service.ts";
 import { engineService } from "./service.ts";
 
 /** TypeScript's types are those of a page. */
-const port = globalThis as unknown as Pick<Worker, "postMessage" | "addEventListener">;
-const receive = serve(engineService(), { post: (message, transfer = []) => port.postMessage(message, transfer) });
-port.addEventListener("message", ({ data }) => receive(data));
+const self = globalThis as unknown as Pick<Worker, "postMessage" | "addEventListener"> & { name: string };
+const HELPER = "sam2 helper";
+
+const KERNELS: Record<KernelBuild, () => Promise<{ default: Uint8Array<ArrayBuffer> }>> = {
+  kernels: () => import("../../build/kernels.wasm"),
+  kernels_fma: () => import("../../build/kernels_fma.wasm"),
+};
+
+/** This program once more. */
+function startHelper(_program: WorkerProgram, { onMessage, onDeath }: WorkerEvents): WorkerHandle {
+  const worker = new Worker(location.href, { name: HELPER });
+  worker.addEventListener("error", ({ message }) => onDeath(message ?? "its program could not be loaded"));
+  if (onMessage) worker.addEventListener("message", ({ data }) => onMessage(data));
+  return {
+    post: (message, transfer = []) => worker.postMessage(message, transfer),
+    hold: () => {},
+    stop: async () => worker.terminate(),
+  };
+}
+
+function beEngine(port: MessagePort): void {
+  setPlatform({
+    ...bundledPlatform,
+    kernels: async (build) => (await KERNELS[build]()).default,
+    startWorker: startHelper,
+  });
+  const receive = serve(engineService(), { post: (message, transfer = []) => port.postMessage(message, transfer) });
+  port.addEventListener("message", ({ data }) => receive(data));
+  port.start();
+}
+
+const isHelper = self.name === HELPER;
+const begin = ({ data }: MessageEvent) =>
+  isHelper ? help(data, (message) => self.postMessage(message)) : beEngine(data);
+self.addEventListener("message", begin, { once: true });
+if (!isHelper) self.postMessage("ready");

@@ -1,11 +1,11 @@
 import { ImageError } from "../errors.ts";
 import { platform } from "../platform/platform.ts";
-import type { Pixels } from "./pixels.ts";
+import type { Raster } from "./pixels.ts";
 
 interface Codec {
   decode(
     bytes: Uint8Array,
-    keepOrientation?: boolean,
+    option?: boolean | number,
   ): { width: number; height: number; data: Uint8ClampedArray } | null;
 }
 
@@ -13,7 +13,7 @@ interface Codec {
 type CodecFactory<C> = (options: {
   noInitialRun: true;
   printErr: (line: string) => void;
-  instantiateWasm?: (imports: WebAssembly.Imports, done: (instance: WebAssembly.Instance) => void) => object;
+  instantiateWasm: (imports: WebAssembly.Imports, done: (instance: WebAssembly.Instance) => void) => object;
 }) => Promise<C>;
 
 /** Instantiates an @jsquash codec, whose wasm file is compiled once. */
@@ -24,13 +24,11 @@ export function jsquashCodec<C>(wasmFile: string, factory: CodecFactory<C>, prin
     return factory({
       noInitialRun: true,
       printErr,
-      instantiateWasm:
-        module &&
-        ((imports, done) => {
-          const instance = new WebAssembly.Instance(module, imports);
-          done(instance);
-          return instance.exports;
-        }),
+      instantiateWasm(imports, done) {
+        const instance = new WebAssembly.Instance(module, imports);
+        done(instance);
+        return instance.exports;
+      },
     });
   };
 }
@@ -53,7 +51,7 @@ export function jsquashDecoder(
   const warnings: string[] = [];
   const instantiate = jsquashCodec(wasmFile, factory, (line) => warnings.push(line));
 
-  return async (bytes: Uint8Array, where: string): Promise<Pixels> => {
+  return async (bytes: Uint8Array, where: string): Promise<Raster> => {
     const codec = idle ?? (await instantiate());
     idle = undefined;
     warnings.length = 0;
@@ -61,7 +59,7 @@ export function jsquashDecoder(
       const image = decode(codec, bytes);
       if (!image || warnings.some((line) => damage?.test(line))) throw new Error("no pixels");
       if (image.data.length <= KEEP_BYTES) idle = codec;
-      return { width: image.width, height: image.height, channels: 4, data: image.data };
+      return { width: image.width, height: image.height, channels: 4, data: image.data, maxval: 255 };
     } catch (cause) {
       const reason = warnings.at(-1) ?? (cause as Error).message;
       throw new ImageError(where, "an intact image", `"${reason}"`, "the file is truncated or damaged", { cause });

@@ -1,17 +1,22 @@
-import type { RgbImage } from "./image.ts";
-import { expectMask, type Mask } from "./masks.ts";
+import { ImageError } from "../errors.ts";
+import { kindOf } from "./kind_of.ts";
+import { expectMask, type Mask, maskBounds } from "./masks.ts";
+import { expectPixels, type RgbImage } from "./pixels.ts";
 
 type Rgb = readonly [number, number, number];
 
 /** What to draw of a prompt; coordinates in pixels of the image. */
 export interface DrawnPrompt {
-  points?: readonly (readonly [x: number, y: number])[];
+  /** clicks */
+  points?: readonly (readonly number[])[];
   /** for each point: 1 positive, 0 negative; all 1 if left out */
   labels?: readonly number[];
+  /** corners of a box */
   box?: Box;
 }
 
-type Box = readonly [x0: number, y0: number, x1: number, y1: number];
+/** x0, y0, x1, y1 */
+type Box = readonly number[];
 
 /** One colour per mask, in turn; neighbours in the list are far apart. */
 const MASK_COLOURS: Rgb[] = [
@@ -36,48 +41,92 @@ const TINT = 0.45;
  * image's size.
  */
 export function overlay(image: RgbImage, masks: Mask[], prompts: DrawnPrompt[] = []): RgbImage {
+  expectPixels({ ...image, channels: 3 }, "overlay");
+  for (const [name, list] of Object.entries({ masks, prompts })) {
+    if (!Array.isArray(list)) throw new ImageError(`overlay ${name}`, "an array", kindOf(list), "wrap it: [ … ]");
+  }
+  for (const prompt of prompts) expectDrawn(prompt);
   const canvas = { ...image, data: image.data.slice() };
-  const line = Math.max(1.5, Math.sqrt(image.width * image.height) / 500);
-  masks.forEach((mask, i) => {
-    expectMask(mask, image.width, image.height, "overlay");
-    drawMask(canvas, mask, MASK_COLOURS[i % MASK_COLOURS.length], line);
+  masks.forEach((mask, i) => drawMask(canvas, mask, i));
+  drawPrompts(canvas, prompts);
+  return canvas;
+}
+
+function expectDrawn(prompt: DrawnPrompt): void {
+  const isNumbers = (list: unknown) => Array.isArray(list) && list.every(Number.isFinite);
+  const { points = [], labels = [], box = [] } = prompt ?? {};
+  if (prompt && Array.isArray(points) && [...points, labels, box].every(isNumbers)) return;
+  const expected = "{ points: [[x, y], …], labels, box: [x0, y0, x1, y1] }";
+  throw new ImageError("overlay prompts", expected, kindOf(prompt), "pass the prompt of the mask");
+}
+
+/** The line width that suits an image. */
+function lineOf({ width, height }: RgbImage): number {
+  return Math.max(1.5, Math.sqrt(width * height) / 500);
+}
+
+/** Draws the mask of that index into the image, as `overlay` does. */
+export function drawMask(canvas: RgbImage, mask: Mask, index: number): void {
+  const { width, height } = canvas;
+  expectMask(mask, width, height, "overlay");
+  const bounds = maskBounds(mask, width);
+  if (!bounds) return;
+  const line = lineOf(canvas);
+  const colour = MASK_COLOURS[index % MASK_COLOURS.length];
+  const light = colour.map((value) => value + (255 - value) * 0.7) as unknown as Rgb;
+  const reach = Math.ceil(line + 1);
+  const [left, top] = [Math.max(0, bounds[0] - reach), Math.max(0, bounds[1] - reach)];
+  const [right, bottom] = [Math.min(width, bounds[2] + reach), Math.min(height, bounds[3] + reach)];
+  const cover = new Float32Array((right - left) * (bottom - top)); // of the part that is drawn on
+  const across = penOf(line, 0, 0.5);
+  const down = penOf(line, 0.5, 0);
+  const { data } = canvas;
+
+  for (let y = top; y < bottom; y++) {
+    for (let x = left, i = y * width + left; x < right; x++, i++) {
+      const set = mask[i] !== 0;
+      if (set) for (let c = 0, at = 3 * i; c < 3; c++, at++) data[at] = data[at] + (colour[c] - data[at]) * TINT + 0.5;
+      if (x + 1 < width && (mask[i + 1] !== 0) !== set) stamp(across, x + 1, y);
+      if (y + 1 < height && (mask[i + width] !== 0) !== set) stamp(down, x, y + 1);
+    }
+  }
+  for (let y = top, at = 0; y < bottom; y++) {
+    for (let x = left, i = y * width + left; x < right; x++, i++, at++) {
+      if (cover[at] > 0) blend(canvas, i, mask[i] ? light : BLACK, mask[i] ? cover[at] : cover[at] * 0.7);
+    }
+  }
+
+  /** Covers what a pen at a point of the outline covers. */
+  function stamp(pen: Float32Array, cx: number, cy: number): void {
+    const side = 2 * reach + 1;
+    for (let y = Math.max(top, cy - reach); y < Math.min(bottom, cy + reach + 1); y++) {
+      const row = (y - cy + reach) * side + reach - cx;
+      for (let x = Math.max(left, cx - reach); x < Math.min(right, cx + reach + 1); x++) {
+        const at = (y - top) * (right - left) + x - left;
+        if (pen[row + x] > cover[at]) cover[at] = pen[row + x];
+      }
+    }
+  }
+}
+
+/** How much a round pen at (x, y) of a pixel covers of each pixel around it. */
+function penOf(line: number, x: number, y: number): Float32Array {
+  const reach = Math.ceil(line + 1);
+  const side = 2 * reach + 1;
+  return Float32Array.from({ length: side * side }, (_, i) => {
+    const [dx, dy] = [(i % side) - reach + 0.5 - x, Math.floor(i / side) - reach + 0.5 - y];
+    return Math.max(0, Math.min(1, line + 0.5 - Math.hypot(dx, dy)));
   });
+}
+
+/** Draws boxes, then points, into the image, as `overlay` does. */
+export function drawPrompts(canvas: RgbImage, prompts: readonly DrawnPrompt[]): void {
+  const line = lineOf(canvas);
   for (const { box } of prompts) if (box) drawBox(canvas, box, line);
   for (const { points = [], labels } of prompts) {
     points.forEach((point, i) => {
       drawPoint(canvas, point, labels?.[i] ?? 1, line);
     });
-  }
-  return canvas;
-}
-
-function drawMask(canvas: RgbImage, mask: Mask, colour: Rgb, line: number): void {
-  const { width, height } = canvas;
-  for (let i = 0; i < mask.length; i++) if (mask[i]) blend(canvas, i, colour, TINT);
-
-  const light = colour.map((value) => value + (255 - value) * 0.7) as unknown as Rgb;
-  const reach = Math.ceil(line + 1);
-  const cover = new Float32Array(width * height);
-  const differs = (i: number, j: number) => (mask[i] === 0) !== (mask[j] === 0);
-  for (let y = 0, i = 0; y < height; y++) {
-    for (let x = 0; x < width; x++, i++) {
-      if (x + 1 < width && differs(i, i + 1)) stamp(x + 1, y + 0.5);
-      if (y + 1 < height && differs(i, i + width)) stamp(x + 0.5, y + 1);
-    }
-  }
-  for (let i = 0; i < mask.length; i++) {
-    if (cover[i] > 0) blend(canvas, i, mask[i] ? light : BLACK, mask[i] ? cover[i] : cover[i] * 0.7);
-  }
-
-  /** Covers the pixels within `line` of a point on the outline. */
-  function stamp(cx: number, cy: number): void {
-    for (let y = Math.max(0, Math.floor(cy - reach)); y < Math.min(height, cy + reach); y++) {
-      for (let x = Math.max(0, Math.floor(cx - reach)); x < Math.min(width, cx + reach); x++) {
-        const distance = Math.hypot(x + 0.5 - cx, y + 0.5 - cy);
-        const i = y * width + x;
-        cover[i] = Math.max(cover[i], Math.min(1, line + 0.5 - distance));
-      }
-    }
   }
 }
 
@@ -88,11 +137,12 @@ function drawBox(canvas: RgbImage, [x0, y0, x1, y1]: Box, line: number): void {
     return Math.abs(dx > 0 && dy > 0 ? Math.hypot(dx, dy) : Math.max(dx, dy));
   };
   const bounds: Box = [x0 - 3 * line, y0 - 3 * line, x1 + 3 * line, y1 + 3 * line];
-  fill(canvas, bounds, BLACK, 0.6, (x, y) => outline(x, y) - 2 * line);
-  fill(canvas, bounds, POSITIVE, 1, (x, y) => outline(x, y) - line);
+  const hole: Box = [x0 + 3 * line, y0 + 3 * line, x1 - 3 * line, y1 - 3 * line];
+  fill(canvas, bounds, BLACK, 0.6, (x, y) => outline(x, y) - 2 * line, hole);
+  fill(canvas, bounds, POSITIVE, 1, (x, y) => outline(x, y) - line, hole);
 }
 
-function drawPoint(canvas: RgbImage, [x, y]: readonly [number, number], label: number, line: number): void {
+function drawPoint(canvas: RgbImage, [x, y]: readonly number[], label: number, line: number): void {
   const radius = 7 * line;
   const bounds: Box = [x - 2 * radius, y - 2 * radius, x + 2 * radius, y + 2 * radius];
   const disc = (r: number) => (px: number, py: number) => Math.hypot(px - x, py - y) - r;
@@ -107,17 +157,26 @@ function drawPoint(canvas: RgbImage, [x, y]: readonly [number, number], label: n
   });
 }
 
-/** Fills the shape whose signed distance to its border, negative inside, is `distance`; edges are smoothed over a pixel. */
+/**
+ * Fills the shape whose signed distance to its border, negative inside, is `distance`; edges are smoothed over a pixel.
+ * Nothing of it lies in the hole.
+ */
 function fill(
   canvas: RgbImage,
   [x0, y0, x1, y1]: Box,
   colour: Rgb,
   opacity: number,
   distance: (x: number, y: number) => number,
+  hole: Box = [0, 0, 0, 0],
 ): void {
   const { width, height } = canvas;
   for (let y = Math.max(0, Math.floor(y0)); y < Math.min(height, y1); y++) {
+    const inHole = y >= hole[1] && y + 1 <= hole[3];
     for (let x = Math.max(0, Math.floor(x0)); x < Math.min(width, x1); x++) {
+      if (inHole && x >= hole[0] && x + 1 <= hole[2]) {
+        x = Math.floor(hole[2]) - 1; // on with what is beyond
+        continue;
+      }
       const cover = Math.min(1, 0.5 - distance(x + 0.5, y + 0.5));
       if (cover > 0) blend(canvas, y * width + x, colour, cover * opacity);
     }

@@ -80,11 +80,13 @@ Png("a mask is 8-bit grey of 0 and 255, whatever stands for set", () => {
   assert.equal([...data], [0, 255, 255, 255, 0, 255]);
 });
 
-Png("a palette image keeps its indices: colours are looked up in the DAVIS palette", () => {
+Png("a palette image keeps its indices, with the DAVIS palette", () => {
   const indices = Uint8Array.from({ length: 256 }, (_, i) => i);
   const png = encodePalettePng(indices, 16, 16);
   assert.is(png[25], 3, "colour type");
-  assert.ok(sameBytes(decodePng(png, "test").data, DAVIS_PALETTE));
+  const { data, palette } = decodePng(png, "test");
+  assert.ok(sameBytes(data, indices));
+  assert.ok(sameBytes(palette!, DAVIS_PALETTE));
 });
 
 Png("the DAVIS palette begins black, dark red, dark green, olive, dark blue and ends near white", () => {

@@ -3,8 +3,10 @@
 // Pillow's pixels to the bit, and what no decoder should guess (a wrong CRC, rows that are missing) is refused.
 import { ImageError } from "../errors.ts";
 import { platform } from "../platform/platform.ts";
+import { concat } from "./concat.ts";
 import { crc32 } from "./crc32.ts";
-import type { ImageHeader, Pixels } from "./pixels.ts";
+import { kindOf } from "./kind_of.ts";
+import { expectPixels, type ImageHeader, type Pixels, type Raster } from "./pixels.ts";
 
 const GREY = 0;
 const RGB = 2;
@@ -88,12 +90,12 @@ export function pngHeader(bytes: Uint8Array, where: string): ImageHeader {
 }
 
 /**
- * PNG → 8-bit samples: palettes are looked up, fewer bits are stretched to 0…255, of 16 bits the high byte is taken.
+ * PNG → its samples, and its palette.
  *
  * @throws ImageError also for a wrong CRC
  * @source PNG specification (W3C), 5 chunks, 8 interlacing, 9 filtering
  */
-export function decodePng(bytes: Uint8Array, where: string): Pixels {
+export function decodePng(bytes: Uint8Array, where: string): Raster {
   let ihdr: Ihdr | undefined;
   let palette: Uint8Array | undefined;
   const compressed: Uint8Array[] = [];
@@ -117,8 +119,7 @@ export function decodePng(bytes: Uint8Array, where: string): Pixels {
   const raw = inflate(compressed, rawBytes, where);
 
   const pixelBytes = Math.max(1, (samples * depth) / 8);
-  const scale = colourType === PALETTE || depth >= 8 ? 1 : 255 / (2 ** depth - 1);
-  const data = new Uint8Array(width * height * samples);
+  const data = new (depth === 16 ? Uint16Array : Uint8Array)(width * height * samples);
   let at = 0;
   for (const { x, y, dx, dy, columns, rows, rowBytes } of layout) {
     let above: Uint8Array = new Uint8Array(rowBytes);
@@ -132,13 +133,13 @@ export function decodePng(bytes: Uint8Array, where: string): Pixels {
         continue;
       }
       for (let i = 0; i < columns * samples;) {
-        for (let s = 0; s < samples; s++, i++) data[to + s] = sampleAt(row, i, depth) * scale;
+        for (let s = 0; s < samples; s++, i++) data[to + s] = sampleAt(row, i, depth);
         to += dx * samples;
       }
     }
   }
-  if (colourType !== PALETTE) return { width, height, channels: samples, data };
-  return { width, height, channels: 3, data: lookUp(data, palette, where) };
+  const raster = { width, height, channels: samples, data, maxval: 2 ** depth - 1 };
+  return colourType === PALETTE ? { ...raster, palette: wholePalette(palette, where) } : raster;
 }
 
 /** Bytes after the last row that are passed over, as by libpng. */
@@ -195,21 +196,17 @@ function paeth(left: number, above: number, upperLeft: number): number {
 
 function sampleAt(row: Uint8Array, i: number, depth: number): number {
   if (depth === 8) return row[i];
-  if (depth === 16) return row[2 * i];
+  if (depth === 16) return (row[2 * i] << 8) | row[2 * i + 1];
   const bit = i * depth;
   return (row[bit >> 3] >> (8 - depth - (bit & 7))) & (2 ** depth - 1);
 }
 
 /** Indices beyond the palette are black, as for PIL. */
-function lookUp(indices: Uint8Array, palette: Uint8Array | undefined, where: string): Uint8Array {
+function wholePalette(palette: Uint8Array | undefined, where: string): Uint8Array {
   if (!palette) throw damaged(where, "a palette", "none");
   const colours = new Uint8Array(768);
   colours.set(palette.subarray(0, 768));
-  const rgb = new Uint8Array(indices.length * 3);
-  for (let i = 0, to = 0; i < indices.length; i++) {
-    for (let from = 3 * indices[i]; to < 3 * i + 3; from++, to++) rgb[to] = colours[from];
-  }
-  return rgb;
+  return colours;
 }
 
 function damaged(where: string, expected: string, got: string, cause?: unknown): ImageError {
@@ -217,19 +214,21 @@ function damaged(where: string, expected: string, got: string, cause?: unknown):
 }
 
 /**
- * 8-bit grey (1 channel), palette (1 channel and 768 bytes of palette) or RGB (3 channels) → PNG.
- * Rows of RGB are filtered by Paeth; masks compress better as they are.
+ * 8-bit grey (1 channel), palette (1 channel and 768 bytes of palette), RGB (3 channels) or RGBA (4) → PNG.
+ * Rows of colours are filtered by Paeth; masks compress better as they are.
  */
-export function encodePng(
-  { width, height, channels, data }: Pixels & { channels: 1 | 3 },
-  palette?: Uint8Array,
-): Uint8Array {
+export function encodePng(image: Pixels & { channels: 1 | 3 | 4 }, palette?: Uint8Array): Uint8Array {
+  expectPixels(image, "encodePng");
+  const { width, height, channels, data } = image;
+  if (palette && !(palette instanceof Uint8Array)) {
+    throw new ImageError("encodePng palette", "768 bytes", kindOf(palette), "pass DAVIS_PALETTE, or leave it out");
+  }
   const ihdr = new Uint8Array(13);
   const view = new DataView(ihdr.buffer);
   view.setUint32(0, width);
   view.setUint32(4, height);
   ihdr[8] = 8;
-  ihdr[9] = palette ? PALETTE : channels === 3 ? RGB : GREY;
+  ihdr[9] = palette ? PALETTE : { 1: GREY, 3: RGB, 4: RGBA }[channels];
 
   const rowBytes = width * channels;
   const raw = new Uint8Array(height * (1 + rowBytes));
@@ -251,8 +250,25 @@ export function encodePng(
 
   const parts = [SIGNATURE, chunk("IHDR", ihdr)];
   if (palette) parts.push(chunk("PLTE", palette));
-  parts.push(chunk("IDAT", platform.deflate(raw)), chunk("IEND", new Uint8Array()));
+  parts.push(chunk("IDAT", platform.deflate(raw, channels === 1)), chunk("IEND", new Uint8Array()));
   return concat(parts);
+}
+
+/** 16-bit grey → PNG. */
+export function encodeGrey16Png(data: Uint16Array, width: number, height: number): Uint8Array {
+  const ihdr = new Uint8Array(13);
+  const view = new DataView(ihdr.buffer);
+  view.setUint32(0, width);
+  view.setUint32(4, height);
+  ihdr[8] = 16;
+  ihdr[9] = GREY;
+  const raw = new Uint8Array(height * (1 + 2 * width));
+  const rows = new DataView(raw.buffer);
+  for (let y = 0, from = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) rows.setUint16(y * (1 + 2 * width) + 1 + 2 * x, data[from++]);
+  }
+  const parts = [chunk("IHDR", ihdr), chunk("IDAT", platform.deflate(raw)), chunk("IEND", new Uint8Array())];
+  return concat([SIGNATURE, ...parts]);
 }
 
 function chunk(type: string, data: Uint8Array): Uint8Array {
@@ -262,15 +278,5 @@ function chunk(type: string, data: Uint8Array): Uint8Array {
   for (let i = 0; i < 4; i++) bytes[4 + i] = type.charCodeAt(i);
   bytes.set(data, 8);
   view.setUint32(8 + data.length, crc32(bytes.subarray(4, 8 + data.length)));
-  return bytes;
-}
-
-function concat(parts: Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
   return bytes;
 }

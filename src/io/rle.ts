@@ -1,36 +1,46 @@
 import { ImageError } from "../errors.ts";
-import { expectMask, type Mask } from "./masks.ts";
+import { kindOf } from "./kind_of.ts";
+import { expectMask, type Mask, maskBounds } from "./masks.ts";
+import { expectSize } from "./pixels.ts";
 
 /** COCO's run-length encoding, as pycocotools writes and reads it. */
 export interface Rle {
+  /** pixels of the image */
   size: [height: number, width: number];
   /** Lengths of runs down the columns, alternately unset and set, in COCO's compressed form. */
   counts: string;
 }
 
+/** @throws ImageError unless the mask has a byte for every pixel */
 export function encodeRle(mask: Mask, width: number, height: number): Rle {
   expectMask(mask, width, height, "encodeRle");
   const runs: number[] = [];
+  const [left, top, right, bottom] = maskBounds(mask, width) ?? [0, 0, 0, 0];
+  // one row and column further, where a run ends; from the top, where a run may go on in the next column
+  const [firstRow, endRow] = [bottom === height ? 0 : top, Math.min(bottom + 1, height)];
   let value = false;
-  let run = 0;
-  for (let x = 0; x < width; x++) {
-    for (let y = 0, i = x; y < height; y++, i += width) {
-      if ((mask[i] !== 0) !== value) {
-        runs.push(run);
-        run = 0;
-        value = !value;
-      }
-      run++;
+  let start = 0;
+  for (let x = left; x < Math.min(right + 1, width); x++) {
+    for (let y = firstRow, i = firstRow * width + x; y < endRow; y++, i += width) {
+      if ((mask[i] !== 0) === value) continue;
+      runs.push(x * height + y - start);
+      start = x * height + y;
+      value = !value;
     }
   }
-  runs.push(run);
+  runs.push(width * height - start);
+  return rleOfRuns(runs, width, height);
+}
+
+/** Runs down the columns, the first of them unset, in COCO's form. */
+export function rleOfRuns(runs: readonly number[], width: number, height: number): Rle {
   return { size: [height, width], counts: compress(runs) };
 }
 
 /** @throws ImageError, as the other readers here, if the runs do not fill the size exactly */
 export function decodeRle(rle: Rle): Uint8Array {
+  const runs = rleRuns(rle);
   const [height, width] = rle.size;
-  const runs = readRuns(rle);
   const mask = new Uint8Array(width * height);
   forEachColumn(runs, height, (x, top, bottom) => {
     for (let y = top; y < bottom; y++) mask[y * width + x] = 1;
@@ -40,14 +50,15 @@ export function decodeRle(rle: Rle): Uint8Array {
 
 /** @units pixels */
 export function rleArea(rle: Rle): number {
-  return readRuns(rle).reduce((area, run, i) => (i % 2 ? area + run : area), 0);
+  return rleRuns(rle).reduce((area, run, i) => (i % 2 ? area + run : area), 0);
 }
 
 /** @units pixels: [left, top, width, height]; all 0 for an empty mask */
 export function rleBbox(rle: Rle): [x: number, y: number, w: number, h: number] {
+  const runs = rleRuns(rle);
   const [height, width] = rle.size;
   let [x0, y0, x1, y1] = [width, height, 0, 0];
-  forEachColumn(readRuns(rle), height, (x, top, bottom) => {
+  forEachColumn(runs, height, (x, top, bottom) => {
     x0 = Math.min(x0, x);
     x1 = x + 1;
     y0 = Math.min(y0, top);
@@ -56,7 +67,13 @@ export function rleBbox(rle: Rle): [x: number, y: number, w: number, h: number] 
   return x1 > x0 ? [x0, y0, x1 - x0, y1 - y0] : [0, 0, 0, 0];
 }
 
-function readRuns({ size, counts }: Rle): number[] {
+/** The runs down the columns, the first of them unset. @throws ImageError if they do not fill the size exactly */
+export function rleRuns(rle: Rle): number[] {
+  const { size, counts } = rle ?? {};
+  if (!Array.isArray(size) || typeof counts !== "string") {
+    throw new ImageError("RLE", '{ size: [height, width], counts: "…" }', kindOf(rle), "pass what encodeRle returns");
+  }
+  expectSize(size[1], size[0], "RLE");
   const runs = decompress(counts);
   const pixels = runs.reduce((sum, run) => sum + run, 0);
   if (pixels !== size[0] * size[1]) {
@@ -84,7 +101,7 @@ function forEachColumn(runs: number[], height: number, visit: (x: number, top: n
  * Each run, from the fourth on less the run two before, as little-endian groups of 5 bits with sign: bit 5 says that more
  * follow, and 48 is added to give a printable character.
  */
-function compress(runs: number[]): string {
+function compress(runs: readonly number[]): string {
   const codes: number[] = [];
   runs.forEach((run, i) => {
     let rest = i > 2 ? run - runs[i - 2] : run;

@@ -1,4 +1,25 @@
 /**
+ * The sizes of the model. What is the same in all published models and has no name here stands in FLAGS.md.
+ *
+ * Letters in comments mean the same in every file of `model/`; each file names those it uses once more:
+ *
+ *     R image size: side of the square that images are resized to    D channels of the model, `dModel`
+ *     E side of the image embedding, R/16                            C channels of a memory map, `memDim`
+ *     F channels of the trunk's first stage, `embedDim`              H W a grid of any size
+ *     B objects, or prompts in a batch                               P points of a prompt
+ *     N tokens that attend (queries)                                 S tokens that are attended to (keys and values)
+ *     h heads of an attention                                        d channels of a head, or of what a function is given
+ *     M masks for a prompt, 1 or 3                                   T maps of a memory
+ *     n pointers of a memory                                         L tokens of pointers, D/C of each
+ *     Q K tokens of q, and of k and v, where an attention serves both ways
+ *     nW windows of a grid
+ *
+ * A tensor's sizes stand where they change, tests/shape_comments.test.ts compares them with what runs.
+ *
+ * @module
+ */
+
+/**
  * What a checkpoint's shapes cannot tell: it comes from a named variant, or from the `config` entry in the metadata
  * of a safetensors file (this object as JSON). EdgeTAM has the first two alone.
  *
@@ -36,7 +57,7 @@ interface SharedConfig extends Pick<Hyperparameters, "name" | "imageSize"> {
   memoryAttentionLayers: number;
   /** hidden channels of the memory attention's MLPs */
   dimFeedforward: number;
-  /** frames of the memory bank, the current conditioning one included */
+  /** maps of the memory bank with a place in time of their own: one for all conditioning frames, and the six latest frames */
   numMaskmem: number;
   /** CXBlocks of the memory encoder's fuser */
   fuserLayers: number;

@@ -5,7 +5,7 @@
  * Ryali et al., "Hiera: A Hierarchical Vision Transformer without the Bells-and-Whistles", 2023, and Bolya et al.,
  * "Window Attention is Bugged: How not to Interpolate Position Embeddings", 2023.
  *
- * B batch (1) · H W token grid · C channels · h heads · nW windows · S tokens of a window
+ * B batch (1) · R image size · F channels of the first stage · H W token grid · h heads of d channels · nW windows of S tokens, N of them ask
  */
 import type { Weights } from "../io/weights.ts";
 import { mergeHeads, sdpa } from "../nn/attention.ts";
@@ -41,10 +41,10 @@ function multiScaleAttention(w: Weights, dim: number, dimOut: number, h: number,
 
   return layer(w, "MultiScaleAttention", (x: Tensor, { windows, unpartition, residual }: AttentionPlan) => {
     const [nW, H, W] = windows ? [windows.count, windows.size, windows.size] : x.shape;
-    const y = reshape(qkv(x, { rows: windows?.partition }), [nW, H * W, 3, h, dimOut / h]);
-    const [q, k, v] = [0, 1, 2].map((i) => permute(select(y, 2, i), [0, 2, 1, 3])); // [nW, h, S, C/h]
-    const pooled = pool ? poolQueries(y, H, W) : q; // [nW, h, S/4, C/h]
-    const o = mergeHeads(sdpa(pooled, k, v)); // [nW, S/4, C]
+    const y = reshape(qkv(x, { rows: windows?.partition }), [nW, H * W, 3, h, dimOut / h]); // [nW, S, 3, h, d]
+    const [q, k, v] = [0, 1, 2].map((i) => permute(select(y, 2, i), [0, 2, 1, 3])); // [nW, h, S, d]
+    const pooled = pool ? poolQueries(y, H, W) : q; // [nW, h, N, d], N = S/4 with pooling, else S
+    const o = mergeHeads(sdpa(pooled, k, v)); // [nW, N, dimOut]
     return reshape(proj(o, { residual, rows: unpartition }), residual.shape);
   });
 }
@@ -145,7 +145,7 @@ function posEmbed(w: Weights, config: HieraConfig, H: number, W: number): Tensor
  *
  * NB the position embedding is a constant of the image size; it is added by the patch embedding's convolution.
  *
- * @shape  [1, S, S, 3] → [1, S/4, S/4, C], [1, S/8, S/8, 2C], [1, S/16, S/16, 4C], [1, S/32, S/32, 8C]
+ * @shape  [1, R, R, 3] → [1, R/4, R/4, F], [1, R/8, R/8, 2F], [1, R/16, R/16, 4F], [1, R/32, R/32, 8F]
  * @source sam2/modeling/backbones/hieradet.py, Hiera
  */
 export function hiera(w: Weights, config: HieraConfig) {

@@ -1,7 +1,7 @@
 /**
  * Image → feature pyramid: a trunk, Hiera or EdgeTAM's RepViT, and a neck that brings its four levels to one number of channels.
  *
- * B batch (1) · S image size · D channels of the neck
+ * B batch (1) · R image size · F channels of the first stage (EdgeTAM's are not doubled) · D channels of the neck and of all that follows
  */
 import type { Weights } from "../io/weights.ts";
 import { conv1x1 } from "../nn/conv.ts";
@@ -18,9 +18,11 @@ const TOP_DOWN_LEVELS = [2, 3];
 /**
  * Feature pyramid: every level is projected to D channels; the stride-16 level also receives the stride-32 one.
  *
- * NB `convs` are stored coarse → fine while the levels come fine → coarse.
+ * NB `convs` are stored coarse → fine while the levels come fine → coarse. PyTorch's neck also returns the position
+ * encoding of each level; only that of stride 16 is ever read, and `tracker` makes it.
  *
- * @shape  [B, S/4, S/4, C₀] … [B, S/32, S/32, C₃] → the same grids with D channels
+ * @shape  [B, R/4, R/4, F], [B, R/8, R/8, 2F], [B, R/16, R/16, 4F], [B, R/32, R/32, 8F] →
+ *         [B, R/4, R/4, D], [B, R/8, R/8, D], [B, R/16, R/16, D], [B, R/32, R/32, D]
  * @source sam2/modeling/backbones/image_encoder.py, FpnNeck
  */
 export function fpnNeck(w: Weights, channels: readonly number[], D: number) {
@@ -41,9 +43,11 @@ export function fpnNeck(w: Weights, channels: readonly number[], D: number) {
 }
 
 /**
- * Trunk and neck. The stride-32 level is dropped after the neck ("scalp 1"): it has reached the stride-16 level.
+ * Trunk and neck. The stride-32 level is dropped after the neck ("scalp 1"): its content is in the stride-16 level by then.
  *
- * @shape  [1, S, S, 3] → [1, S/4, S/4, D], [1, S/8, S/8, D], [1, S/16, S/16, D]
+ * NB PyTorch returns a dict of the levels, their position encodings and the last level once more; here the levels are all.
+ *
+ * @shape  [1, R, R, 3] → [1, R/4, R/4, D], [1, R/8, R/8, D], [1, R/16, R/16, D]
  * @units  image: normalised RGB
  * @source sam2/modeling/backbones/image_encoder.py, ImageEncoder
  */

@@ -14,6 +14,7 @@ import { mlp } from "../nn/mlp.ts";
 import { layerNorm } from "../nn/norm.ts";
 import { narrow, permute, reshape, select, type Tensor } from "../tensor/view.ts";
 import type { Sam2Config } from "./config.ts";
+import { fewTokensTransformer } from "./few_tokens.ts";
 import type { PromptEmbeddings } from "./prompt_encoder.ts";
 import { type SharedImage, sharedImageTransformer } from "./shared_image.ts";
 import { twoWayTransformer } from "./two_way_transformer.ts";
@@ -34,6 +35,18 @@ export interface ImageFeatures {
   shared?: SharedImage;
 }
 
+/** What the transformer makes of B prompts, before any mask is painted. */
+export interface DecodedTokens {
+  /** predicted IoU of all four masks [B, 4], 0…1 */
+  ious: Tensor;
+  /** [B, 1], positive if the object is in the image */
+  objectScoreLogits: Tensor;
+  /** [B, 4, D] */
+  maskTokens: Tensor;
+  /** [B, S, D] */
+  imageTokens: Tensor;
+}
+
 /** Masks of B prompts. */
 export interface DecodedMasks {
   /** logits [B, M, 4E, 4E] */
@@ -51,6 +64,7 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
   const D = config.dModel;
   const transformer = twoWayTransformer(w.at("transformer"), D, config.decoderMlpDim);
   const onShared = sharedImageTransformer(transformer);
+  const ofFew = fewTokensTransformer(transformer, D);
   const objScoreToken = w.at("obj_score_token").get("weight", [1, D]);
   const iouToken = w.at("iou_token").get("weight", [1, D]);
   const maskTokens = w.at("mask_tokens").get("weight", [MASK_TOKENS, D]);
@@ -67,14 +81,23 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
   const predObjScoreHead = mlp(w.at("pred_obj_score_head"), D, D, 1, 3, "relu");
 
   /** The image tokens of B prompts. @shape dense [D] or [B, E, E, D] → [B, S, D] */
-  const imageTokens = ({ imageEmbed }: ImageFeatures, dense: Tensor, B: number): Tensor => {
+  const imageTokensOf = ({ imageEmbed }: ImageFeatures, dense: Tensor, B: number): Tensor => {
     const [images, E] = imageEmbed.shape;
     const embed = images === B ? imageEmbed : concat(Array<Tensor>(B).fill(imageEmbed), 0);
     return reshape(add(embed, dense), [B, E * E, D]);
   };
 
-  /** All four masks; token 0 is the single mask, tokens 1…3 the three of `multimaskOutput`. */
-  const predictMasks = (image: ImageFeatures, imagePe: Tensor, { sparse, dense }: PromptEmbeddings) => {
+  /** The transformer in the form that is least work; all forms are one function. */
+  const transform = (image: ImageFeatures, pe: Tensor, tokens: Tensor, dense: Tensor) => {
+    const [B, N] = tokens.shape;
+    const shared = dense.shape.length === 1 ? image.shared : undefined;
+    if (ofFew.pays(N)) return ofFew.transform(shared ?? imageTokensOf(image, dense, B), pe, tokens);
+    if (shared) return onShared.transform(shared, pe, tokens);
+    return transformer.transform(imageTokensOf(image, dense, B), pe, tokens);
+  };
+
+  /** Everything but the masks, which are most of the work after the transformer: who wants them, paints them. */
+  const decodeTokens = (image: ImageFeatures, imagePe: Tensor, { sparse, dense }: PromptEmbeddings): DecodedTokens => {
     const [, E] = image.imageEmbed.shape;
     const B = sparse.shape[0];
     const tokens = stack(
@@ -82,28 +105,30 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
       0,
     ); // [B, N, D]
     const pe = reshape(imagePe, [E * E, D]);
-    const [hs, keys] =
-      image.shared && dense.shape.length === 1
-        ? onShared.transform(image.shared, pe, tokens)
-        : transformer.transform(imageTokens(image, dense, B), pe, tokens);
+    const [hs, imageTokens] = transform(image, pe, tokens, dense);
     const objToken = contiguous(narrow(hs, 1, 0, 1)); // [B, 1, D]
     const iouTokenOut = contiguous(narrow(hs, 1, 1, 1)); // [B, 1, D]
-    const maskTokensOut = narrow(hs, 1, 2, MASK_TOKENS); // [B, 4, D]
+    return {
+      ious: reshape(iouPredictionHead(iouTokenOut), [B, MASK_TOKENS]),
+      objectScoreLogits: reshape(predObjScoreHead(objToken), [B, 1]),
+      maskTokens: contiguous(narrow(hs, 1, 2, MASK_TOKENS)), // [B, 4, D]
+      imageTokens,
+    };
+  };
 
-    const upscaled = upscale(reshape(keys, [B, E, E, D]), image.highResFeats); // [B, 4E, 4E, D/8]
+  /** All four masks; token 0 is the single mask, tokens 1…3 the three of `multimaskOutput`. @shape → [B, 4, 4E, 4E] */
+  const paint = (image: ImageFeatures, { maskTokens, imageTokens }: DecodedTokens): Tensor => {
+    const [, E] = image.imageEmbed.shape;
+    const B = maskTokens.shape[0];
+    const upscaled = upscale(reshape(imageTokens, [B, E, E, D]), image.highResFeats); // [B, 4E, 4E, D/8]
     const hyperIn = stack(
-      outputHypernetworksMlps.map((net, i) => net(contiguous(select(maskTokensOut, 1, i)))),
+      outputHypernetworksMlps.map((net, i) => net(contiguous(select(maskTokens, 1, i)))),
       1,
     ); // [B, 4, D/8]
     const masks = Array.from({ length: B }, (_, b) =>
       permute(matmul(reshape(narrow(upscaled, 0, b, 1), [16 * E * E, D / 8]), select(hyperIn, 0, b)), [1, 0]),
     ); // B × [4, 16·E²]
-    return {
-      masks: reshape(stack(masks, 0), [B, MASK_TOKENS, 4 * E, 4 * E]),
-      ious: reshape(iouPredictionHead(iouTokenOut), [B, MASK_TOKENS]),
-      maskTokensOut,
-      objectScoreLogits: reshape(predObjScoreHead(objToken), [B, 1]),
-    };
+    return reshape(stack(masks, 0), [B, MASK_TOKENS, 4 * E, 4 * E]);
   };
 
   /**
@@ -116,12 +141,14 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
     w,
     "MaskDecoder",
     (image: ImageFeatures, imagePe: Tensor, prompts: PromptEmbeddings, multimaskOutput: boolean): DecodedMasks => {
-      const { masks, ious, maskTokensOut, objectScoreLogits } = predictMasks(image, imagePe, prompts);
+      const tokens = decodeTokens(image, imagePe, prompts);
+      const { ious, maskTokens, objectScoreLogits } = tokens;
+      const masks = paint(image, tokens);
       if (multimaskOutput) {
         return {
           masks: contiguous(narrow(masks, 1, 1, MULTIMASK_OUTPUTS)),
           ious: contiguous(narrow(ious, 1, 1, MULTIMASK_OUTPUTS)),
-          samTokens: contiguous(narrow(maskTokensOut, 1, 1, MULTIMASK_OUTPUTS)),
+          samTokens: contiguous(narrow(maskTokens, 1, 1, MULTIMASK_OUTPUTS)),
           objectScoreLogits,
         };
       }
@@ -137,7 +164,7 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
           chosen.map((k, b) => narrow(select(ious, 0, b), 0, k, 1)),
           0,
         ),
-        samTokens: contiguous(narrow(maskTokensOut, 1, 0, 1)), // always the single mask's token
+        samTokens: contiguous(narrow(maskTokens, 1, 0, 1)), // always the single mask's token
         objectScoreLogits,
       };
     },
@@ -146,10 +173,10 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
   /** Do once for an image what its prompts share. @shape imagePe [1, E, E, D]; noMask [D] */
   const prepare = (image: ImageFeatures, imagePe: Tensor, noMask: Tensor): ImageFeatures => {
     const [, E] = image.imageEmbed.shape;
-    return { ...image, shared: onShared.share(imageTokens(image, noMask, 1), reshape(imagePe, [E * E, D])) };
+    return { ...image, shared: onShared.share(imageTokensOf(image, noMask, 1), reshape(imagePe, [E * E, D])) };
   };
 
-  return { convS0, convS1, decode, prepare };
+  return { convS0, convS1, decode, decodeTokens, paint, prepare };
 }
 
 /**
@@ -159,7 +186,7 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
  * @shape  masks [4, H, W] logits; ious [4] → 0…3
  * @source sam2/modeling/sam/mask_decoder.py, MaskDecoder._dynamic_multimask_via_stability
  */
-function stableMask(masks: Tensor, ious: Tensor): number {
+export function stableMask(masks: Tensor, ious: Tensor): number {
   const single = select(masks, 0, 0);
   const intersection = countAbove(single, STABILITY_DELTA);
   const union = countAbove(single, -STABILITY_DELTA);

@@ -12,7 +12,7 @@ import { withMachine } from "../runtime/machine.ts";
 import { numel } from "../tensor/shape.ts";
 import { narrow, type Tensor } from "../tensor/view.ts";
 import type { MemoryLayout } from "./config.ts";
-import { memoryCrossAttention, placeByPlace } from "./memory_attention.ts";
+import { memoryCrossAttention, placeByPlace, ropeAttention } from "./memory_attention.ts";
 import { axialRotation } from "./position_encoding.ts";
 
 const [E, D, M] = [8, 64, 16];
@@ -23,12 +23,11 @@ const SAM2 = { lone: 0, side: E };
 const EDGETAM = { lone: 10, side: 4 };
 
 /**
- * Attention with rotary positions, as in a textbook: of each map's keys those on the grid are rotated, the others and
- * pointers are not.
+ * EdgeTAM's, as in a textbook: of each map's keys those on the grid are rotated, the others and pointers are not.
  *
- * @source sam2/modeling/sam/transformer.py, RoPEAttention, and RoPEAttentionv2 of EdgeTAM
+ * @source sam2/modeling/sam/transformer.py, RoPEAttentionv2
  */
-function textbookAttention(w: Weights, { lone, side }: MemoryLayout) {
+function ropeAttentionV2(w: Weights, { lone, side }: MemoryLayout) {
   const [qProj, kProj, vProj] = ["q_proj", "k_proj", "v_proj"].map((name, i) => linear(w.at(name), i === 0 ? D : M, D));
   const outProj = linear(w.at("out_proj"), D, D);
   const [queries, grid] = [axialRotation(E, E, D), axialRotation(side, side, D)];
@@ -81,7 +80,10 @@ async function savings(
     const [q, residual] = [tensor([1, E * E, D]), tensor([1, E * E, D])];
     const [keys, values] = [tensor([1, S, M]), tensor([1, S, M])];
     const w = new Weights(tensors, heap);
-    const textbook = textbookAttention(w, layout)(q, keys, values, maps, residual);
+    const textbook =
+      layout === SAM2
+        ? ropeAttention(w, D, M, places.queries)(q, keys, values, pointers, { residual })
+        : ropeAttentionV2(w, layout)(q, keys, values, maps, residual);
     const attend = memoryCrossAttention(w, D, M, places, layout);
     const memory = { keys, values, pointerTokens: pointers };
     const placed = placeByPlace(keys, values, pointers, layout);

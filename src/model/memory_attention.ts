@@ -1,8 +1,8 @@
 /**
  * The features of a frame attend to themselves and to the memory of earlier frames.
  *
- * B objects · N image tokens (E²) · S memory tokens · P pointer tokens, the last of the S · D channels · M memDim
- * T maps, of L lone tokens and then a grid of tokens each: SAM 2's are grids of E², EdgeTAM's hold 256 and 16²
+ * E side of the image embedding · N image tokens (E²) · S memory tokens, the last L of them pointers, the others T maps of
+ * E², or EdgeTAM's of U tokens without a place and G² on a grid · D channels of the model · C channels of a memory map
  */
 import type { Weights } from "../io/weights.ts";
 import { axialMacs, axialSdpa, mergeHeads, rotate, sdpa, splitHeads } from "../nn/attention.ts";
@@ -22,39 +22,44 @@ const EPS = 1e-5; // of every LayerNorm here
 
 /** What a frame may remember of one object. */
 export interface Memory {
-  /** T maps, then P pointer tokens [1, S, M] */
+  /** T maps, then L pointer tokens [1, S, C] */
   tokens: Tensor;
-  /** their places in space and time [1, S, M] */
+  /** their places in space and time [1, S, C] */
   positions: Tensor;
-  /** P, the tokens at the end that have no place in space */
+  /** L, the tokens at the end that have no place in space */
   pointerTokens: number;
 }
 
 /**
- * The frame's attention to itself, with rotary positions.
+ * Attention with rotary positions, as in a textbook. The keys repeat the grid's rotation once for each memory map;
+ * pointers are not rotated.
  *
- * @shape  x [1, N, D] → [1, N, D]
+ * @shape  q [1, N, D]; k, v [1, S, kvDim] → [1, N, D]
  * @source sam2/modeling/sam/transformer.py, RoPEAttention
  */
-function ropeAttention(w: Weights, D: number, { cos, sin }: Rotation) {
+export function ropeAttention(w: Weights, D: number, kvDim: number, { cos, sin }: Rotation) {
   const qProj = linear(w.at("q_proj"), D, D);
-  const kProj = linear(w.at("k_proj"), D, D);
-  const vProj = linear(w.at("v_proj"), D, D);
+  const kProj = linear(w.at("k_proj"), kvDim, D);
+  const vProj = linear(w.at("v_proj"), kvDim, D);
   const outProj = linear(w.at("out_proj"), D, D);
 
-  return layer(w, "RoPEAttention", (x: Tensor, fused: Fused) => {
-    const [Q, K, V] = [qProj(x), kProj(x), vProj(x)].map((t) => splitHeads(t, HEADS)); // [1, 1, N, D]
+  return layer(w, "RoPEAttention", (q: Tensor, k: Tensor, v: Tensor, unrotated: number, fused: Fused) => {
+    const Q = splitHeads(qProj(q), HEADS); // [1, 1, N, D]
+    const K = splitHeads(kProj(k), HEADS); // [1, 1, S, D]
+    const V = splitHeads(vProj(v), HEADS); // [1, 1, S, D]
     rotate(Q, cos, sin);
-    rotate(K, cos, sin);
+    rotate(narrow(K, 2, 0, K.shape[2] - unrotated), cos, sin);
     return outProj(mergeHeads(sdpa(Q, K, V)), fused);
   });
 }
 
 /**
- * Attention to the memory, whose keys and values have few channels: with less work than a textbook's, from which it differs by
- * rounding. There the keys repeat the grid's rotation once for each map, and pointers are not rotated.
+ * The same function for keys and values of few channels, with less work.
  *
- * Values are a linear map of M = 64 channels and are not rotated, so they are projected after the sum, not before:
+ * NB PyTorch runs RoPEAttention here; this is another algorithm for the same function, which differs by rounding. The test
+ * beside this file compares the two.
+ *
+ * Values are a linear map of C = 64 channels and are not rotated, so they are projected after the sum, not before:
  *
  *     softmax(Q·Kᵀ)·(V·Wᵥᵀ + bᵥ) = (softmax(Q·Kᵀ)·V)·Wᵥᵀ + bᵥ, since each row of the softmax sums to 1
  *
@@ -62,32 +67,32 @@ function ropeAttention(w: Weights, D: number, { cos, sin }: Rotation) {
  *
  *     Qₙ·R_p(Wₖ·k + bₖ) = (Wₖᵀ·R_pᵀ·Qₙ)·k + bₖ·R_pᵀ·Qₙ
  *
- * and a score is a sum over M channels instead of D. Half of the rotation depends on x, half on y, so the bracket is a sum
+ * and a score is a sum over C channels instead of D. Half of the rotation depends on x, half on y, so the bracket is a sum
  * of a vector for x and one for y: E + E products a query instead of E², and by symmetry half of that. All maps share it, so
  * it pays where there are several: `placed` is undefined elsewhere.
  *
- * EdgeTAM's places are those of a coarser grid, not scaled to the queries'; its lone tokens are not rotated, so the bracket is
- * the same for all of them.
+ * EdgeTAM's places are those of a coarser grid, not scaled to the queries'; its tokens without a place are not rotated, so the
+ * bracket is the same for all of them.
  *
  * @param places of the queries, and of the tokens of a map that lie on a grid
  * @shape  q [1, N, D] → [1, N, D]
- * @source sam2/modeling/sam/transformer.py, RoPEAttention, and RoPEAttentionv2 of EdgeTAM
+ * @source sam2/modeling/sam/transformer.py, RoPEAttention
  */
 export function memoryCrossAttention(
   w: Weights,
   D: number,
-  M: number,
+  C: number,
   places: { queries: Rotation; keys: Rotation },
   { lone, side }: MemoryLayout,
 ) {
   const qProj = linear(w.at("q_proj"), D, D);
-  const kProj = linear(w.at("k_proj"), M, D);
-  const vProj = linear(w.at("v_proj"), M, D);
+  const kProj = linear(w.at("k_proj"), C, D);
+  const vProj = linear(w.at("v_proj"), C, D);
   const outProj = linear(w.at("out_proj"), D, D);
   const { queries, keys: grid } = places;
   const keyProjection = machine.heap.scope(() => {
-    const [weight, bias] = [w.at("k_proj").get("weight", [D, M]), w.at("k_proj").get("bias", [D])];
-    return concat([weight, reshape(bias, [D, 1])], 1); // [D, M + 1]
+    const [weight, bias] = [w.at("k_proj").get("weight", [D, C]), w.at("k_proj").get("bias", [D])];
+    return concat([weight, reshape(bias, [D, 1])], 1); // [D, C + 1]
   });
 
   return layer(w, "RoPEAttention", (q: Tensor, { keys, values, pointerTokens, placed }: Attended, fused: Fused) => {
@@ -95,42 +100,42 @@ export function memoryCrossAttention(
     rotate(Q, queries.cos, queries.sin);
     if (placed) return outProj(vProj(axialSdpa(Q, placed, keyProjection, grid.cos, grid.sin)), fused);
     const K = kProj(keys); // [1, S, D]
-    const maps = reshape(narrow(K, 1, 0, K.shape[1] - pointerTokens), [-1, lone + side ** 2, D]); // [T, L + side², D]
+    const maps = reshape(narrow(K, 1, 0, K.shape[1] - pointerTokens), [-1, lone + side ** 2, D]); // [T, U + G², D]
     rotate(unsqueeze(narrow(maps, 1, lone, side ** 2), 1), grid.cos, grid.sin);
     return outProj(vProj(mergeHeads(sdpa(Q, splitHeads(K, HEADS), splitHeads(values, HEADS)))), fused);
   });
 }
 
-/** A memory as its keys and values, [1, S, M] both, and, where that is less work, sorted by place. */
+/** A memory as keys and values, and, where that is less work, sorted by place. */
 export interface Attended {
-  keys: Tensor;
-  values: Tensor;
+  keys: Tensor; // [1, S, C]
+  values: Tensor; // [1, S, C]
   pointerTokens: number;
   placed?: PlacedMemory;
 }
 
-/** Tokens sorted by place: side² places of one token from each map; pointers and the maps' lone tokens have no place. */
+/** Tokens sorted by place: G² places of one token from each map; pointers and the maps' other tokens have no place. */
 export function placeByPlace(
   keys: Tensor,
   values: Tensor,
   pointerTokens: number,
   { lone, side }: MemoryLayout,
 ): PlacedMemory {
-  const [, S, M] = keys.shape;
-  const spatial = S - pointerTokens;
-  const maps = (t: Tensor) => reshape(narrow(t, 1, 0, spatial), [-1, lone + side ** 2, M]); // [T, L + side², M]
-  const placed = (t: Tensor) => narrow(maps(t), 1, lone, side ** 2); // [T, side², M]
+  const [, S, C] = keys.shape;
+  const L = pointerTokens;
+  const maps = (t: Tensor) => reshape(narrow(t, 1, 0, S - L), [-1, lone + side ** 2, C]); // [T, U + G², C]
+  const placed = (t: Tensor) => narrow(maps(t), 1, lone, side ** 2); // [T, G², C]
   const withoutPlace = (t: Tensor) => {
-    const pointers = reshape(narrow(t, 1, spatial, pointerTokens), [pointerTokens, M]);
+    const pointers = reshape(narrow(t, 1, S - L, L), [L, C]);
     if (lone === 0) return pointers;
-    return concat([reshape(contiguous(narrow(maps(t), 1, 0, lone)), [-1, M]), pointers], 0); // [T·L + P, M]
+    return concat([reshape(contiguous(narrow(maps(t), 1, 0, lone)), [-1, C]), pointers], 0); // [T·U + L, C]
   };
   return {
     W: side,
-    keys: contiguous(permute(placed(keys), [1, 2, 0])), // [side², M, T]
-    values: contiguous(permute(placed(values), [1, 0, 2])), // [side², T, M]
-    loneKeys: contiguous(permute(withoutPlace(keys), [1, 0])), // [M, T·L + P]
-    loneValues: contiguous(withoutPlace(values)), // [T·L + P, M]
+    keys: contiguous(permute(placed(keys), [1, 2, 0])), // [G², C, T]
+    values: contiguous(permute(placed(values), [1, 0, 2])), // [G², T, C]
+    loneKeys: contiguous(permute(withoutPlace(keys), [1, 0])), // [C, T·U + L]
+    loneValues: contiguous(withoutPlace(values)), // [T·U + L, C]
   };
 }
 
@@ -141,14 +146,17 @@ export function placeByPlace(
  * @source sam2/modeling/memory_attention.py, MemoryAttentionLayer
  */
 function memoryAttentionLayer(w: Weights, config: Sam2Config, places: { queries: Rotation; keys: Rotation }) {
-  const { dModel: D, memDim: M, dimFeedforward } = config;
-  const selfAttn = ropeAttention(w.at("self_attn"), D, places.queries);
-  const crossAttnImage = memoryCrossAttention(w.at("cross_attn_image"), D, M, places, memoryLayout(config));
+  const { dModel: D, memDim: C, dimFeedforward } = config;
+  const selfAttn = ropeAttention(w.at("self_attn"), D, D, places.queries);
+  const crossAttnImage = memoryCrossAttention(w.at("cross_attn_image"), D, C, places, memoryLayout(config));
   const linear1 = linear(w.at("linear1"), D, dimFeedforward, "relu");
   const linear2 = linear(w.at("linear2"), dimFeedforward, D);
   const [norm1, norm2, norm3] = ["norm1", "norm2", "norm3"].map((name) => layerNorm(w.at(name), D, EPS));
 
-  const lookAround = (x: Tensor) => selfAttn(norm1(x), { residual: x });
+  const lookAround = (x: Tensor) => {
+    const normed = norm1(x);
+    return selfAttn(normed, normed, normed, 0, { residual: x });
+  };
   const lookBack = layer(w, "MemoryAttentionLayer", (x: Tensor, memory: Attended) => {
     x = crossAttnImage(norm2(x), memory, { residual: x });
     return linear2(linear1(norm3(x)), { residual: x });
@@ -162,10 +170,13 @@ function memoryAttentionLayer(w: Weights, config: Sam2Config, places: { queries:
  * The first layer attends to the frame itself before it sees any memory. `lookAround` is this step, the same for all
  * objects of the frame.
  *
+ * NB PyTorch does this step in layer 0 for every object. Here it runs before: what is watched of `memory_attention` and of
+ * `layers.0` is without it.
+ *
  * @source sam2/modeling/memory_attention.py, MemoryAttention
  */
 export function memoryAttention(w: Weights, config: Sam2Config) {
-  const { dModel: D, memDim: M } = config;
+  const { dModel: D, memDim: C } = config;
   const E = config.imageSize / 16;
   const layout = memoryLayout(config);
   const { side } = layout;
@@ -189,7 +200,7 @@ export function memoryAttention(w: Weights, config: Sam2Config) {
   });
 
   /** Does it pay to sort S tokens by place? With few maps a multiply-add costs 1.5 times as much there. */
-  const paysByPlace = (S: number) => 1.5 * axialMacs(side, side, D, M, S) < S * (D + M);
+  const paysByPlace = (S: number) => 1.5 * axialMacs(side, side, D, C, S) < S * (D + C);
 
   return { lookAround, lookBack };
 }

@@ -1,7 +1,7 @@
 /**
  * Which past frames and object pointers a frame may see, and in which order.
  *
- * D channels of the model · M channels of a memory
+ * D channels of the model · C channels of a memory map · n pointers of `parts` tokens
  */
 import type { Weights } from "../io/weights.ts";
 import { add } from "../nn/elementwise.ts";
@@ -19,7 +19,7 @@ export const MAX_OBJ_PTRS = 16;
 
 /** What is kept of one object on one frame. */
 export interface FrameMemory {
-  /** its mask and the image around it, as bfloat16 [memoryTokens·M]; undefined on frames too far away to be seen */
+  /** its mask and the image around it, as bfloat16 [memoryTokens·C]; undefined on frames too far away to be seen */
   maskmemFeatures?: Uint16Array;
   /** [D] */
   objPtr: Float32Array;
@@ -27,9 +27,9 @@ export interface FrameMemory {
 
 /** What is known of one object: by frame number. */
 export interface MemoryBank {
-  /** frames with prompts */
+  /** frames whose first answer came from a prompt, before any tracking reached them: their maps are seen by all frames */
   cond: ReadonlyMap<number, FrameMemory>;
-  /** frames that were tracked */
+  /** frames that were tracked, those among them that were corrected by prompts later */
   nonCond: ReadonlyMap<number, FrameMemory>;
 }
 
@@ -88,25 +88,32 @@ function maxObjPtrs(numFrames: number): number {
  * @source sam2/modeling/sam2_base.py, SAM2Base._prepare_memory_conditioned_features
  */
 export function memoryBank(w: Weights, config: Sam2Config) {
-  const { dModel: D, memDim: M, numMaskmem, version } = config;
+  const { dModel: D, memDim: C, numMaskmem, version } = config;
   const tokensOfMap = memoryTokens(config);
   const spatial = memoryPositions(config);
-  const maskmemTposEnc = w.get("maskmem_tpos_enc", [numMaskmem, 1, 1, M]);
-  const objPtrTposProj = version === "2.1" ? linear(w.at("obj_ptr_tpos_proj"), D, M) : undefined;
-  const parts = D / M; // a pointer of D channels is P = D/M tokens of M channels
+  const maskmemTposEnc = w.get("maskmem_tpos_enc", [numMaskmem, 1, 1, C]);
+  const objPtrTposProj = version === "2.1" ? linear(w.at("obj_ptr_tpos_proj"), D, C) : undefined;
+  const parts = D / C; // a pointer of D channels is cut into D/C tokens of C channels
 
   const loadMap = (bits: Uint16Array): Tensor => {
-    const map = machine.heap.alloc([1, tokensOfMap, M]);
+    const map = machine.heap.alloc([1, tokensOfMap, C]);
     fromBfloat16(bits, map.data);
     return map;
   };
 
-  /** Places in time of n pointers. @shape → [1, n·parts, M] */
+  /**
+   * Places in time of n pointers.
+   *
+   * NB PyTorch divides by maxObjPtrs − 1, which in a video of one frame is 0; such a video has no frame to remember, so here
+   * the divisor is 1.
+   *
+   * @shape tDiffs [n] → [1, n·parts, C]
+   */
   const pointerPositions = (tDiffs: readonly number[], numFrames: number): Tensor => {
     const n = tDiffs.length;
-    if (!objPtrTposProj) return full([1, n * parts, M], 0);
-    const time = objPtrTposProj(sine1d(tDiffs, Math.max(maxObjPtrs(numFrames) - 1, 1), D)); // [n, M]
-    return reshape(contiguous(expand(reshape(time, [n, 1, M]), 1, parts)), [1, n * parts, M]);
+    if (!objPtrTposProj) return full([1, n * parts, C], 0);
+    const time = objPtrTposProj(sine1d(tDiffs, Math.max(maxObjPtrs(numFrames) - 1, 1), D)); // [n, C]
+    return reshape(contiguous(expand(reshape(time, [n, 1, C]), 1, parts)), [1, n * parts, C]);
   };
 
   return (bank: MemoryBank, at: TrackedFrame): Memory => {
@@ -114,11 +121,11 @@ export function memoryBank(w: Weights, config: Sam2Config) {
     const positions: Tensor[] = [];
     for (const { tPos, memory } of visibleMaps(bank, at, numMaskmem)) {
       tokens.push(loadMap(memory.maskmemFeatures!));
-      positions.push(add(spatial, reshape(narrow(maskmemTposEnc, 0, numMaskmem - 1 - tPos, 1), [M])));
+      positions.push(add(spatial, reshape(narrow(maskmemTposEnc, 0, numMaskmem - 1 - tPos, 1), [C])));
     }
     const pointers = visiblePointers(bank, at);
     if (pointers.length > 0) {
-      for (const { memory } of pointers) tokens.push(machine.heap.from(memory.objPtr, [1, parts, M]));
+      for (const { memory } of pointers) tokens.push(machine.heap.from(memory.objPtr, [1, parts, C]));
       const tDiffs = pointers.map(({ tDiff }) => tDiff);
       positions.push(pointerPositions(tDiffs, at.numFrames));
     }
@@ -129,22 +136,22 @@ export function memoryBank(w: Weights, config: Sam2Config) {
 /**
  * The places of a memory's tokens: sines of its grid, zeros for tokens that have no place.
  *
- * @shape  → [1, memoryTokens, M]
+ * @shape  → [1, memoryTokens, C]
  * @source sam2/modeling/memory_encoder.py, MemoryEncoder; sam2/modeling/perceiver.py, PerceiverResampler
  */
 function memoryPositions(config: Sam2Config): Tensor {
   const { lone, side } = memoryLayout(config);
-  const M = config.memDim;
+  const C = config.memDim;
   return machine.heap.scope(() => {
-    const grid = reshape(sinePositionEncoding(side, side, M), [1, side ** 2, M]);
-    return lone === 0 ? grid : concat([full([1, lone, M], 0), grid], 1);
+    const grid = reshape(sinePositionEncoding(side, side, C), [1, side ** 2, C]);
+    return lone === 0 ? grid : concat([full([1, lone, C], 0), grid], 1);
   });
 }
 
 /**
  * [sin, cos] of n positions, as parts of the longest, at geometrically falling frequencies.
  *
- * @shape  → [n, D]
+ * @shape  positions [n] → [n, D]
  * @source sam2/modeling/sam2_utils.py, get_1d_sine_pe
  */
 function sine1d(positions: readonly number[], longest: number, D: number): Tensor {

@@ -1,7 +1,7 @@
 /**
  * A frame and its mask → the memory that later frames attend to.
  *
- * B objects · S image size · E side of the image embedding (S/16) · D channels of the model
+ * B objects · R image size · E side of the image embedding (R/16) · D channels of the model · C channels of a memory map
  */
 import type { Weights } from "../io/weights.ts";
 import { conv1x1, conv2d, depthwiseConv2d } from "../nn/conv.ts";
@@ -18,7 +18,7 @@ const STEPS = 4; // halvings from the image to the image embedding
 /**
  * Four convolutions of stride 2, each with four times the channels, then a projection.
  *
- * @shape  [B, S, S, 1] → [B, E, E, D]
+ * @shape  [B, R, R, 1] → [B, E, E, D]
  * @source sam2/modeling/memory_encoder.py, MaskDownSampler
  */
 function maskDownSampler(w: Weights, D: number) {
@@ -60,17 +60,18 @@ function fuser(w: Weights, D: number, layers: number) {
 /**
  * The mask is brought to the grid of the features and added to them; two ConvNeXt blocks mix; few channels remain.
  *
- * NB the caller has applied sigmoid, scale and bias to the mask (upstream's `skip_mask_sigmoid`).
+ * NB the caller has applied sigmoid, scale and bias to the mask (upstream's `skip_mask_sigmoid`), and `pixFeatProj`, which
+ * upstream does in here, to the features. Upstream also returns the map's position encoding; `memoryBank` makes it.
  *
- * @shape  pixFeat [1, E, E, D], projected once for all objects of a frame; masks [B, S, S, 1] → [B, E, E, memDim]
+ * @shape  projected [1, E, E, D], `pixFeatProj` of the frame, once for all its objects; masks [B, R, R, 1] → [B, E, E, C]
  * @source sam2/modeling/memory_encoder.py, MemoryEncoder
  */
 export function memoryEncoder(w: Weights, config: Sam2Config) {
-  const { dModel: D, memDim, fuserLayers } = config;
+  const { dModel: D, memDim: C, fuserLayers } = config;
   const downsample = maskDownSampler(w.at("mask_downsampler"), D);
   const pixFeatProj = conv1x1(w.at("pix_feat_proj"), D, D);
   const fuse = fuser(w.at("fuser"), D, fuserLayers);
-  const outProj = conv1x1(w.at("out_proj"), D, memDim);
+  const outProj = conv1x1(w.at("out_proj"), D, C);
 
   const encode = layer(w, "MemoryEncoder", (projected: Tensor, masks: Tensor) =>
     outProj(fuse(add(downsample(masks), select(projected, 0, 0)))),

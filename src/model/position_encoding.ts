@@ -1,7 +1,7 @@
 /**
  * Three ways to say where: sines for feature maps, random Fourier features for points, rotations for attention.
  *
- * D channels · N points · H W grid
+ * B prompts in a batch · P points of a prompt · H W grid · D channels of the model · d of the operands
  */
 import type { Weights } from "../io/weights.ts";
 import { affine, cos, sin } from "../nn/elementwise.ts";
@@ -17,11 +17,11 @@ const { fround } = Math;
  * Sine position encoding: the first half of the channels encodes y, the second x, each as alternating sin and cos of
  * geometrically falling frequencies. Coordinates run from 1/n to 1, times 2π.
  *
- * @shape  → [1, H, W, D]
+ * @shape  → [1, H, W, d]
  * @source sam2/modeling/position_encoding.py, PositionEmbeddingSine
  */
-export function sinePositionEncoding(H: number, W: number, D: number): Tensor {
-  const half = D / 2;
+export function sinePositionEncoding(H: number, W: number, d: number): Tensor {
+  const half = d / 2;
   const angle = (i: number, n: number, c: number) => {
     const period = fround(10000 ** fround((2 * Math.floor(c / 2)) / half));
     const position = fround(fround((i + 1) / fround(n + 1e-6)) * fround(2 * Math.PI));
@@ -30,17 +30,17 @@ export function sinePositionEncoding(H: number, W: number, D: number): Tensor {
   const wave = (a: number, c: number) => (c % 2 === 0 ? Math.sin(a) : Math.cos(a));
   const axis = (n: number) => table([n, half], (i, c) => wave(angle(i, n, c), c));
   return machine.heap.scope(() => {
-    const grid = concat([alongColumns(axis(H), W), alongRows(axis(W), H)], 2); // [H, W, D]
-    return reshape(grid, [1, H, W, D]);
+    const grid = concat([alongColumns(axis(H), W), alongRows(axis(W), H)], 2); // [H, W, d]
+    return reshape(grid, [1, H, W, d]);
   });
 }
 
-/** What depends on y alone, at every place. @shape [H, C] → [H, W, C], a view */
+/** What depends on y alone, at every place. @shape [H, d] → [H, W, d], a view */
 function alongColumns(t: Tensor, W: number): Tensor {
   return expand(unsqueeze(t, 1), 1, W);
 }
 
-/** What depends on x alone, at every place. @shape [W, C] → [H, W, C], a view */
+/** What depends on x alone, at every place. @shape [W, d] → [H, W, d], a view */
 function alongRows(t: Tensor, H: number): Tensor {
   return expand(unsqueeze(t, 0), 0, H);
 }
@@ -48,7 +48,7 @@ function alongRows(t: Tensor, H: number): Tensor {
 /**
  * Random Fourier features: [sin(2π(2p − 1)·G), cos(2π(2p − 1)·G)] with a fixed Gaussian matrix G.
  *
- * @shape  p [B, N, 2] → [B, N, D]
+ * @shape  p [B, P, 2] → [B, P, D]
  * @units  p (x, y), 0…1 of the image
  * @source sam2/modeling/position_encoding.py, PositionEmbeddingRandom
  */
@@ -57,9 +57,9 @@ export function positionEmbeddingRandom(w: Weights, D: number) {
   const transposed = contiguous(permute(gaussian, [1, 0])); // [D/2, 2]
 
   const encode = layer(w, "PositionEmbeddingRandom", (p: Tensor) => {
-    const [B, N] = p.shape;
-    const angles = affine(matmul(reshape(affine(p, 2, -1), [B * N, 2]), transposed), 2 * Math.PI, 0); // [B·N, D/2]
-    return reshape(concat([sin(angles), cos(angles)], 1), [B, N, D]);
+    const [B, P] = p.shape;
+    const angles = affine(matmul(reshape(affine(p, 2, -1), [B * P, 2]), transposed), 2 * Math.PI, 0); // [B·P, D/2]
+    return reshape(concat([sin(angles), cos(angles)], 1), [B, P, D]);
   });
 
   /** The encoding of every cell's centre. @shape → [1, H, W, D] */

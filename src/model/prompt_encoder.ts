@@ -1,7 +1,7 @@
 /**
  * Clicks, boxes and masks → embeddings for the mask decoder.
  *
- * B prompts in a batch · P points of a prompt · D embedding · E side of the image embedding
+ * B prompts in a batch · P points of a prompt · E side of the image embedding · D channels
  */
 import type { Weights } from "../io/weights.ts";
 import { conv1x1, conv2d } from "../nn/conv.ts";

@@ -1,7 +1,7 @@
 /**
  * SAM 2 for single images: image → features, prompts → masks.
  *
- * B prompts in a batch · E side of the image embedding (imageSize/16) · D embedding
+ * B prompts in a batch · P points of a prompt · R image size · E side of the image embedding (R/16) · D channels
  */
 import type { Weights } from "../io/weights.ts";
 import { add } from "../nn/elementwise.ts";
@@ -30,7 +30,7 @@ export function sam2(w: Weights, config: Sam2Config) {
   /**
    * Features of an image, with the projections that the decoder would otherwise repeat for every click.
    *
-   * @shape  [1, S, S, 3] → BackboneFeatures
+   * @shape  [1, R, R, 3] → BackboneFeatures
    * @units  normalised RGB
    * @source SAM2Base.forward_image
    */
@@ -62,10 +62,14 @@ export function sam2(w: Weights, config: Sam2Config) {
     multimask: boolean,
   ) => decoder.decode(image, prompts.densePe, prompts.encode(points, masks), multimask);
 
+  /** The same without the masks: their predicted IoUs tell which are worth it. */
+  const decodeTokens = (image: ImageFeatures, points: Points | undefined, masks: Tensor | undefined) =>
+    decoder.decodeTokens(image, prompts.densePe, prompts.encode(points, masks));
+
   /** Features for many prompts on one image: what the prompts share is computed now. */
   const prepare = (image: ImageFeatures) => decoder.prepare(image, prompts.densePe, prompts.noMask);
 
-  return { config, forwardImage, withoutMemory, prepare, predictMasks };
+  return { config, forwardImage, withoutMemory, prepare, predictMasks, decodeTokens, paint: decoder.paint };
 }
 
 /** The built graph. */

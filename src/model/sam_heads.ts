@@ -1,7 +1,7 @@
 /**
  * Masks as the tracker asks for them: the best of each prompt, and the pointer by which later frames remember it.
  *
- * B objects · M masks (1 or 3) · E side of the image embedding (imageSize/16) · D embedding
+ * B objects · P points of a prompt · M masks (1 or 3) · R image size · E side of the image embedding (R/16) · D channels
  */
 import type { Weights } from "../io/weights.ts";
 import { argmax, concat, contiguous, full } from "../nn/layout.ts";
@@ -21,8 +21,9 @@ export interface SamHeads {
   lowResMultimasks: Tensor;
   /** predicted IoU [B, M], 0…1 */
   ious: Tensor;
-  /** the mask of highest predicted IoU [B, 1, 4E, 4E], and at the image size [B, 1, 16E, 16E] */
+  /** the mask of highest predicted IoU [B, 1, 4E, 4E] */
   lowResMasks: Tensor;
+  /** the same at the image size [B, 1, R, R] */
   highResMasks: Tensor;
   /** what later frames remember of the object [B, D] */
   objPtr: Tensor;
@@ -33,9 +34,10 @@ export interface SamHeads {
 /**
  * Masks, the best one of each prompt, and the object pointer, as the tracker asks for them.
  *
- * NB upstream brings all masks to the image size before it chooses one.
+ * NB upstream brings all masks to the image size before it chooses one, and makes a new tensor for the masks of absent
+ * objects; here −1024 is written into the decoder's.
  *
- * @shape  points [B, P, 2]; masks [B, S', S', 1] of any size → SamHeads
+ * @shape  points [B, P, 2]; masks [B, H, W, 1] of any size → SamHeads
  * @units  points: pixels of the resized image, (x, y); masks: logits
  * @source sam2/modeling/sam2_base.py, SAM2Base._forward_sam_heads
  */
@@ -59,6 +61,7 @@ export function samHeads(w: Weights, image: Sam2Graph) {
     const present = values(objectScoreLogits).map((score) => (score > 0 ? 1 : 0));
     const lowResMultimasks = decoded.masks;
     const best = Array.from({ length: B }, (_, b) => (multimaskOutput ? argmax(select(ious, 0, b)) : 0));
+    // in place: the tensor is the decoder's result, which nobody else holds
     for (let b = 0; b < B; b++) if (!present[b]) values(select(lowResMultimasks, 0, b)).fill(NO_OBJ_SCORE);
 
     const choose = (t: Tensor, indices: number[]) =>

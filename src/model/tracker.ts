@@ -2,7 +2,7 @@
  * One object on one frame of a video: what is remembered of it conditions the frame's features, the SAM heads find its
  * mask, and the memory encoder turns the mask into the memory of later frames.
  *
- * S image size · E side of the image embedding (S/16) · D channels of the model · M channels of a memory map
+ * R image size · E side of the image embedding (R/16) · D channels of the model · C channels of a memory map
  */
 import type { Weights } from "../io/weights.ts";
 import { conv2d } from "../nn/conv.ts";
@@ -28,9 +28,9 @@ const MASK_BIAS = -10;
 /** What a user says of the object on this frame. */
 export interface FramePrompt {
   points?: Points;
-  /** a whole mask [1, S, S, 1] of 0 and 1, taken as it is */
+  /** a whole mask [1, R, R, 1] of 0 and 1, taken as it is */
   mask?: Tensor;
-  /** logits of the mask so far [1, S/4, S/4, 1], to be corrected by points */
+  /** logits of the mask so far [1, R/4, R/4, 1], to be corrected by points */
   previousLogits?: Tensor;
 }
 
@@ -54,17 +54,17 @@ export type TrackedMask = Pick<SamHeads, "lowResMasks" | "highResMasks" | "objPt
 /** @source sam2/modeling/sam2_base.py, SAM2Base.track_step */
 export function tracker(w: Weights, image: Sam2Graph) {
   const { config } = image;
-  const { imageSize: S, dModel: D, memDim: M } = config;
-  const E = S / 16;
+  const { imageSize: R, dModel: D, memDim: C } = config;
+  const E = R / 16;
   const forwardSamHeads = samHeads(w, image);
   const remember = memoryBank(w, config);
   const attention = memoryAttention(w.at("memory_attention"), config);
   const { pixFeatProj, encode } = memoryEncoder(w.at("memory_encoder"), config);
   const maskDownsample = conv2d(w.at("mask_downsample"), 1, 1, 4, 4, 0);
   const noObjPtr = w.get("no_obj_ptr", [1, D]);
-  const noObjEmbedSpatial = config.version === "2.1" ? reshape(w.get("no_obj_embed_spatial", [1, M]), [M]) : undefined;
+  const noObjEmbedSpatial = config.version === "2.1" ? reshape(w.get("no_obj_embed_spatial", [1, C]), [C]) : undefined;
   const squeeze = isEdgeTam(config) ? perceiverResampler(w.at("spatial_perceiver"), config) : undefined;
-  const memoryPosEnc = squeeze && sinePositionEncoding(E, E, M);
+  const memoryPosEnc = squeeze && sinePositionEncoding(E, E, C);
   const visionPosEnc = reshape(sinePositionEncoding(E, E, D), [1, E * E, D]);
 
   /** The frame's attention to itself, for `Past`: once a frame, for all its objects. */
@@ -87,15 +87,15 @@ export function tracker(w: Weights, image: Sam2Graph) {
    * @source SAM2Base._use_mask_as_output
    */
   const useMaskAsOutput = (features: BackboneFeatures, mask: Tensor): TrackedMask => {
-    const highRes = affine(mask, MASK_SCALE, MASK_BIAS); // [1, S, S, 1]
-    const lowRes = resize(highRes, S / 4, S / 4, "antialias");
+    const highRes = affine(mask, MASK_SCALE, MASK_BIAS); // [1, R, R, 1]
+    const lowRes = resize(highRes, R / 4, R / 4, "antialias");
     // NB as upstream: these features have neither memory nor `no_mem_embed` in them.
     const plain = { imageEmbed: features.visionFeatures, highResFeats: features.highResFeats };
     const present = values(mask).some((v) => v > 0);
     const heads = forwardSamHeads(plain, undefined, maskDownsample(mask), false);
     return {
-      lowResMasks: reshape(lowRes, [1, 1, S / 4, S / 4]),
-      highResMasks: reshape(highRes, [1, 1, S, S]),
+      lowResMasks: reshape(lowRes, [1, 1, R / 4, R / 4]),
+      highResMasks: reshape(highRes, [1, 1, R, R]),
       objPtr: present ? heads.objPtr : noObjPtr,
       objectScoreLogits: full([1, 1], present ? MASK_SCALE + MASK_BIAS : MASK_BIAS),
     };
@@ -117,7 +117,7 @@ export function tracker(w: Weights, image: Sam2Graph) {
    * The memory of a frame: its features, without any earlier memory in them, and the mask. EdgeTAM squeezes it into few tokens.
    *
    * @param binarize for masks that a user has clicked: the mask is encoded as it is seen
-   * @shape  highResMasks [1, 1, S, S] → [1, E, E, M], or EdgeTAM's [1, memoryTokens, M]
+   * @shape  highResMasks [1, 1, R, R] → [1, E, E, C], or EdgeTAM's [1, memoryTokens, C]
    * @source SAM2Base._encode_new_memory
    */
   const encodeMemory = (
@@ -125,7 +125,7 @@ export function tracker(w: Weights, image: Sam2Graph) {
     { highResMasks, objectScoreLogits }: Pick<TrackedMask, "highResMasks" | "objectScoreLogits">,
     binarize: boolean,
   ): Tensor => {
-    const logits = reshape(highResMasks, [1, S, S, 1]);
+    const logits = reshape(highResMasks, [1, R, R, 1]);
     const mask = affine(binarize ? step(logits) : sigmoid(logits), MASK_SCALE, MASK_BIAS);
     const memory = encode(pixFeat, mask);
     if (squeeze) return squeeze(memory, memoryPosEnc!);

@@ -1,8 +1,8 @@
 /**
  * Prompt tokens and image tokens attend to each other, in both directions.
  *
- * B prompts in a batch · N prompt tokens · S image tokens · D embedding · h heads · q of an attention has Q tokens, k and
- * v have K
+ * B prompts in a batch · N prompt tokens · S image tokens · D embedding · h heads · Q K tokens of q, and
+ * of k and v, of an attention
  */
 import type { Weights } from "../io/weights.ts";
 import { mergeHeads, sdpa, splitHeads } from "../nn/attention.ts";
@@ -38,6 +38,9 @@ export function attention(w: Weights, D: number, h: number, inner = D) {
 
   return { w, attend, qProj, kProj, vProj, outProj };
 }
+
+/** The built attention and its projections. */
+export type Attention = ReturnType<typeof attention>;
 
 /**
  * Four steps: self-attention of the tokens, tokens attend to the image, an MLP on the tokens, the image attends to

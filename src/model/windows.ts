@@ -41,8 +41,9 @@ export function windowPartition(H: number, W: number, size: number): Windows {
 }
 
 /**
- * The reverse: [H·W] → row of the windows.
+ * The reverse: for each token of the grid, its row in the windows.
  *
+ * @shape  → [H·W]
  * @source sam2/modeling/backbones/utils.py, window_unpartition
  */
 export function windowUnpartition(H: number, W: number, size: number): Int32Array {

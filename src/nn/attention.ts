@@ -2,7 +2,8 @@ import { ShapeError } from "../errors.ts";
 import type { PlacedMemory } from "../runtime/kernels.ts";
 import { machine } from "../runtime/machine.ts";
 import { expectShape } from "../tensor/shape.ts";
-import { permute, reshape, type Tensor } from "../tensor/view.ts";
+import { contiguous, full } from "./layout.ts";
+import { diagonal, permute, reshape, type Tensor } from "../tensor/view.ts";
 
 /** Channels as h heads. @shape [B, N, h·d] → [B, h, N, d], a view */
 export function splitHeads(x: Tensor, h: number): Tensor {
@@ -14,6 +15,26 @@ export function splitHeads(x: Tensor, h: number): Tensor {
 export function mergeHeads(x: Tensor): Tensor {
   const [B, h, N, d] = x.shape;
   return reshape(permute(x, [0, 2, 1, 3]), [B, N, h * d]);
+}
+
+/** Each token as h rows, one a head: its channels of this head, and zeros. @shape [B, N, h·d] → [B, N·h, h·d] */
+export function spreadHeads(x: Tensor, h: number): Tensor {
+  const [B, N, D] = x.shape;
+  const y = full([B, N * h, D], 0);
+  machine.kernels.copy(headsOfRows(y, h), reshape(x, [B, N, h, D / h]));
+  return y;
+}
+
+/** Of h rows a token, one a head, the channels of this head. @shape [B, N·h, h·d] → [B, N, h·d] */
+export function gatherHeads(x: Tensor, h: number): Tensor {
+  const [B, rows, D] = x.shape;
+  return reshape(contiguous(headsOfRows(x, h)), [B, rows / h, D]);
+}
+
+/** @shape [B, N·h, h·d] → [B, N, h, d], a view */
+function headsOfRows(x: Tensor, h: number): Tensor {
+  const [B, rows, D] = x.shape;
+  return diagonal(reshape(x, [B, rows / h, h, h, D / h]), 2);
 }
 
 /**
@@ -29,20 +50,25 @@ export function rotate(x: Tensor, cos: Tensor, sin: Tensor): void {
 }
 
 /**
- * Scaled dot-product attention: softmax(q·kᵀ/√d)·v.
+ * Scaled dot-product attention: softmax(scale·q·kᵀ)·v, with 1/√d as scale unless another is given.
  *
  * @shape q [B, h, N, d]; k [B, h, S, d]; v [B, h, S, dv], any views with adjacent channels → [B, h, N, dv], a view of
  *        [B, N, h, dv]
  */
-export function sdpa(q: Tensor, k: Tensor, v: Tensor): Tensor {
+export function sdpa(q: Tensor, k: Tensor, v: Tensor, scale = 1 / Math.sqrt(q.shape[3])): Tensor {
   const [B, h, N, d] = q.shape;
   const [S, dv] = v.shape.slice(2);
   expectShape("sdpa keys", k.shape, [B, h, S, d]);
   expectShape("sdpa values", v.shape, [B, h, S, dv]);
   const o = permute(machine.heap.alloc([B, N, h, dv]), [0, 2, 1, 3]);
   machine.macs += B * h * N * S * (d + dv);
-  machine.kernels.attention(o, q, k, v, 1 / Math.sqrt(d));
+  machine.kernels.attention(o, q, k, v, scale);
   return o;
+}
+
+/** softmax(scale·x) over the middle axis, overwriting x. @shape [M, N, C] */
+export function softmax(x: Tensor, scale: number): void {
+  machine.kernels.softmax(x, x, scale);
 }
 
 /**

@@ -77,21 +77,34 @@ export function project(w: Weights, weight: Packed, epilogue: Epilogue, x: Tenso
   return y;
 }
 
+/** A matrix, packed as the right factor of `multiply`. @shape b [N, K], any view */
+export function packed(b: Tensor): Packed {
+  const [N, K] = b.shape;
+  const room = packable(N, K);
+  machine.kernels.copy(narrow(room, 0, 0, N), b);
+  return machine.kernels.pack(room, N);
+}
+
+/**
+ * a·bᵀ, with what the epilogue adds, into y
+ *
+ * @shape a [M, K]; b packed from [N, K]; y [M, N]
+ */
+export function multiply(y: Tensor, a: Tensor, b: Packed, epilogue: Epilogue = {}): Tensor {
+  const M = a.shape[0];
+  expectShape("multiply", a.shape, [-1, b.K]);
+  expectShape("multiply", y.shape, [M, b.N]);
+  machine.macs += M * b.N * b.K;
+  machine.kernels.gemm(y, a, b, epilogue);
+  return y;
+}
+
 /**
  * a·bᵀ
  *
  * @shape a [M, K]; b [N, K] → [M, N]
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
-  const [M, K] = a.shape;
-  const N = b.shape[0];
-  expectShape("matmul", b.shape, [-1, K]);
-  return machine.heap.scope(() => {
-    const y = machine.heap.alloc([M, N]);
-    const room = packable(N, K);
-    machine.kernels.copy(narrow(room, 0, 0, N), b);
-    machine.macs += M * N * K;
-    machine.kernels.gemm(y, a, machine.kernels.pack(room, N), {});
-    return y;
-  });
+  expectShape("matmul", b.shape, [-1, a.shape[1]]);
+  return machine.heap.scope(() => multiply(machine.heap.alloc([a.shape[0], b.shape[0]]), a, packed(b)));
 }

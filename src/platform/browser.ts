@@ -1,7 +1,7 @@
 import { unzlibSync, zlibSync } from "fflate";
 import { UsageError } from "../errors.ts";
 import { downloadBlob, openKept } from "./browser_cache.ts";
-import type { KernelBuild, OpenFile, Platform, WorkerEvents, WorkerHandle, WorkerProgram } from "./types.ts";
+import type { OpenFile, Platform } from "./types.ts";
 
 // Workers alone have it, and TypeScript's types for a page do not.
 declare const FileReaderSync: (new () => { readAsArrayBuffer(blob: Blob): ArrayBuffer }) | undefined;
@@ -23,30 +23,16 @@ function noFiles(path: string): never {
   throw new UsageError(path, "a platform with files", "a browser", "pass bytes, a Blob or a URL");
 }
 
-// Written out, so that bundlers see them.
-const KERNELS: Record<KernelBuild, URL> = {
-  kernels: new URL("../../build/kernels.wasm", import.meta.url),
-  kernels_fma: new URL("../../build/kernels_fma.wasm", import.meta.url),
-};
-
-const PROGRAMS: Record<WorkerProgram, () => Worker> = {
-  engine: () => new Worker(new URL("../engine/worker.browser.js", import.meta.url), { type: "module" }),
-  helper: () => new Worker(new URL("../runtime/helper.browser.js", import.meta.url), { type: "module" }),
-};
-
-function startWorker(program: WorkerProgram, { onMessage, onDeath }: WorkerEvents): WorkerHandle {
-  const worker = PROGRAMS[program]();
-  worker.addEventListener("error", (event) => onDeath(event.message ?? "its program could not be loaded"));
-  worker.addEventListener("messageerror", () => onDeath("a message that cannot be read"));
-  if (onMessage) worker.addEventListener("message", ({ data }) => onMessage(data));
-  return {
-    post: (message, transfer = []) => worker.postMessage(message, transfer),
-    hold: () => {},
-    stop: async () => worker.terminate(),
-  };
+/** bundled.ts has them. */
+function notBundled(): never {
+  throw new UsageError("sam2-ts", "an entry of the package", "one of its parts alone", 'import from "sam2-ts"');
 }
 
 export const browserPlatform: Platform = {
+  locate(address) {
+    const base = globalThis.document?.baseURI ?? location.href;
+    return URL.canParse(address, base) ? new URL(address, base).href : address;
+  },
   readFile: async (path) => noFiles(path),
   writeFile: async (path) => noFiles(path),
   openFile: async (path) => noFiles(path),
@@ -55,17 +41,19 @@ export const browserPlatform: Platform = {
   openCached: (remote, options) => openKept(remote, options, openBlob),
   download: async (url, options) => openBlob(await downloadBlob(url, options), url),
   listFolder: async (path) => noFiles(path),
-  async dependencyWasm() {
-    return undefined;
-  },
+  dependencyWasm: async () => notBundled(),
+  optional: async () => undefined,
   inflate: (stream, limit) => unzlibSync(stream, { out: new Uint8Array(limit) }),
-  deflate: (bytes) => zlibSync(bytes),
-  kernels: async (build) => new Uint8Array(await (await fetch(KERNELS[build])).arrayBuffer()),
+  deflate: (bytes, runs) => zlibSync(bytes, { level: runs ? 1 : 6 }),
+  kernels: async () => notBundled(),
   prepareWasm: () => [],
   cores: () => navigator.hardwareConcurrency,
   noThreads: () =>
     globalThis.crossOriginIsolated
       ? "a page's main thread may not wait for others"
       : "the page is not isolated; serve it with Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp",
-  startWorker,
+  startWorker: notBundled,
+  startProgram: async (name) => {
+    throw new UsageError(name, "a platform with programs", "a browser", "pass the frames of the video one by one");
+  },
 };

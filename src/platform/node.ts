@@ -1,14 +1,17 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
 import v8 from "node:v8";
 import { Worker } from "node:worker_threads";
-import { deflateSync, inflateSync } from "node:zlib";
+import { constants, deflateSync, inflateSync } from "node:zlib";
 import { cachedFile } from "./node_download.ts";
 import { environmentFetch } from "./node_fetch.ts";
 import { openFile, spool, writeWhole } from "./node_files.ts";
 import { counted, transfer } from "./transfer.ts";
-import type { Platform, WorkerEvents, WorkerHandle, WorkerProgram } from "./types.ts";
+import type { Platform, Program, WorkerEvents, WorkerHandle, WorkerProgram } from "./types.ts";
 
 const require = createRequire(import.meta.url);
 
@@ -32,9 +35,9 @@ const PROGRAMS: Record<WorkerProgram, string> = {
 
 /** Without the flags of this process, which may load what a worker has no use for. From source, it learns TypeScript first. */
 function openWorker(program: WorkerProgram): Worker {
-  const path = PROGRAMS[program];
-  if (!import.meta.url.endsWith(".ts")) return new Worker(new URL(`${path}.js`, import.meta.url), { execArgv: [] });
-  const source = new URL(`${path}.ts`, import.meta.url);
+  const built = new URL(`${PROGRAMS[program]}.js`, import.meta.url);
+  if (!import.meta.url.endsWith(".ts")) return new Worker(built, { execArgv: [] });
+  const source = built.href.replace(/js$/, "ts"); // not by `new URL`, which bundlers would want to find
   const tsx = import.meta.resolve("tsx/esm/api");
   const learn = `import("${tsx}").then((tsx) => (tsx.register(), import("${source}")))`;
   return new Worker(learn, { eval: true, execArgv: [] });
@@ -60,7 +63,36 @@ function startWorker(program: WorkerProgram, { onMessage, onDeath }: WorkerEvent
   };
 }
 
+/**
+ * In a process group of its own, so that Ctrl-C in a terminal reaches this process alone, which ends it when it should.
+ * Should this process be killed, the program ends when it next writes, for nobody holds the other end of the pipe.
+ */
+async function startProgram(name: string, args: readonly string[], onStderr: (text: string) => void): Promise<Program> {
+  const detached = process.platform !== "win32";
+  const child = spawn(name, args, { detached, windowsHide: true, stdio: ["ignore", "pipe", "pipe"] });
+  const ended = new Promise<string>((resolve) => {
+    child.once("close", (code, signal) => resolve(signal ? `signal ${signal}` : `exit code ${code}`));
+  });
+  child.stderr.setEncoding("utf8").on("data", onStderr);
+  await once(child, "spawn");
+  return {
+    stdout: child.stdout,
+    ended,
+    stop() {
+      child.stdout.destroy();
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      try {
+        if (detached) process.kill(-child.pid!, "SIGKILL");
+        else child.kill();
+      } catch {
+        // it has ended just now
+      }
+    },
+  };
+}
+
 export const nodePlatform: Platform = {
+  locate: (address) => (address.startsWith("file:///") ? fileURLToPath(address) : address),
   readFile,
   writeFile: writeWhole,
   openFile,
@@ -82,11 +114,13 @@ export const nodePlatform: Platform = {
   async dependencyWasm(specifier) {
     return WebAssembly.compile(new Uint8Array(await readFile(require.resolve(specifier))));
   },
+  optional: (specifier) => import(specifier).catch(() => undefined),
   inflate: (stream, limit) => inflateSync(stream, { maxOutputLength: limit }),
-  deflate: (bytes) => deflateSync(bytes),
+  deflate: (bytes, runs) => deflateSync(bytes, runs ? { level: 3, strategy: constants.Z_RLE } : { level: 3 }),
   kernels: async (build) => new Uint8Array(await readFile(new URL(`../../build/${build}.wasm`, import.meta.url))),
   prepareWasm,
   cores: availableParallelism,
   noThreads: () => "this build of Node has no shared memory",
   startWorker,
+  startProgram,
 };

@@ -50,8 +50,20 @@ export interface WorkerHandle {
   stop(): Promise<void>;
 }
 
+/** A program that runs beside this process, without a terminal, and ends with it. */
+export interface Program {
+  /** what it writes; it waits while nobody reads */
+  readonly stdout: AsyncIterable<Uint8Array>;
+  /** how it ended, when all that it wrote has been told: "exit code 0", "signal SIGSEGV" */
+  readonly ended: Promise<string>;
+  /** Kill it, and what it has started. */
+  stop(): void;
+}
+
 /** What Node and a browser do differently. */
 export interface Platform {
+  /** A path or address as every thread finds it: a page's are relative to the document, Node's file: is a path. */
+  locate(address: string): string;
   readFile(path: string): Promise<Uint8Array>;
   /** Write a file whole or not at all: beside its place first, as `.NAME.tmp`, which a later attempt overwrites. */
   writeFile(path: string, bytes: Uint8Array): Promise<void>;
@@ -66,16 +78,21 @@ export interface Platform {
   openBlob(blob: Blob, name: string): Promise<OpenFile>;
   /** Names of the files in a folder; undefined if `path` is none. */
   listFolder(path: string): Promise<string[] | undefined>;
-  /** A dependency's wasm file, compiled; undefined where the dependency's own loader finds it (bundlers, browsers). */
-  dependencyWasm(specifier: string): Promise<WebAssembly.Module | undefined>;
+  /** A dependency's wasm file, compiled. */
+  dependencyWasm(specifier: string): Promise<WebAssembly.Module>;
+  /** A package that is not installed with this one, where it is installed; undefined where it is not, and in browsers. */
+  optional(specifier: string): Promise<unknown>;
   /**
    * Zlib stream → its bytes.
    *
    * @throws Error if there are more than `limit`, which is found before they are made, or the stream is damaged or cut off
    */
   inflate(stream: Uint8Array, limit: number): Uint8Array;
-  /** Bytes → zlib stream; the same one whenever the same program runs on the same machine. */
-  deflate(bytes: Uint8Array): Uint8Array;
+  /**
+   * Bytes → zlib stream; the same one whenever the same program runs on the same machine. `runs`: the bytes mostly repeat,
+   * as those of masks do, so that no more than runs need be looked for.
+   */
+  deflate(bytes: Uint8Array, runs?: boolean): Uint8Array;
   /** The bytes of one build of the kernels. */
   kernels(build: KernelBuild): Promise<Uint8Array<ArrayBuffer>>;
   /** Set the engine's flags that the kernels profit from; they hold for what is compiled afterwards. Returns them. */
@@ -85,4 +102,10 @@ export interface Platform {
   /** Why threads cannot share memory or sleep, where they cannot. */
   noThreads(): string;
   startWorker(program: WorkerProgram, events: WorkerEvents): WorkerHandle;
+  /**
+   * Start a program of the PATH; what it writes to stderr is told as it comes.
+   *
+   * @throws Error with the system's `code` if it cannot be started, `ENOENT` if there is none
+   */
+  startProgram(name: string, args: readonly string[], onStderr: (text: string) => void): Promise<Program>;
 }

@@ -1,10 +1,11 @@
 /** The features of the frame that was looked at last: encoded once, for all that is asked of it. */
+import { crc32 } from "../io/crc32.ts";
 import type { RgbImage } from "../io/image.ts";
 import type { BackboneFeatures } from "../model/sam2.ts";
 import type { Tracker } from "../model/tracker.ts";
 import { machine } from "../runtime/machine.ts";
 import { type Tensor, values } from "../tensor/view.ts";
-import { preprocessFrame } from "./frames.ts";
+import { preprocessFrame } from "./preprocess.ts";
 import type { Graph, Sam2 } from "./sam2.ts";
 import type { VideoState } from "./video_state.ts";
 
@@ -32,7 +33,7 @@ export function runOnFrame<R>(
   signal: AbortSignal | undefined,
   forward: (features: BackboneFeatures, tracker: Tracker, attended: () => Tensor) => R,
 ): R {
-  return sam2.run((graph) => {
+  const result = sam2.run((graph) => {
     const features = source === "encoded" ? storedFeatures(sam2, state) : encode(state, frame, source.image, graph);
     let attended: Tensor | undefined;
     return forward(features, graph.tracker!, () => {
@@ -40,6 +41,8 @@ export function runOnFrame<R>(
       return attended;
     });
   }, signal);
+  state.seen.set(frame, state.features!.checksum);
+  return result;
 }
 
 function storedFeatures({ config }: Sam2, { features }: VideoState): BackboneFeatures {
@@ -62,6 +65,7 @@ function encode(state: VideoState, frame: number, image: RgbImage, { config, for
   state.features = undefined;
   state.features = {
     frame,
+    checksum: crc32(image.data),
     visionFeatures: keep(features.visionFeatures, old?.visionFeatures),
     highResFeats: [keep(high0, old?.highResFeats[0]), keep(high1, old?.highResFeats[1])],
   };

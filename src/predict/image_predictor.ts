@@ -7,7 +7,9 @@ import { machine } from "../runtime/machine.ts";
 import { select, type Tensor, values } from "../tensor/view.ts";
 import { cleanMask } from "./postprocess.ts";
 import { preprocess } from "./preprocess.ts";
-import { checkPrompt, type Prompt, type PromptFrame, promptPoints } from "./prompt.ts";
+import { expectFields } from "./fields.ts";
+import { maskLogits } from "./mask_arrays.ts";
+import { checkPrompt, type Prompt, PROMPT_FIELDS, type PromptFrame, promptPoints } from "./prompt.ts";
 import type { Followed } from "./progress.ts";
 import type { Sam2 } from "./sam2.ts";
 
@@ -35,6 +37,8 @@ export interface PredictOptions {
 
 /** M masks of one prompt, in the model's order. */
 export interface Prediction {
+  /** `name` of the prompt, if it has one */
+  name?: string;
   /** pixels of the original image */
   width: number;
   /** pixels of the original image */
@@ -167,15 +171,19 @@ export class ImagePredictor {
     const { width, height, features } = image;
     const { imageSize } = this.#sam2.config;
     const frame: PromptFrame = { width, height, imageSize, normalizeCoords };
+    expectFields(prompt, PROMPT_FIELDS, where);
     checkPrompt(prompt, frame, where);
+    const { name, maskInput } = prompt;
+    const side = imageSize / 4;
+    const previous = maskInput && maskLogits(maskInput, side, side, `${where}.maskInput`);
 
     let prediction: Prediction | undefined;
     this.#sam2.run(({ predictMasks }) => {
-      const side = imageSize / 4;
-      const mask = prompt.maskInput && machine.heap.from(prompt.maskInput, [1, side, side, 1]);
+      const mask = previous && machine.heap.from(previous, [1, side, side, 1]);
       const { masks, ious } = predictMasks(features, promptPoints(prompt, frame, machine.heap), mask, multimaskOutput);
       const lowRes = Array.from({ length: ious.shape[1] }, (_, m) => select(select(masks, 0, 0), 0, m)); // [4E, 4E]
       prediction = {
+        ...(name !== undefined && { name }),
         width,
         height,
         masks: [],
@@ -213,7 +221,7 @@ function isList(prompts: Prompt | readonly Prompt[]): prompts is readonly Prompt
 }
 
 /** Within ±32; a loop, as `map` with a function takes six times as long. */
-function clamped(logits: Float32Array): Float32Array {
+export function clamped(logits: Float32Array): Float32Array {
   const y = logits.slice();
   for (let i = 0; i < y.length; i++) y[i] = Math.max(-32, Math.min(32, y[i]));
   return y;

@@ -1,4 +1,5 @@
 import type { RgbImage } from "../io/image.ts";
+import { pillowResize } from "../io/pillow_resize.ts";
 import { add, mul } from "../nn/elementwise.ts";
 import { resizeAxis } from "../nn/resize.ts";
 import { machine } from "../runtime/machine.ts";
@@ -15,6 +16,8 @@ const BAND = 64;
  * Photo → the encoder's input: RGB/255, resized to a square with antialiased bilinear sums, normalised.
  *
  * The columns are resized band by band, so that a large photo is never held as f32.
+ *
+ * NB the last step multiplies by 1/σ where PyTorch divides by σ: a difference of one rounding.
  *
  * @shape  H×W pixels → [1, size, size, 3]
  * @source sam2/utils/transforms.py, SAM2Transforms
@@ -49,4 +52,23 @@ export function preprocess({ width, height, data }: RgbImage, size: number): Ten
       ),
     );
   });
+}
+
+const { fround } = Math;
+/** (byte/255 − mean)/std in f32, for each channel. */
+const NORMALISED = MEAN.map((mean, c) =>
+  Float32Array.from({ length: 256 }, (_, byte) => fround(fround(byte / 255) - fround(mean)) / fround(STD[c])),
+);
+
+/**
+ * Frame → the encoder's input: resized as Pillow does, rounded to bytes, normalised. The image predictor resizes otherwise.
+ *
+ * @shape  H×W pixels → [1, size, size, 3]
+ * @source sam2/utils/misc.py, load_video_frames
+ */
+export function preprocessFrame(frame: RgbImage, size: number): Tensor {
+  const { data } = pillowResize(frame, size, size);
+  const x = machine.heap.alloc([1, size, size, 3]);
+  for (let i = 0; i < data.length; i++) x.data[i] = NORMALISED[i % 3][data[i]];
+  return x;
 }

@@ -1,8 +1,8 @@
 /** How far a call has come. */
 export interface Progress {
   /** what is going on */
-  stage: "download" | "load" | "encode";
-  /** 0…1 of the bytes, the weights or the multiply-adds; undefined if a server does not tell how long its file is */
+  stage: "download" | "load" | "encode" | "decode";
+  /** 0…1 of the bytes, the weights, the multiply-adds or the points; undefined if a server does not tell how long its file is */
   fraction: number | undefined;
 }
 

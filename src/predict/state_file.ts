@@ -1,7 +1,8 @@
 import { StateError } from "../errors.ts";
+import { crc32 } from "../io/crc32.ts";
 import { memoryTokens, type Sam2Config } from "../model/config.ts";
+import type { Frames } from "../video/frames.ts";
 import { FrameSet } from "./frame_set.ts";
-import type { Frames } from "./frames.ts";
 import { type FrameOutput, type StoredPoints, TrackedObject, VideoState } from "./video_state.ts";
 
 // "SAM2VID\n" · u32 version · u32 length of the header · header: JSON · arrays, each padded to 4 bytes · SHA-256 of all that
@@ -28,6 +29,8 @@ interface Header {
   start: number;
   position: number;
   note: string;
+  /** how many; their numbers and checksums are the first arrays */
+  seen: number;
   objects: StoredObject[];
 }
 
@@ -57,7 +60,8 @@ interface StoredOutput {
  * tracking stands, which would make the file large. `note` is kept for the caller.
  */
 export async function encodeState(state: VideoState, owner: StateOwner, note: string): Promise<Uint8Array> {
-  const arrays: (Float32Array | Uint16Array)[] = [];
+  const seen = [Uint32Array.from(state.seen.keys()), Uint32Array.from(state.seen.values())];
+  const arrays: (Float32Array | Uint16Array | Uint32Array)[] = seen;
   const shelve = (outputs: ReadonlyMap<number, FrameOutput>, shelf: Shelf) =>
     [...outputs].map(([frame, { score, predMasks: masks, objPtr, maskmemFeatures, prompted }]): StoredOutput => {
       const predMasks = shelf === "nonCond" && !maskmemFeatures ? undefined : masks;
@@ -76,6 +80,7 @@ export async function encodeState(state: VideoState, owner: StateOwner, note: st
     start: state.start,
     position: state.position,
     note,
+    seen: state.seen.size,
     objects: [...state.objects].map(([id, object]) => ({
       id,
       prompts: [...object.prompts].map(([frame, prompt]) => [
@@ -119,15 +124,15 @@ export async function decodeState(
 ): Promise<{ state: VideoState; note: string }> {
   const header = await readHeader(file, where);
   const { model, digest, options, video } = header;
-  const [wanted, got] = [videoOf(frames), video].map(
-    (v) => `${v.frames ?? "streamed"} frames of ${v.width}×${v.height}`,
-  );
   const same = (what: string, saved: string, now: string) => {
     if (saved !== now)
       throw new StateError(where, `a state for ${what} ${now}`, saved, "go on with what it was saved with");
   };
   same("the model", `${model}, digest ${digest}`, `${owner.config.name}, digest ${owner.digest}`);
   same("the options", JSON.stringify(options), JSON.stringify(owner.options));
+  const now = videoOf(frames);
+  const known = now.frames !== null && video.frames !== null; // a file tells its length only at its end
+  const [wanted, got] = [now, video].map((v) => `${known ? `${v.frames} ` : ""}frames of ${v.width}×${v.height}`);
   same("a video of", got, wanted);
 
   const { imageSize: S, dModel: D, memDim: M } = owner.config;
@@ -142,6 +147,8 @@ export async function decodeState(
   const state = new VideoState(frames, header);
   state.start = header.start;
   state.position = header.position;
+  const [numbers, checksums] = [new Uint32Array(take(4 * header.seen)), new Uint32Array(take(4 * header.seen))];
+  for (const [i, frame] of numbers.entries()) state.seen.set(frame, checksums[i]);
   for (const { id, prompts, forward, backward, forgotten, outputs } of header.objects) {
     const object = new TrackedObject(new FrameSet(forward), new FrameSet(backward), new FrameSet(forgotten));
     for (const [frame, prompt] of prompts) object.prompts.set(frame, prompt === "mask" ? prompt : storedPoints(prompt));
@@ -156,6 +163,24 @@ export async function decodeState(
     state.objects.set(id, object);
   }
   return { state, note: header.note };
+}
+
+/**
+ * Read all frames that were seen again, in order.
+ *
+ * @throws StateError if one of them is another picture now
+ */
+export async function expectSameFrames(
+  { frames, seen }: VideoState,
+  where: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  for (const frame of [...seen.keys()].sort((a, b) => a - b)) {
+    const image = await frames.read(frame, 1, signal);
+    if (image && crc32(image.data) === seen.get(frame)) continue;
+    const got = `${image ? "another" : "no"} frame ${frame}`;
+    throw new StateError(where, "the video that it was saved with", got, "give the same video, or another state");
+  }
 }
 
 async function readHeader(file: Uint8Array, where: string): Promise<Header> {

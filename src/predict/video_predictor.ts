@@ -1,17 +1,19 @@
 import { CheckpointError, UsageError } from "../errors.ts";
-import { expectMask } from "../io/masks.ts";
 import type { FrameFeatures, Past, TrackedMask, Tracker } from "../model/tracker.ts";
 import { resize } from "../nn/resize.ts";
 import { platform } from "../platform/platform.ts";
 import { machine } from "../runtime/machine.ts";
 import { toBfloat16 } from "../tensor/bfloat16.ts";
 import { reshape, type Tensor, values } from "../tensor/view.ts";
+import type { Frames } from "../video/frames.ts";
+import { type FrameInput, openFrames } from "../video/open.ts";
+import { expectFields } from "./fields.ts";
 import { type FrameImage, frameImage, runOnFrame } from "./frame_features.ts";
-import { type FrameInput, openFrames } from "./frames.ts";
+import { binaryMask } from "./mask_arrays.ts";
 import { fillHoles } from "./postprocess.ts";
 import { checkPrompt, promptPoints } from "./prompt.ts";
 import type { Sam2 } from "./sam2.ts";
-import { decodeState, encodeState, type StateOwner } from "./state_file.ts";
+import { decodeState, encodeState, expectSameFrames, type StateOwner } from "./state_file.ts";
 import { type FrameResult, videoMasks } from "./video_masks.ts";
 import {
   expectFrame,
@@ -19,10 +21,12 @@ import {
   framePrompt,
   joinPoints,
   knownObject,
+  MASK_FIELDS,
   type NewMask,
   type NewPoints,
   type ObjectMask,
   type Place,
+  POINTS_FIELDS,
 } from "./video_prompt.ts";
 import { type FrameOutput, type StoredPoints, TrackedObject, VideoState } from "./video_state.ts";
 
@@ -106,12 +110,15 @@ export class VideoPredictor {
   }
 
   /**
-   * Open a video: a folder of frames named by number, a list of images, or images that arrive one by one.
+   * Open a video: a folder of frames, a video file, a list of images, or images that arrive one by one.
    *
    * @throws ImageError if there is no frame, or the first one cannot be read
    */
-  async initState(video: FrameInput, { keepAll = false, keepMasks, signal }: InitOptions = {}): Promise<VideoState> {
-    return new VideoState(await openFrames(video, signal), { keepAll, keepMasks });
+  async initState(
+    video: FrameInput | Frames,
+    { keepAll = false, keepMasks, signal }: InitOptions = {},
+  ): Promise<VideoState> {
+    return new VideoState(await openFrames(video, { signal }), { keepAll, keepMasks });
   }
 
   /**
@@ -123,6 +130,7 @@ export class VideoPredictor {
   async addNewPointsOrBox(state: VideoState, prompt: NewPoints): Promise<FrameResult> {
     const { frame, object, box, clearOldPoints = true, normalizeCoords = true } = prompt;
     const where = `object ${object} on frame ${frame}`;
+    expectFields(prompt, POINTS_FIELDS, where);
     expectPlace(state, prompt);
     if (box && !clearOldPoints) {
       throw new UsageError(where, "a box before all points", "one after them", "leave clearOldPoints as it is");
@@ -144,9 +152,11 @@ export class VideoPredictor {
    * @returns the masks of all objects on this frame
    */
   async addNewMask(state: VideoState, prompt: NewMask): Promise<FrameResult> {
-    const { width = state.width, height = state.height, mask } = prompt;
+    const { width = state.width, height = state.height } = prompt;
+    const where = `mask of object ${prompt.object} on frame ${prompt.frame}`;
+    expectFields(prompt, MASK_FIELDS, where);
     expectPlace(state, prompt);
-    expectMask(mask, width, height, `mask of object ${prompt.object} on frame ${prompt.frame}`);
+    const mask = binaryMask(prompt.mask, width, height, where);
     return this.#interact(state, prompt, { mask, width, height });
   }
 
@@ -174,7 +184,10 @@ export class VideoPredictor {
       for (const object of searched) await this.#remember(state, object, frame, reverse, false, signal);
       const needed = searched.length > 0;
       const image = needed || frame > state.frames.last ? await frameImage(state, frame, step, signal) : undefined;
-      if (frame > state.frames.last) return; // the stream has ended
+      if (frame > state.frames.last) {
+        if (frame === startFrame) expectFrame(state, startFrame, "startFrame", state.lastFrame + 1);
+        return; // the stream has ended
+      }
       this.#trackFrame(state, present, searched, frame, reverse, image, signal);
       state.start = start;
       state.position = frame;
@@ -208,19 +221,28 @@ export class VideoPredictor {
   }
 
   /**
-   * Go on where `saveState` was called, with the same bits. A stream must begin with its first frame again.
+   * Go on where `saveState` was called, with the same bits. All frames that were seen are read again and compared; a
+   * stream must begin with its first frame again.
    *
    * @param saved a path, or what `encodeState` returned
    * @throws StateError if it is damaged, or was saved with another checkpoint, other options or another video
    */
   async loadState(
     saved: string | Uint8Array,
-    video: FrameInput,
+    video: FrameInput | Frames,
     { signal }: { signal?: AbortSignal } = {},
   ): Promise<{ state: VideoState; note: string }> {
     const bytes = typeof saved === "string" ? await platform.readFile(saved) : saved;
     const where = typeof saved === "string" ? saved : "loadState";
-    return decodeState(bytes, this.#owner, await openFrames(video, signal), where);
+    const frames = await openFrames(video, { signal });
+    try {
+      const loaded = await decodeState(bytes, this.#owner, frames, where);
+      await expectSameFrames(loaded.state, where, signal);
+      return loaded;
+    } catch (error) {
+      frames.close();
+      throw error;
+    }
   }
 
   get #owner(): StateOwner {
@@ -259,6 +281,7 @@ export class VideoPredictor {
     if (!isInitial) await this.#remember(state, object, frame, reverse, true, signal);
 
     const image = await frameImage(state, frame, 1, signal);
+    expectPlace(state, place); // if the video's length was not known, it is by now
     const output = runOnFrame(this.sam2, state, frame, image, signal, (features, tracker, attended) => {
       const past = isInitial ? undefined : this.#past(state, object, frame, reverse, attended());
       const previous = object.outputOn(frame, fresh);

@@ -4,6 +4,7 @@ import type { FramePrompt } from "../model/tracker.ts";
 import { resize } from "../nn/resize.ts";
 import { machine } from "../runtime/machine.ts";
 import { type Tensor, values } from "../tensor/view.ts";
+import type { MaskArray } from "./mask_arrays.ts";
 import type { Prompt } from "./prompt.ts";
 import type { StoredPoints, TrackedObject, VideoState } from "./video_state.ts";
 
@@ -16,7 +17,7 @@ export interface Place {
 }
 
 /** Clicks on an object, and a box around it, on one frame. */
-export interface NewPoints extends Place, Omit<Prompt, "maskInput"> {
+export interface NewPoints extends Place, Omit<Prompt, "maskInput" | "name"> {
   /** forget earlier points on this frame (default); false adds to them */
   clearOldPoints?: boolean;
   /** coordinates are pixels of the video (default); false: 0…1 of it */
@@ -25,10 +26,22 @@ export interface NewPoints extends Place, Omit<Prompt, "maskInput"> {
   signal?: AbortSignal;
 }
 
+/** The fields of NewPoints. */
+export const POINTS_FIELDS = [
+  "frame",
+  "object",
+  "points",
+  "labels",
+  "box",
+  "clearOldPoints",
+  "normalizeCoords",
+  "signal",
+];
+
 /** The mask of an object on one frame. */
 export interface NewMask extends Place {
-  /** one byte a pixel, anything but 0 is the object */
-  mask: Mask;
+  /** the object, a value a pixel */
+  mask: MaskArray;
   /** size of the mask, the video's by default */
   width?: number;
   /** size of the mask, the video's by default */
@@ -36,6 +49,9 @@ export interface NewMask extends Place {
   /** ends the call early: it rejects with the reason of the signal */
   signal?: AbortSignal;
 }
+
+/** The fields of NewMask. */
+export const MASK_FIELDS = ["frame", "object", "mask", "width", "height", "signal"];
 
 export interface ObjectMask {
   mask: Mask;

@@ -1,7 +1,7 @@
 import type { FrameMemory, MemoryBank } from "../model/memory_bank.ts";
 import { MAX_OBJ_PTRS } from "../model/memory_bank.ts";
 import { FrameSet } from "./frame_set.ts";
-import type { Frames } from "./frames.ts";
+import type { Frames } from "../video/frames.ts";
 
 /** What was found of one object on one frame, and what later frames may remember of it. */
 export interface FrameOutput extends FrameMemory {
@@ -36,9 +36,9 @@ interface Missing {
 export class TrackedObject {
   /** points, or a whole mask, whose pixels are in the output already */
   readonly prompts = new Map<number, StoredPoints | "mask">();
-  /** frames with prompts */
+  /** frames whose first answer came from a prompt, before any tracking reached them */
   readonly cond = new Map<number, FrameOutput>();
-  /** frames that were tracked, or tracked and then corrected */
+  /** frames that were tracked, those among them that prompts corrected later (unless `addAllFramesToCorrectAsCond`) */
   readonly nonCond = new Map<number, FrameOutput>();
   /** answers to prompts that have not been propagated yet, and have no memory yet */
   readonly newCond = new Map<number, FrameOutput>();
@@ -138,6 +138,8 @@ export class VideoState {
   /** where the latest pass began, and the frame that was tracked last */
   start = 0;
   position = 0;
+  /** frame → checksum of its pixels, for every frame on which something was found */
+  readonly seen = new Map<number, number>();
   /** features of the frame that was looked at last */
   features?: StoredFeatures;
 
@@ -155,7 +157,7 @@ export class VideoState {
     return this.frames.height;
   }
 
-  /** Frames of the video; Infinity while it streams. */
+  /** Frames of the video; Infinity while that is not known: of a stream, and of a video file until its end was seen. */
   get numFrames(): number {
     return this.frames.count;
   }
@@ -203,6 +205,8 @@ export class VideoState {
 /** What the heads and the memory read of a frame, off the heap. */
 export interface StoredFeatures {
   frame: number;
+  /** of its pixels */
+  checksum: number;
   visionFeatures: Float32Array;
   highResFeats: readonly [Float32Array, Float32Array];
   /** the frame's attention to itself, once it was needed */

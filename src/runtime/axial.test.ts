@@ -28,9 +28,9 @@ function operands(fill: Fill, [N, d, C, W, H, T, L]: readonly number[]) {
   const [cos, sin, speed] = [fill([W * H, d / 2]), fill([W * H, d / 2]), fill([d / 2])];
   for (let p = 0; p < W * H; p++) {
     for (let i = 0; i < d / 2; i++) {
-      const angle = (i < d / 4 ? p % W : Math.floor(p / W)) * speed.get(i);
-      cos.set(p, i, Math.cos(angle));
-      sin.set(p, i, Math.sin(angle));
+      const angle = (i < d / 4 ? p % W : Math.floor(p / W)) * speed.data[i];
+      cos.data[(p * d) / 2 + i] = Math.cos(angle);
+      sin.data[(p * d) / 2 + i] = Math.sin(angle);
     }
   }
   return [fill([N, d]), memory, fill([d, C + 1]), cos, sin] as const;

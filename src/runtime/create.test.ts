@@ -37,4 +37,19 @@ Create("a memory that cannot be had is a typed error: too small for the kernels,
   }
 });
 
+Create("200 threads are 16, or as many as there are cores, and the console says so", async () => {
+  const { warn } = console;
+  const said: string[] = [];
+  console.warn = (text: string) => said.push(text);
+  try {
+    const { threads, chosen, dispose } = await createMachine({ kernels: "portable", tile: "6x8", threads: 200 });
+    dispose();
+    assert.ok(threads >= 16 && threads < 200, `${threads} threads`);
+    assert.match(said.join("\n"), /^sam2: threads: \d+ instead of 200, because this machine has \d+ cores$/);
+    assert.ok(said[0].endsWith(chosen.find((line) => line.startsWith("threads:"))!));
+  } finally {
+    console.warn = warn;
+  }
+});
+
 Create.run();

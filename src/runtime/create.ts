@@ -47,22 +47,27 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
     threads > 1
       ? severalThreads({ module, memory }, exports, scratch, scratches)
       : { parallelFor: alone, started: undefined, stop: () => {} };
-  const tile = options.tile ?? heap.scope(() => chooseTile(heap, alone, chosen));
+  const tile = options.tile ?? heap.scope(() => chooseTile(heap, alone, exports, chosen));
   chosen.push(text);
   await started;
-  const table = wasmKernels(`${name} ${tile}`, tile, parallelFor);
+  const table = wasmKernels(`${name} ${tile}`, tile, parallelFor, exports);
   return { heap, kernels: table, threads, chosen, macs: 0, dispose: stop };
 }
 
+/** Where there are fewer cores, more threads take memory and wait for each other. */
+const MOST_THREADS = 16;
 let warned = false;
 
-/** As many as are asked for, where threads may share memory and sleep; elsewhere one, and the console says so once. */
+/** As many as are asked for, where threads may share memory and sleep, and so many help; the console says once if not. */
 function chooseThreads(wanted: number): { threads: number; text: string } {
+  const most = Math.max(MOST_THREADS, platform.cores());
   const possible = wanted === 1 || Control.canWait;
-  const text = possible ? `threads: ${wanted}` : `threads: 1 instead of ${wanted}, because ${platform.noThreads()}`;
-  if (!possible && !warned) console.warn(`sam2: ${text}`);
-  warned ||= !possible;
-  return { threads: possible ? wanted : 1, text };
+  const threads = possible ? Math.min(wanted, most) : 1;
+  const why = possible ? `this machine has ${platform.cores()} cores` : platform.noThreads();
+  const text = threads === wanted ? `threads: ${wanted}` : `threads: ${threads} instead of ${wanted}, because ${why}`;
+  if (threads !== wanted && !warned) console.warn(`sam2: ${text}`);
+  warned ||= threads !== wanted;
+  return { threads, text };
 }
 
 function newMemory(maxBytes: number): WebAssembly.Memory {
@@ -98,9 +103,14 @@ const TILES: readonly RegisterTile[] = ["6x8", "6x16"];
  * engine's first code for a kernel is slow and simple; by the end of the race it has been replaced by the optimised
  * code, which must give the same bits.
  */
-function chooseTile(heap: Heap, parallelFor: ParallelFor, chosen: string[]): RegisterTile {
+function chooseTile(
+  heap: Heap,
+  parallelFor: ParallelFor,
+  exports: WebAssembly.Exports,
+  chosen: string[],
+): RegisterTile {
   const [M, N, K] = [98, 70, 256];
-  const tables = TILES.map((tile) => wasmKernels("", tile, parallelFor));
+  const tables = TILES.map((tile) => wasmKernels("", tile, parallelFor, exports));
   const weight = tables[0].pack(heap.from(ramp(80 * K), [80, K]), N);
   const a = heap.from(ramp(M * K), [M, K]);
   const first = heap.alloc([M, N]);

@@ -23,6 +23,13 @@ export interface Taps {
   readonly weights: Tensor; // [n_out, T]; starts[i] + T ≤ n_in
 }
 
+/** The thresholds of `maskBits`, in logits. */
+export interface MaskLimits {
+  readonly threshold: number;
+  readonly high: number;
+  readonly low: number;
+}
+
 /** Memories as `axialAttention` reads them. */
 export interface PlacedMemory {
   /** width of the grid of P places */
@@ -97,6 +104,9 @@ export interface Kernels {
     scale: number,
   ): void;
 
+  /** y[m, n, c] = e^(scale·x[m, n, c])/Σₙ e^(scale·x[m, n, c]); y, x [M, N, C], contiguous, C a multiple of 8; y may be x. */
+  softmax(y: Tensor, x: Tensor, scale: number): void;
+
   /** y = (x − mean)/√(variance + eps)·weight + bias over the last axis; y, x [M, C]. */
   layerNorm(y: Tensor, x: Tensor, weight: Tensor, bias: Tensor, eps: number): void;
 
@@ -105,6 +115,15 @@ export interface Kernels {
 
   /** Resize one axis: y [P, n_out, Q], x [P, n_in, Q]. Bilinear, antialiased, bicubic and nearest are all such sums. */
   resample(y: Tensor, x: Tensor, taps: Taps): void;
+
+  /**
+   * Which logits of a resized mask exceed a threshold. The logits are those of two `resample`s, of the columns and then of
+   * the rows, and are not stored.
+   *
+   * bits [H, ⌈W/32⌉]: column x in bit x mod 32 of word ⌊x/32⌋; counts [H, 2]: how many of a row exceed `high` and `low`;
+   * mask [h, w], contiguous.
+   */
+  maskBits(bits: Int32Array, counts: Int32Array, mask: Tensor, rows: Taps, columns: Taps, limits: MaskLimits): void;
 
   /**
    * Rotate pairs of channels: (y₂ᵢ, y₂ᵢ₊₁) = (x₂ᵢ·cos − x₂ᵢ₊₁·sin, x₂ᵢ·sin + x₂ᵢ₊₁·cos).

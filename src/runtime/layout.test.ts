@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { difference, eachTable, onHeap } from "../../tests/tables.ts";
-import { expand, narrow, permute, type Tensor } from "../tensor/view.ts";
+import { at, expand, narrow, permute, type Tensor } from "../tensor/view.ts";
 import { reference } from "./reference.ts";
 
 const Copy = suite("copy");
@@ -36,9 +36,9 @@ for (const { heap, kernels } of eachTable(0, 0)) {
           expectCopy(fill(x.shape), x, fill(x.shape), `${order} of [${a}, ${b}, ${c}, ${d}]`);
           expectCopy(fill(x.shape), view, fill(x.shape), `${order} from a view`);
           const room = fill(x.shape.with(0, x.shape[0] + 2));
-          const around = [room.get(0, 0, 0, 0), room.get(x.shape[0] + 1, 0, 0, 0)];
+          const around = [at(room, 0, 0, 0, 0), at(room, x.shape[0] + 1, 0, 0, 0)];
           expectCopy(narrow(room, 0, 1, x.shape[0]), x, fill(x.shape), `${order} into a view`);
-          assert.equal([room.get(0, 0, 0, 0), room.get(x.shape[0] + 1, 0, 0, 0)], around);
+          assert.equal([at(room, 0, 0, 0, 0), at(room, x.shape[0] + 1, 0, 0, 0)], around);
         });
       }
     }

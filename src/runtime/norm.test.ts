@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { difference, eachTable, onHeap } from "../../tests/tables.ts";
-import { narrow } from "../tensor/view.ts";
+import { at, narrow } from "../tensor/view.ts";
 import { reference } from "./reference.ts";
 
 const LayerNorm = suite("layerNorm");
@@ -28,12 +28,12 @@ for (const { heap, kernels, bound } of eachTable(0, 3e-7)) {
       const x = narrow(wide, 1, 11, 21);
       const [weight, bias, want] = [fill([21]), fill([21]), fill([9, 21])];
       reference.layerNorm(want, x, weight, bias, 1e-5);
-      const beside = wide.get(4, 10) + wide.get(4, 32);
+      const beside = at(wide, 4, 10) + at(wide, 4, 32);
       kernels.layerNorm(x, x, weight, bias, 1e-5);
       const got = heap.alloc([9, 21]);
       reference.copy(got, x);
       assert.ok(difference(got, want) <= bound);
-      assert.is(wide.get(4, 10) + wide.get(4, 32), beside);
+      assert.is(at(wide, 4, 10) + at(wide, 4, 32), beside);
     });
   });
 

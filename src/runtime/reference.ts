@@ -1,5 +1,5 @@
 import { numel } from "../tensor/shape.ts";
-import { reshape, select, type Tensor, values } from "../tensor/view.ts";
+import { reshape, select, type Tensor, tensor, values } from "../tensor/view.ts";
 import type { Epilogue, Kernels, Packed } from "./kernels.ts";
 
 /**
@@ -147,6 +147,20 @@ export const reference: Kernels = {
     }
   },
 
+  softmax(y, x, scale) {
+    const [M, N, C] = x.shape;
+    const [out, input] = [values(y), values(x)];
+    for (let m = 0; m < M; m++) {
+      for (let c = 0; c < C; c++) {
+        const at = (n: number) => (m * N + n) * C + c;
+        const scores = Array.from({ length: N }, (_, n) => scale * input[at(n)]);
+        const weights = scores.map((score) => Math.exp(score - Math.max(...scores)));
+        const total = weights.reduce((sum, weight) => sum + weight, 0);
+        for (let n = 0; n < N; n++) out[at(n)] = weights[n] / total;
+      }
+    }
+  },
+
   layerNorm(y, x, weight, bias, eps) {
     const [M, C] = x.shape;
     const [w, b] = [values(weight), values(bias)];
@@ -205,6 +219,24 @@ export const reference: Kernels = {
         }
       }
     }
+  },
+
+  maskBits(bits, counts, mask, rows, columns, limits) {
+    const [h, w] = mask.shape;
+    const [H, W] = [rows.weights.shape[0], columns.weights.shape[0]];
+    const wide = tensor(new Float32Array(h * W), [h, W, 1]);
+    const logits = tensor(new Float32Array(H * W), [1, H, W]);
+    reference.resample(wide, reshape(mask, [h, w, 1]), columns);
+    reference.resample(logits, reshape(wide, [1, h, W]), rows);
+    const [threshold, high, low] = [limits.threshold, limits.high, limits.low].map(Math.fround);
+    bits.fill(0);
+    counts.fill(0);
+    values(logits).forEach((logit, i) => {
+      const [y, x] = [Math.floor(i / W), i % W];
+      if (logit > threshold) bits[y * Math.ceil(W / 32) + (x >> 5)] |= 1 << (x & 31);
+      if (logit > high) counts[2 * y]++;
+      if (logit > low) counts[2 * y + 1]++;
+    });
   },
 
   rope(y, x, cos, sin) {

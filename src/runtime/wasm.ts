@@ -11,20 +11,43 @@ const COLUMNS = 768; // of a gemm's output tile, at most: A is read from memory 
 const DEEP = 1024; // from this many summed channels on half as many columns: more of B is left for the next rows
 const SMALL = 1 << 18; // multiply-adds of a tile that are worth a thread: some 5 µs
 const QUERIES = 512; // of an attention tile, at most: keys and values are read from memory once for this many
-const SUMS = 96 << 10; // their accumulators, at most: with packed keys and values they fill the scratch
+const FEW_QUERIES = 32; // of an attention with one head: as many are worth packing all keys and values once more
+const MANY_KEYS = 1024; // from this many on
+const SUMS = 96 << 10; // their accumulators, at most
 const KEYS = 256; // of an attention block, at most: scores of 24 queries stay in the first-level cache
-const CHANNELS = 512; // of an attention head, at most
+const CHANNELS = 256; // of an attention head; with more, half as many keys a block
 const PLACED = 256; // memories of a block of places, at most, unless one place has more
 const PANELS = 6; // of 16 queries, at most: the memory is read once for this many
-const LINE = 64; // bytes of a row of a packed panel: 16 output channels
 
 /** Register tile of a product: 6 rows × 8 columns, or × 16 where V8 makes 256-bit code of it. The bits are the same. */
 export type RegisterTile = "6x8" | "6x16";
 
+/** What a kernel takes of a thread's scratch, in bytes: the kernel that divides it tells. */
+export interface ScratchSizes {
+  gemm_f32_pack_scratch(K: number): number;
+  conv2d_f32_scratch(K: number, mc: number): number;
+  attention_f32_scratch(d: number, dv: number, nq: number, keys: number): number;
+  axial_attention_f32_scratch(
+    d: number,
+    C: number,
+    W: number,
+    H: number,
+    T: number,
+    block: number,
+    panels: number,
+  ): number;
+}
+
 const ACTIVATIONS = { none: 0, relu: 1, gelu: 2 } as const;
 
 /** The table on the exports of kernels.wasm. */
-export function wasmKernels(name: string, tile: RegisterTile, parallelFor: ParallelFor): Kernels {
+export function wasmKernels(
+  name: string,
+  tile: RegisterTile,
+  parallelFor: ParallelFor,
+  exports: WebAssembly.Exports,
+): Kernels {
+  const sizes = exports as unknown as ScratchSizes;
   const wide = tile === "6x16" ? 1 : 0;
 
   return {
@@ -33,8 +56,8 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
 
     pack(weight, N) {
       const K = weight.shape[1];
-      if (K * LINE > SCRATCH_BYTES) {
-        throw new ShapeError("pack", `at most ${SCRATCH_BYTES / LINE} summed channels`, `${K}`, "split the layer");
+      if (sizes.gemm_f32_pack_scratch(K) > SCRATCH_BYTES) {
+        throw new ShapeError("pack", "summed channels that fit in the scratch", `${K}`, "split the layer");
       }
       parallelFor("gemm_f32_pack", Math.ceil(N / 16), [address(weight), K]);
       return { data: weight, N, K };
@@ -55,26 +78,27 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
     conv2d(y, x, { data, N, K }, k, stride, padding, epilogue) {
       const [B, H, W, C] = x.shape;
       const [, outH, outW] = y.shape;
-      const room = Math.floor(SCRATCH_BYTES / 4 / (24 * K)) * 6; // rows of patches that fit in a quarter of the scratch
-      const mc = Math.max(6, Math.min(ROWS, room));
+      const fits = (rows: number) => sizes.conv2d_f32_scratch(K, rows) <= SCRATCH_BYTES / 4;
+      const mc = largest(ROWS, 6, fits) || 6; // patches are read again for each panel: from a cache, if they are few
       const [bias, activation, residual, , ldr] = epilogueArgs(epilogue);
-      const sizes = [B, H, W, C, outH, outW, N, k, stride, padding, mc, wide];
-      const args = [address(y), address(x), address(data), bias, activation, residual, ldr, ...sizes];
+      const numbers = [B, H, W, C, outH, outW, N, k, stride, padding, mc, wide];
+      const args = [address(y), address(x), address(data), bias, activation, residual, ldr, ...numbers];
       parallelFor("conv2d_f32", Math.ceil((B * outH * outW) / mc), args);
     },
 
     attention(o, q, k, v, scale) {
       const [B, h, N, d] = q.shape;
       const [S, dv] = v.shape.slice(2);
-      if (Math.max(d, dv) > CHANNELS) {
-        throw new ShapeError("attention", `heads of at most ${CHANNELS} channels`, `${d} and ${dv}`, "use more heads");
-      }
       const most = Math.min(QUERIES, Math.floor(SUMS / dv / 6) * 6);
-      const keys = Math.min(Math.max(d, dv) > CHANNELS / 2 ? KEYS / 2 : KEYS, Math.ceil(S / 16) * 16);
-      const blocks = N <= most ? 1 : Math.ceil(N / most / 4) * 4; // even shares of a head for up to four threads
+      const keys = Math.min(Math.max(d, dv) > CHANNELS ? KEYS / 2 : KEYS, Math.ceil(S / 16) * 16);
+      const lonely = B * h === 1 && S >= MANY_KEYS ? Math.max(1, Math.floor(N / FEW_QUERIES)) : 1; // or one thread has all
+      const blocks = N <= most ? lonely : Math.ceil(N / most / 4) * 4; // even shares of a head for up to four threads
       const nq = Math.ceil(N / blocks / 6) * 6;
-      const sizes = [h, N, S, d, dv, scale * Math.LOG2E, nq, keys, wide];
-      const args = [...walk(o), ...walk(q), ...walk(k), ...walk(v), ...sizes];
+      if (sizes.attention_f32_scratch(d, dv, nq, keys) > SCRATCH_BYTES) {
+        throw new ShapeError("attention", "heads that fit in the scratch", `${d} and ${dv} channels`, "use more heads");
+      }
+      const numbers = [h, N, S, d, dv, scale * Math.LOG2E, nq, keys, wide];
+      const args = [...walk(o), ...walk(q), ...walk(k), ...walk(v), ...numbers];
       parallelFor("attention_f32", B * h * blocks, args);
     },
 
@@ -84,11 +108,10 @@ export function wasmKernels(name: string, tile: RegisterTile, parallelFor: Paral
       const L = loneKeys.shape[1];
       const places = Math.max(1, Math.floor(PLACED / T)); // of a block
       const H = P / W;
-      const distances = Math.floor(Math.max(W, H) / 2) + 2; // of a place from the middle of an axis
-      const shared = LINE * (1 + 2 * (d + distances) + places * T) + 4 * d * distances;
-      const panel = LINE * (2 + C + (W + H + 1) * (C + 1)); // what 16 queries need
-      const panels = Math.min(PANELS, Math.floor((SCRATCH_BYTES - shared) / panel));
-      if (panels < 1) {
+      const fits = (panels: number) =>
+        sizes.axial_attention_f32_scratch(d, C, W, H, T, places, panels) <= SCRATCH_BYTES;
+      const panels = largest(PANELS, 1, fits);
+      if (panels === 0) {
         throw new ShapeError(
           "axialAttention",
           "a smaller grid, fewer maps",
@@ -111,6 +134,13 @@ function epilogueArgs({ bias, activation, residual }: Epilogue): number[] {
     ACTIVATIONS[activation ?? "none"],
     ...(added ? [address(added), 4 * added.stride[0], 4 * added.stride[1]] : [0, 0, 0]),
   ];
+}
+
+/** The largest multiple of `unit`, at most `most`, that fits; 0 if none does. */
+function largest(most: number, unit: number, fits: (n: number) => boolean): number {
+  let n = most;
+  while (n > 0 && !fits(n)) n -= unit;
+  return n;
 }
 
 /** Rows without groups are one. @shape [M, N] or [G, L, N] → [G, L, N] */

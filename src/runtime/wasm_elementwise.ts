@@ -1,10 +1,11 @@
 import { numel } from "../tensor/shape.ts";
 import type { Tensor } from "../tensor/view.ts";
 import { address, walk } from "./address.ts";
-import type { Kernels } from "./kernels.ts";
+import type { Kernels, Taps } from "./kernels.ts";
 import type { ParallelFor } from "./threads.ts";
 
 const TILE = 4096; // values of a tile, about: 16 KiB, half of a first-level cache
+const BANDS = 16; // of a mask's rows: each begins with rows that the one before has widened too
 
 /** The part of the table on kernels.wasm that is no product of matrices: memory bandwidth decides its speed. */
 export function elementwiseKernels(
@@ -37,6 +38,11 @@ export function elementwiseKernels(
       overRows("layernorm_f32", M, C, [...rows, address(weight), address(bias), M, C, eps]);
     },
 
+    softmax(y, x, scale) {
+      const [M, N, C] = x.shape;
+      overRows("softmax_f32", M, N * C, [address(y), address(x), M, N, C, scale * Math.LOG2E]);
+    },
+
     maxPool2x2(y, x) {
       const [B, H, W, C] = y.shape;
       parallelFor("maxpool_f32_2x2", B * H, [...walk(y), ...walk(x), H, W, C]);
@@ -47,6 +53,15 @@ export function elementwiseKernels(
       const [nOut, T] = weights.shape;
       const tables = [starts.byteOffset, address(weights)];
       overRows("resample_f32", P * nOut, Q * T, [address(y), address(x), ...tables, P, nIn, nOut, Q, T]);
+    },
+
+    maskBits(bits, counts, mask, rows, columns, { threshold, high, low }) {
+      const [H, T] = rows.weights.shape;
+      const [W, U] = columns.weights.shape;
+      const tables = ({ starts, weights }: Taps, taps: number) => [starts.byteOffset, address(weights), taps];
+      const args = [bits.byteOffset, counts.byteOffset, address(mask), mask.shape[1], ...tables(rows, T)];
+      const tile = Math.ceil(H / BANDS);
+      parallelFor("mask_bits", Math.ceil(H / tile), [...args, ...tables(columns, U), H, W, threshold, high, low, tile]);
     },
 
     rope(y, x, cos, sin) {

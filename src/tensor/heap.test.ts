@@ -2,7 +2,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { HeapError } from "../errors.ts";
 import { Heap } from "./heap.ts";
-import { narrow, type Tensor } from "./view.ts";
+import { at, narrow, type Tensor } from "./view.ts";
 
 const MIB = 2 ** 20;
 
@@ -63,7 +63,7 @@ HeapTests("a view keeps the block it looks at", () => {
   const heap = newHeap();
   const view = heap.scope(() => narrow(heap.from(Float32Array.of(1, 2, 3, 4), [4]), 0, 2, 2));
   heap.alloc([4]).data.fill(9);
-  assert.equal([view.get(0), view.get(1)], [3, 4]);
+  assert.equal([at(view, 0), at(view, 1)], [3, 4]);
 });
 
 HeapTests("a scope that throws frees all it cut", () => {

@@ -3,6 +3,7 @@ import * as assert from "uvu/assert";
 import { ShapeError } from "../errors.ts";
 import { numel } from "./shape.ts";
 import {
+  at,
   expand,
   isContiguous,
   narrow,
@@ -13,6 +14,7 @@ import {
   tensor,
   unsqueeze,
   values,
+  diagonal,
 } from "./view.ts";
 
 /** 0, 1, 2, … */
@@ -27,7 +29,7 @@ function count(...shape: number[]): Tensor {
 function list(t: Tensor): number[] {
   const walk = (index: number[]): number[] =>
     index.length === t.shape.length
-      ? [t.get(...index)]
+      ? [at(t, ...index)]
       : Array.from({ length: t.shape[index.length] }, (_, i) => i).flatMap((i) => walk([...index, i]));
   return walk([]);
 }
@@ -41,8 +43,8 @@ const View = suite("view");
 View("tensor wraps the values without a copy, and refuses too few", () => {
   const data = new Float32Array(6);
   const t = tensor(data, [2, 3]);
-  t.set(1, 2, 7);
-  assert.is(data[5], 7);
+  data[5] = 7;
+  assert.is(at(t, 1, 2), 7);
   throwsShapeError(() => tensor(data, [7]), /expected 7 values for \[7\], got 6/);
 });
 
@@ -50,7 +52,7 @@ View("permute reorders axes without a copy", () => {
   const t = count(2, 3, 4);
   const p = permute(t, [2, 0, 1]);
   assert.equal(p.shape, [4, 2, 3]);
-  assert.is(p.get(3, 1, 2), t.get(1, 2, 3));
+  assert.is(at(p, 3, 1, 2), at(t, 1, 2, 3));
   assert.is(p.data, t.data);
 });
 
@@ -93,6 +95,13 @@ View("narrow refuses a range that leaves the axis", () => {
   throwsShapeError(() => narrow(count(4), 0, 2, 3), /expected a range within axis 0 of \[4\], got 2 … 5/);
   throwsShapeError(() => narrow(count(4), 0, -1, 2), /got -1 … 1/);
   throwsShapeError(() => select(count(4), 0, 4), /got 4 … 5/);
+});
+
+View("diagonal joins two axes where their indices are equal", () => {
+  const t = diagonal(count(2, 3, 3, 2), 1);
+  assert.equal(t.shape, [2, 3, 2]);
+  assert.equal(list(t), [0, 1, 8, 9, 16, 17, 18, 19, 26, 27, 34, 35]);
+  throwsShapeError(() => diagonal(count(2, 3), 0), /diagonal: expected equal sizes at axes 0 and 1, got \[2, 3\]/);
 });
 
 View("unsqueeze and expand add an axis and repeat it without a copy", () => {

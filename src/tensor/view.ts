@@ -1,9 +1,16 @@
-import ndarray, { type NdArray } from "ndarray";
 import { ShapeError } from "../errors.ts";
 import { formatShape, numel, type Shape } from "./shape.ts";
 
-/** Four fields: data, shape, stride, offset. `data` starts at the tensor's heap block, so views share it. */
-export type Tensor = NdArray<Float32Array>;
+/** ndarray's four fields, without its methods: those are made from strings, which careful pages forbid. */
+export interface Tensor {
+  /** starts at the tensor's heap block, so views share it */
+  readonly data: Float32Array;
+  readonly shape: number[];
+  /** elements from one index of an axis to the next */
+  readonly stride: number[];
+  /** of the first element in `data` */
+  readonly offset: number;
+}
 
 /** Wrap values that lie in row-major order. */
 export function tensor(data: Float32Array, shape: Shape): Tensor {
@@ -15,7 +22,18 @@ export function tensor(data: Float32Array, shape: Shape): Tensor {
       "check the shape",
     );
   }
-  return ndarray(data, [...shape]);
+  return rowMajor(data, [...shape], 0);
+}
+
+function rowMajor(data: Float32Array, shape: number[], offset: number): Tensor {
+  const stride = new Array<number>(shape.length);
+  for (let axis = shape.length - 1, step = 1; axis >= 0; step *= shape[axis--]) stride[axis] = step;
+  return { data, shape, stride, offset };
+}
+
+/** The element at an index of every axis. */
+export function at({ data, stride, offset }: Tensor, ...index: readonly number[]): number {
+  return data[index.reduce((place, i, axis) => place + i * stride[axis], offset)];
 }
 
 /** Are the elements adjacent and in row-major order? */
@@ -53,12 +71,12 @@ export function reshape(t: Tensor, shape: Shape): Tensor {
     const got = `${formatShape(t.shape)} with strides ${formatShape(t.stride)}`;
     throw new ShapeError("reshape", `a contiguous tensor that fits ${formatShape(shape)}`, got, "check the sizes");
   }
-  return ndarray(t.data, sizes, undefined, t.offset);
+  return rowMajor(t.data, sizes, t.offset);
 }
 
 /** Axes in another order, as a view. E.g. permute([N, h, d], [1, 0, 2]) → [h, N, d]. */
 export function permute(t: Tensor, axes: readonly number[]): Tensor {
-  return t.transpose(...axes);
+  return { ...t, shape: axes.map((axis) => t.shape[axis]), stride: axes.map((axis) => t.stride[axis]) };
 }
 
 /** `length` indices of one axis from `start`, as a view. */
@@ -67,19 +85,33 @@ export function narrow(t: Tensor, axis: number, start: number, length: number): 
     const wanted = `a range within axis ${axis} of ${formatShape(t.shape)}`;
     throw new ShapeError("narrow", wanted, `${start} … ${start + length}`, "check start and length");
   }
-  const shape = t.shape.with(axis, length);
-  return ndarray(t.data, shape, t.stride, t.offset + start * t.stride[axis]);
+  return { ...t, shape: t.shape.with(axis, length), offset: t.offset + start * t.stride[axis] };
 }
 
 /** One index of an axis, which disappears. */
 export function select(t: Tensor, axis: number, index: number): Tensor {
   const { data, shape, stride, offset } = narrow(t, axis, index, 1);
-  return ndarray(data, shape.toSpliced(axis, 1), stride.toSpliced(axis, 1), offset);
+  return { data, shape: shape.toSpliced(axis, 1), stride: stride.toSpliced(axis, 1), offset };
+}
+
+/** Where this axis and the next, of equal size, have the same index. E.g. [B, h, h, d] → [B, h, d] at axis 1, as a view. */
+export function diagonal(t: Tensor, axis: number): Tensor {
+  const { data, shape, stride, offset } = t;
+  if (shape[axis] !== shape[axis + 1]) {
+    throw new ShapeError(
+      "diagonal",
+      `equal sizes at axes ${axis} and ${axis + 1}`,
+      formatShape(shape),
+      "check the axis",
+    );
+  }
+  const both = stride[axis] + stride[axis + 1];
+  return { data, shape: shape.toSpliced(axis, 1), stride: stride.toSpliced(axis, 2, both), offset };
 }
 
 /** A new axis of size 1. */
 export function unsqueeze(t: Tensor, axis: number): Tensor {
-  return ndarray(t.data, t.shape.toSpliced(axis, 0, 1), t.stride.toSpliced(axis, 0, 0), t.offset);
+  return { ...t, shape: t.shape.toSpliced(axis, 0, 1), stride: t.stride.toSpliced(axis, 0, 0) };
 }
 
 /** Repeat an axis of size 1 `size` times, as a view with stride 0. */
@@ -87,5 +119,5 @@ export function expand(t: Tensor, axis: number, size: number): Tensor {
   if (t.shape[axis] !== 1) {
     throw new ShapeError("expand", `size 1 at axis ${axis}`, formatShape(t.shape), "check the axis");
   }
-  return ndarray(t.data, t.shape.with(axis, size), t.stride.with(axis, 0), t.offset);
+  return { ...t, shape: t.shape.with(axis, size), stride: t.stride.with(axis, 0) };
 }

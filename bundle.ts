@@ -1,0 +1,76 @@
+/**
+ * dist/browser/: the package as browsers have it, by esbuild. index.js has all it depends on in it; worker.js is one file
+ * without imports, kernels included, and lies in a chunk of index.js once more for pages that cannot load it as a file.
+ */
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { build, type BuildOptions, type Metafile, type Plugin } from "esbuild";
+
+const OUT = "dist/browser";
+
+/** A codec looks for its wasm file beside itself unless it is given it, as it always is: bundlers would look there too. */
+const givenWasm: Plugin = {
+  name: "given-wasm",
+  setup({ onLoad }) {
+    onLoad({ filter: /@jsquash.+codec.+\.js$/ }, ({ path }) => ({
+      contents: readFileSync(path, "utf8").replace(/new URL\("[^"]+\.wasm",\s*import\.meta\.url\)\.href/, '""'),
+    }));
+  },
+};
+
+const OPTIONS: BuildOptions = {
+  bundle: true,
+  target: "es2022",
+  loader: { ".wasm": "binary" },
+  minify: true,
+  metafile: true,
+  plugins: [givenWasm],
+  logLevel: "warning",
+  logOverride: { "empty-import-meta": "silent" }, // the worker is told where nano lies
+};
+
+rmSync(OUT, { recursive: true, force: true });
+const worker = await build({
+  ...OPTIONS,
+  entryPoints: ["src/engine/worker.browser.ts"],
+  outfile: join(OUT, "worker.js"),
+  format: "iife",
+});
+
+const workerSource: Plugin = {
+  name: "worker-source",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^worker-source$/ }, ({ path }) => ({ path, namespace: "packed" }));
+    onLoad({ filter: /.*/, namespace: "packed" }, () => {
+      const packed = gzipSync(readFileSync(join(OUT, "worker.js")), { level: 9 }).toString("base64");
+      return { contents: `export default "${packed}"` };
+    });
+  },
+};
+const page = await build({
+  ...OPTIONS,
+  entryPoints: { index: "src/index.browser.ts" },
+  outdir: OUT,
+  format: "esm",
+  splitting: true,
+  plugins: [givenWasm, workerSource],
+});
+writeFileSync(join(OUT, "LICENSES.txt"), licences(worker.metafile, page.metafile));
+
+/** Of every package that lies in the bundles. */
+function licences(...metafiles: readonly (Metafile | undefined)[]): string {
+  const files = metafiles.flatMap((metafile) => Object.keys(metafile!.inputs));
+  const packages = new Set(files.flatMap((file) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file)?.[1] ?? []));
+  const texts = [...packages].sort().map((name) => {
+    const folder = join("node_modules", name);
+    const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+    const found = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) =>
+      /LICENSE[^/]*$/.test(file),
+    );
+    return [`${name} ${version}, ${license}`, ...found.map((file) => readFileSync(join(folder, file), "utf8"))].join(
+      "\n\n",
+    );
+  });
+  return `${texts.join(`\n\n${"-".repeat(80)}\n\n`)}\n`;
+}

@@ -1,0 +1,99 @@
+/** The first figure: what a photo and what a video frame pass through, with the shapes and the work of tiny at 1024. */
+import { MARGIN, WIDTH } from "./figure_parts.ts";
+import { dryModel, frameWork, traceGraph } from "./nano.ts";
+import { ACCENT, Figure, PALE } from "./svg.ts";
+
+const PHOTO = ["image_encoder", "sam_prompt_encoder", "sam_mask_decoder"];
+/** Where the columns of boxes begin, and how wide they are. */
+const [ENCODER, MIDDLE, DECODER, RESULT] = [132, 322, 462, 624] as const;
+const BOX = 146;
+
+export async function architecture(): Promise<Figure> {
+  const tiny = await dryModel();
+  const trace = await traceGraph(tiny);
+  const work = await frameWork(tiny);
+  const ofPhoto = PHOTO.reduce((sum, path) => sum + work.of(path), 0);
+  const shape = (path: string, k = 0) => trace.get(path)!.returned[k];
+  const giga = (macs: number) => `${(macs / 1e9).toFixed(0)} billion multiply-adds`;
+  const figure = new Figure(WIDTH, 576);
+  const note = (x: number, y: number, text: string) =>
+    figure.text(x, y, text, { size: 11, fill: PALE, mono: /\[/.test(text) });
+  const heading = (y: number, title: string, macs: number) => {
+    figure.text(MARGIN, y, title, { size: 15, bold: true });
+    figure.text(WIDTH - MARGIN, y, giga(macs), { size: 12, anchor: "end", fill: ACCENT });
+  };
+  const encoder = (y: number, share: number, input: string) => {
+    figure.box(MARGIN - 4, y + 20, 92, 48, input, ["1024 × 1024"]);
+    figure.arrow(MARGIN + 88, y + 44, ENCODER, y + 44);
+    figure.box(ENCODER, y, BOX, 104, "image encoder", ["Hiera, then a neck", "strides 4, 8 and 16"], share);
+  };
+  const decoder = (y: number, share: number) => {
+    figure.box(DECODER, y, BOX, 104, "mask decoder", ["two-way transformer,", "then upscaling"], share);
+    figure.path([
+      [ENCODER + 73, y + 104],
+      [ENCODER + 73, y + 122],
+      [DECODER + 24, y + 122],
+      [DECODER + 24, y + 104],
+    ]);
+    note(MARGIN, y + 138, `${shape("sam_mask_decoder.conv_s1")} and ${shape("sam_mask_decoder.conv_s0")}`);
+    note(MARGIN, y + 153, "the fine features, strides 8 and 4");
+    figure.arrow(DECODER + BOX, y + 44, RESULT, y + 44);
+  };
+  const prompts = (y: number, title: string, line: string) => {
+    figure.arrow(DECODER + 100, y + 150, DECODER + 100, y + 104);
+    figure.box(DECODER, y + 150, BOX, 46, title, [line]);
+  };
+  const level = shape("image_encoder", 2);
+
+  heading(34, "A photo and a click", ofPhoto);
+  let y = 54;
+  encoder(y, work.of("image_encoder") / ofPhoto, "photo");
+  figure.arrow(ENCODER + BOX, y + 44, DECODER, y + 44);
+  note(MIDDLE - 38, y + 34, level);
+  note(MIDDLE - 38, y + 62, "+ no_mem_embed");
+  decoder(y, work.of("sam_mask_decoder") / ofPhoto);
+  prompts(y, "prompt encoder", `click → ${shape("sam_prompt_encoder")}`);
+  figure.text(RESULT + 4, y + 30, "3 masks", { size: 13, bold: true });
+  note(RESULT + 4, y + 48, "256 × 256, and");
+  note(RESULT + 4, y + 62, "3 guesses of");
+  note(RESULT + 4, y + 76, "their IoU");
+
+  figure.line(MARGIN, 268, WIDTH - MARGIN, 268);
+  heading(296, "A video frame that remembers", work.total);
+  y = 316;
+  encoder(y, work.share("image_encoder"), "frame");
+  figure.arrow(ENCODER + BOX, y + 44, MIDDLE - 26, y + 44);
+  figure.box(MIDDLE - 26, y, BOX, 104, "memory attention", ["4 layers", level], work.share("memory_attention"));
+  figure.arrow(MIDDLE + BOX - 26, y + 44, DECODER, y + 44);
+  decoder(y, work.share("sam_mask_decoder"));
+  figure.text(RESULT + 4, y + 30, "1 mask,", { size: 13, bold: true });
+  note(RESULT + 4, y + 48, "object score,");
+  note(RESULT + 4, y + 62, "object pointer");
+  figure.path([
+    [RESULT + 40, y + 70],
+    [RESULT + 40, y + 200],
+    [DECODER + BOX, y + 200],
+  ]);
+  figure.box(
+    DECODER,
+    y + 158,
+    BOX,
+    84,
+    "memory encoder",
+    [`frame and mask → map`, shape("memory_encoder")],
+    work.share("memory_encoder"),
+  );
+  figure.arrow(DECODER, y + 200, MIDDLE + BOX - 26, y + 200);
+  figure.box(MIDDLE - 26, y + 158, BOX, 84, "memory bank", [
+    "7 maps, 16 pointers:",
+    `${bankShape(trace.get("memory_attention")!.inputs)}`,
+  ]);
+  figure.arrow(MIDDLE + 20, y + 158, MIDDLE + 20, y + 104);
+  return figure;
+}
+
+/** Of the inputs of memory attention the one with the most tokens. */
+function bankShape(inputs: ReadonlySet<string>): string {
+  const tokens = (shape: string) => Number(shape.split(", ")[1]);
+  return [...inputs].reduce((most, shape) => (tokens(shape) > tokens(most) ? shape : most));
+}

@@ -1,0 +1,67 @@
+// Files of prompts, of whatever command: JSON, one object or a list, whose fields are checked by name and type.
+import { PromptError } from "../errors.ts";
+import { expectFields } from "../predict/fields.ts";
+import { readInput } from "./files.ts";
+
+/** What a field holds, in words, and the test of it. */
+type Field = readonly [expected: string, fits: (value: unknown) => boolean];
+export type Fields = Readonly<Record<string, Field>>;
+
+/** One prompt of a file, checked. */
+export interface Entry {
+  fields: Record<string, unknown>;
+  /** what to call it in an error, e.g. `prompts.json[1]` */
+  where: string;
+}
+
+const isNumber = (value: unknown) => Number.isFinite(value);
+const isList = (value: unknown, length?: number) =>
+  Array.isArray(value) && value.every(isNumber) && value.length === (length ?? value.length);
+
+/** What every prompt may hold. Its meaning is checked with the image at hand. */
+export const PLACES: Fields = {
+  points: ["a list of [x, y]", (value) => Array.isArray(value) && value.every((point) => isList(point, 2))],
+  labels: ["a list of 0 and 1", (value) => isList(value)],
+  box: ["[x0, y0, x1, y1]", (value) => isList(value, 4)],
+  name: ["a text", (value) => typeof value === "string"],
+};
+
+/** @throws PromptError naming the file and the entry */
+export async function readEntries(path: string, fields: Fields): Promise<Entry[]> {
+  const bytes = await readInput(path, "a JSON file of prompts");
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new PromptError(path, "JSON in UTF-8", (cause as Error).message, "correct the file", { cause });
+  }
+  return checkEntries(parsed, fields, path);
+}
+
+/** One object, or a list of at least one. @throws PromptError naming the entry */
+export function checkEntries(parsed: unknown, fields: Fields, where: string): Entry[] {
+  if (Array.isArray(parsed) && parsed.length > 0) {
+    return parsed.map((entry, i) => checkEntry(entry, fields, `${where}[${i}]`));
+  }
+  if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed))
+    return [checkEntry(parsed, fields, where)];
+  throw new PromptError(where, "a prompt or a list of prompts", shown(parsed), 'e.g. [{"points": [[500, 375]]}]');
+}
+
+function checkEntry(entry: unknown, known: Fields, where: string): Entry {
+  if (typeof entry !== "object" || entry === null || Array.isArray(entry)) {
+    throw new PromptError(where, "an object", shown(entry), 'e.g. {"points": [[500, 375]]}');
+  }
+  expectFields(entry, Object.keys(known), where);
+  const fields = Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== null));
+  for (const [name, value] of Object.entries(fields)) {
+    const [expected, fits] = known[name];
+    if (!fits(value)) throw new PromptError(`${where}.${name}`, expected, shown(value), "correct this entry");
+  }
+  return { fields, where };
+}
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? "nothing";
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}

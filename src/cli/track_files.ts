@@ -1,0 +1,135 @@
+import { appendFile, mkdir, readFile, rm, rmdir, stat, truncate, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Sam2Error, StateError } from "../errors.ts";
+import { encodeMaskPng, encodePalettePng } from "../io/masks.ts";
+import { encodeGrey16Png } from "../io/png.ts";
+import { encodeRle, type Rle, rleArea, rleBbox } from "../io/rle.ts";
+import { systemReason } from "../platform/node_files.ts";
+import type { FrameResult } from "../predict/video_predictor.ts";
+import { stemOf } from "../video/folder.ts";
+import { replaceFile } from "./files.ts";
+
+/** What is told of one object on one frame. */
+export interface ObjectLine {
+  id: number;
+  /** of its prompts */
+  name?: string;
+  /** logit */
+  score: number | undefined;
+  area: number;
+  bbox: [x: number, y: number, w: number, h: number];
+  rle: Rle;
+}
+
+/** What is told of one frame: a line of JSON. */
+export interface FrameLine {
+  frame: number;
+  /** name of the source frame, if it has a file of its own */
+  file?: string;
+  objects: ObjectLine[];
+}
+
+/** @param names of the objects that have one, by id */
+export function lineOf(
+  { frame, objects }: FrameResult,
+  width: number,
+  height: number,
+  names: ReadonlyMap<number, string>,
+  file?: string,
+): FrameLine {
+  const lines = objects.map(({ id, score, mask }) => {
+    const rle = encodeRle(mask, width, height);
+    const name = names.get(id);
+    return { id, ...(name !== undefined && { name }), score, area: rleArea(rle), bbox: rleBbox(rle), rle };
+  });
+  return { frame, ...(file !== undefined && { file }), objects: lines };
+}
+
+/** Ids that a palette picture can hold. */
+const PALETTE_IDS = 255;
+
+/** The folder that grows with every frame: masks/NAME.png, frames.jsonl, and preview.webp in the end. */
+export class TrackFiles {
+  readonly folder: string;
+  readonly #perObject: boolean;
+  readonly #log: string;
+
+  constructor(folder: string, perObject: boolean) {
+    this.folder = folder;
+    this.#perObject = perObject;
+    this.#log = join(folder, "frames.jsonl");
+  }
+
+  /** Begin anew: what an earlier run has left, as its frames.jsonl tells, is removed. */
+  async begin(): Promise<void> {
+    for (const { objects, ...line } of await this.lines()) {
+      const masks = ["", ...objects.map(({ id }) => `${id}`)].map((id) => this.#maskPath(line, id));
+      for (const mask of masks) await rm(mask, { force: true });
+      for (const mask of masks.slice(1)) await rmdir(dirname(mask)).catch(() => {}); // unless something else is in it
+    }
+    await rm(join(this.folder, "preview.webp"), { force: true });
+    await mkdir(join(this.folder, "masks"), { recursive: true }).catch((cause) => failToWrite(this.folder, cause));
+    await writeFile(this.#log, "").catch((cause) => failToWrite(this.#log, cause));
+  }
+
+  /**
+   * Go on after the first `bytes` of frames.jsonl: lines that were written after the state was saved will be written again.
+   *
+   * @throws StateError if there are not so many
+   */
+  async resume(bytes: number, state: string): Promise<void> {
+    const size = (await stat(this.#log).catch(() => undefined))?.size ?? 0;
+    if (size < bytes) {
+      const todo = `remove ${state} to start again`;
+      throw new StateError(this.#log, `the ${bytes} bytes that ${state} goes on from`, `${size}`, todo);
+    }
+    await truncate(this.#log, bytes);
+  }
+
+  /** Write what was found on a frame; how many bytes frames.jsonl has grown. `maxId`: the highest id of the run. */
+  async write(
+    line: FrameLine,
+    { objects }: FrameResult,
+    width: number,
+    height: number,
+    maxId: number,
+  ): Promise<number> {
+    const ids = maxId > PALETTE_IDS ? new Uint16Array(width * height) : new Uint8Array(width * height);
+    for (const { id, mask } of objects) for (let i = 0; i < mask.length; i++) if (mask[i]) ids[i] = id;
+    const png = ids instanceof Uint16Array ? encodeGrey16Png(ids, width, height) : encodePalettePng(ids, width, height);
+    await replaceFile(this.#maskPath(line), png);
+    for (const { id, mask } of this.#perObject ? objects : []) {
+      const path = this.#maskPath(line, `${id}`);
+      await replaceFile(path, encodeMaskPng(mask, width, height));
+    }
+    const text = `${JSON.stringify(line)}\n`;
+    await appendFile(this.#log, text).catch((cause) => failToWrite(this.#log, cause));
+    return Buffer.byteLength(text);
+  }
+
+  async writePreview(bytes: Uint8Array): Promise<void> {
+    await replaceFile(join(this.folder, "preview.webp"), bytes);
+  }
+
+  /** What frames.jsonl holds; nothing if there is none. */
+  async lines(): Promise<FrameLine[]> {
+    const text = await readFile(this.#log, "utf8").catch(() => "");
+    return text.split("\n").flatMap((line) => {
+      try {
+        return [JSON.parse(line) as FrameLine];
+      } catch {
+        return []; // cut off by a crash, or the end
+      }
+    });
+  }
+
+  #maskPath({ frame, file }: Omit<FrameLine, "objects">, object = ""): string {
+    const name = file === undefined ? String(frame).padStart(5, "0") : stemOf(file);
+    return join(this.folder, "masks", object, `${name}.png`);
+  }
+}
+
+function failToWrite(path: string, cause: unknown): never {
+  const todo = "choose another place, or free some space";
+  throw new Sam2Error(path, "a file that can be written", systemReason(cause), todo, { cause });
+}

@@ -1,0 +1,177 @@
+/**
+ * The two-way transformer for few tokens and many places. It differs from `twoWayTransformer` by rounding.
+ *
+ * A click has N = 8 tokens in h = 8 heads: N·h = 64 rows. The textbook projects every place x of the image to D/2 = 128
+ * channels, for keys, for values and for queries, and back. Projections are linear, so they can be moved to the tokens, and
+ * what is left for each place is a product with N·h columns instead of D/2. It pays while N·h < D/2.
+ *
+ * Tokens → image. With qₙᵢ the query of token n in head i, and Wᵢ the rows of a weight that belong to head i:
+ *
+ *     qₙᵢ·(Wᵏᵢ·x + bᵏᵢ) = (Wᵏᵢᵀ·qₙᵢ)·x + qₙᵢ·bᵏᵢ      the last term is the same at all places: no softmax sees it
+ *     Σₓ pₙᵢ(x)·(Wᵛᵢ·x + bᵛᵢ) = Wᵛᵢ·Σₓ pₙᵢ(x)·x + bᵛᵢ   since Σₓ pₙᵢ(x) = 1
+ *
+ * Image → tokens, with keys kₙᵢ and values vₙᵢ of the tokens:
+ *
+ *     (Wᵠᵢ·x + bᵠᵢ)·kₙᵢ = (Wᵠᵢᵀ·kₙᵢ)·x + bᵠᵢ·kₙᵢ
+ *     Wᵒ·[Σₙ p₁ₙ(x)·vₙ₁, Σₙ p₂ₙ(x)·vₙ₂, …] + bᵒ = Σₙᵢ pᵢₙ(x)·(Wᵒᵢ·vₙᵢ) + bᵒ   here with Wᵒᵢ the columns of head i
+ *
+ * `spreadHeads` writes the tokens as N·h rows with zeros in the channels of other heads, so that one product with a whole
+ * weight does this for all heads.
+ *
+ * B prompts in a batch · N prompt tokens · S image tokens · D embedding · h heads
+ */
+import { gatherHeads, mergeHeads, sdpa, softmax, spreadHeads, splitHeads } from "../nn/attention.ts";
+import { add } from "../nn/elementwise.ts";
+import { layer } from "../nn/layer.ts";
+import { concat } from "../nn/layout.ts";
+import { type Fused, multiply, packed } from "../nn/linear.ts";
+import { machine } from "../runtime/machine.ts";
+import type { SharedImage } from "./shared_image.ts";
+import { type Attention, HEADS, type TwoWayTransformer } from "./two_way_transformer.ts";
+import { narrow, permute, reshape, select, type Tensor, unsqueeze } from "../tensor/view.ts";
+
+/** The image as tokens see it: without positions as values, with them as keys and queries. Both [B, S, D]. */
+interface Places {
+  plain: Tensor;
+  placed: Tensor;
+}
+
+/** The image of one prompt, or what all prompts share of it. */
+type ImageSide = Places | SharedImage;
+
+/** Attention of the tokens to the image. @shape q [B, N, D] → [B, N, D] */
+function tokenToImage({ w, qProj, vProj, outProj }: Attention, D: number) {
+  const scale = 1 / Math.sqrt(D / 2 / HEADS);
+  const keyWeight = machine.heap.scope(() => packed(permute(w.at("k_proj").get("weight", [D / 2, D]), [1, 0])));
+
+  const folded = layer(w, "Attention", (q: Tensor, { plain, placed }: Places, fused: Fused) => {
+    const { heap } = machine;
+    const Q = spreadHeads(qProj(q), HEADS); // [B, N·h, D/2]
+    const [B, rows] = Q.shape;
+    const toPlaces = multiply(heap.alloc([B * rows, D]), reshape(Q, [B * rows, D / 2]), keyWeight);
+    const seen = sdpa(reshape(toPlaces, [B, 1, rows, D]), unsqueeze(placed, 1), unsqueeze(plain, 1), scale); // [B, 1, N·h, D]
+    return outProj(gatherHeads(vProj(mergeHeads(seen)), HEADS), fused); // [B, N, D]
+  });
+
+  /** The same where the image is projected already. All prompts' tokens are queries to the same places. */
+  const shared = layer(w, "Attention", (q: Tensor, image: SharedImage, fused: Fused) => {
+    const [B, N] = q.shape;
+    const Q = splitHeads(reshape(qProj(q), [1, B * N, D / 2]), HEADS); // [1, h, B·N, D/2/h]
+    const seen = mergeHeads(sdpa(Q, splitHeads(image.k, HEADS), splitHeads(image.v, HEADS))); // [1, B·N, D/2]
+    return outProj(reshape(seen, [B, N, D / 2]), fused); // [B, N, D]
+  });
+
+  return { folded, shared };
+}
+
+/** Attention of the image to the tokens, added to the image. @shape k, v [B, N, D] → [B, S, D] */
+function imageToToken({ w, kProj, vProj }: Attention, D: number) {
+  const scale = 1 / Math.sqrt(D / 2 / HEADS);
+  const queryWeight = machine.heap.scope(() => {
+    const [weight, bias] = [w.at("q_proj").get("weight", [D / 2, D]), w.at("q_proj").get("bias", [D / 2])];
+    const both = concat([weight, reshape(bias, [D / 2, 1])], 1); // [D/2, D + 1]
+    return packed(permute(both, [1, 0]));
+  });
+  const outWeight = w.at("out_proj").get("weight", [D, D / 2]);
+  const outBias = w.at("out_proj").get("bias", [D]);
+
+  /** The places of one prompt by their scores [S, N·h], added to `residual` and written to `y`. */
+  const told = (y: Tensor, scores: Tensor, values: Tensor, residual: Tensor) => {
+    const [S, rows] = scores.shape;
+    softmax(reshape(scores, [S, rows / HEADS, HEADS]), scale);
+    const { heap } = machine;
+    const fromTokens = multiply(heap.alloc([D, rows]), outWeight, packed(values)); // Wᵒᵢ·vₙᵢ
+    multiply(y, scores, packed(fromTokens), { bias: outBias, residual });
+  };
+
+  const folded = layer(w, "Attention", (k: Tensor, v: Tensor, { plain, placed }: Places) => {
+    const { heap } = machine;
+    const [K, V] = [spreadHeads(kProj(k), HEADS), spreadHeads(vProj(v), HEADS)]; // [B, N·h, D/2]
+    const [B, rows] = K.shape;
+    const S = plain.shape[1];
+    const y = heap.alloc([B, S, D]);
+    for (let b = 0; b < B; b++) {
+      heap.scope(() => {
+        const toPlaces = multiply(heap.alloc([rows, D + 1]), select(K, 0, b), queryWeight); // the last column is bᵠᵢ·kₙᵢ
+        const bias = concat([select(toPlaces, 1, D)], 0);
+        const weight = packed(narrow(toPlaces, 1, 0, D));
+        const scores = multiply(heap.alloc([S, rows]), select(placed, 0, b), weight, { bias });
+        told(select(y, 0, b), scores, select(V, 0, b), select(plain, 0, b));
+      });
+    }
+    return y;
+  });
+
+  /** The same where the image is projected already: keys are not brought to the places' channels. */
+  const shared = layer(w, "Attention", (k: Tensor, v: Tensor, image: SharedImage) => {
+    const { heap } = machine;
+    const [K, V] = [spreadHeads(kProj(k), HEADS), spreadHeads(vProj(v), HEADS)];
+    const [B, rows] = K.shape;
+    const S = image.keys.shape[1];
+    const y = heap.alloc([B, S, D]);
+    for (let b = 0; b < B; b++) {
+      heap.scope(() => {
+        const scores = multiply(heap.alloc([S, rows]), select(image.q, 0, 0), packed(select(K, 0, b)));
+        told(select(y, 0, b), scores, select(V, 0, b), select(image.keys, 0, 0));
+      });
+    }
+    return y;
+  });
+
+  return { folded, shared };
+}
+
+/** `transform` takes the image of a prompt as tokens [B, S, D], or as what all prompts share. */
+export function fewTokensTransformer(transformer: TwoWayTransformer, D: number) {
+  const { w, layers, finalAttnTokenToImage, normFinalAttn } = transformer;
+  const finalAttn = tokenToImage(finalAttnTokenToImage, D);
+
+  const blocks = layers.map((block) => {
+    const { attendToSelf, norm2, feedForward, norm3, norm4 } = block;
+    const see = tokenToImage(block.crossAttnTokenToImage, D);
+    const tell = imageToToken(block.crossAttnImageToToken, D);
+
+    return layer(block.w, "TwoWayAttentionBlock", (queries: Tensor, queryPe: Tensor, image: ImageSide) => {
+      queries = attendToSelf(queries, queryPe);
+      const q = add(queries, queryPe);
+      const residual = queries;
+      queries = norm2(isShared(image) ? see.shared(q, image, { residual }) : see.folded(q, image, { residual }));
+      queries = norm3(feedForward(queries, { residual: queries }));
+      const k = add(queries, queryPe);
+      return [
+        queries,
+        norm4(isShared(image) ? tell.shared(k, queries, image) : tell.folded(k, queries, image)),
+      ] as const;
+    });
+  });
+
+  /** Is it less work for N tokens? */
+  const pays = (N: number) => N * HEADS < D / 2;
+
+  /** @shape  imagePe [S, D]; pointEmbedding [B, N, D] → tokens [B, N, D], image [B, S, D] */
+  const transform = layer(
+    w,
+    "TwoWayTransformer",
+    (image: Tensor | SharedImage, imagePe: Tensor, pointEmbedding: Tensor) => {
+      const place = (plain: Tensor): Places => ({ plain, placed: add(plain, imagePe) });
+      let queries = pointEmbedding;
+      const [first, ...others] = blocks;
+      const told = (block: typeof first, places: ImageSide): Places => {
+        const [tokens, keys] = block(queries, pointEmbedding, places);
+        queries = tokens;
+        return place(keys);
+      };
+      let places = told(first, "keys" in image ? image : place(image));
+      for (const block of others) places = told(block, places);
+      const q = add(queries, pointEmbedding);
+      queries = normFinalAttn(finalAttn.folded(q, places, { residual: queries }));
+      return [queries, places.plain] as const;
+    },
+  );
+
+  return { pays, transform };
+}
+
+function isShared(image: ImageSide): image is SharedImage {
+  return "q" in image;
+}

@@ -1,0 +1,148 @@
+import { UsageError } from "../errors.ts";
+import { pointGrid } from "./crops.ts";
+
+/** What decides which masks stay, once the model has run. */
+export interface MaskThresholds {
+  /** a mask stays if its predicted IoU exceeds this; all do if it is not positive. 0.8 by default */
+  predIouThresh: number;
+  /** a mask stays if its stability score is at least this; all do if it is not positive. 0.95 by default */
+  stabilityScoreThresh: number;
+  /** of two masks of a crop whose boxes have a higher IoU than this, the one of higher predicted IoU stays. 0.7 by default */
+  boxNmsThresh: number;
+  /** the same for masks of all crops, where the one of the smaller crop stays. 0.7 by default */
+  cropNmsThresh: number;
+  /** masks of more pixels are dropped before they suppress others. Infinity by default */
+  maxArea: number;
+  /**
+   * Holes and islands of fewer pixels of the image are removed at the end, and boxes compared once more, as in SAM 1. 0 by
+   * default, which leaves them
+   */
+  minMaskRegionAreaFull: number;
+  /**
+   * "binary_mask" (default): a byte a pixel; "coco_rle": COCO's compressed runs; "uncompressed_rle": the runs as numbers.
+   * A thousand binary masks of a photo are some GB
+   */
+  outputMode: "binary_mask" | "uncompressed_rle" | "coco_rle";
+}
+
+/** Options of `AutomaticMaskGenerator`, with the names and defaults of the reference. */
+export interface AutomaticMaskGeneratorOptions extends Partial<MaskThresholds> {
+  /** points on a side of the grid, 32 by default; not with `pointGrids` */
+  pointsPerSide?: number;
+  /** at most so many points are decoded together, 64 by default: memory and time depend on it, masks do not */
+  pointsPerBatch?: number;
+  /** by how many logits the threshold is raised and lowered for the stability score, 1 by default */
+  stabilityScoreOffset?: number;
+  /** a pixel belongs to a mask if its logit exceeds this, 0 by default */
+  maskThreshold?: number;
+  /** layers of crops: layer i has 4^i of them. 0 by default: the whole image alone */
+  cropNLayers?: number;
+  /** by which part of the image's shorter side the crops of the first layer overlap, 512/1500 by default */
+  cropOverlapRatio?: number;
+  /** the grid of layer i has `pointsPerSide` / this^i points on a side. 1 by default */
+  cropNPointsDownscaleFactor?: number;
+  /** instead of `pointsPerSide`: a grid for each layer of crops, (x, y) in 0…1 of the crop */
+  pointGrids?: readonly (readonly (readonly [x: number, y: number])[])[];
+  /**
+   * Holes and islands of at most so many low-resolution pixels are removed, 0 by default. NB upstream skips this without
+   * CUDA
+   */
+  minMaskRegionArea?: number;
+  /** give every mask back to the model for a better one, false by default; with three masks a point, four times the work */
+  useM2m?: boolean;
+  /** three masks a point (default), or one */
+  multimaskOutput?: boolean;
+}
+
+export function withDefaults(options: AutomaticMaskGeneratorOptions): Required<AutomaticMaskGeneratorOptions> {
+  return {
+    pointsPerSide: 32,
+    pointsPerBatch: 64,
+    predIouThresh: 0.8,
+    stabilityScoreThresh: 0.95,
+    stabilityScoreOffset: 1,
+    maskThreshold: 0,
+    boxNmsThresh: 0.7,
+    cropNLayers: 0,
+    cropNmsThresh: 0.7,
+    cropOverlapRatio: 512 / 1500,
+    cropNPointsDownscaleFactor: 1,
+    pointGrids: [],
+    minMaskRegionArea: 0,
+    minMaskRegionAreaFull: 0,
+    maxArea: Number.POSITIVE_INFINITY,
+    outputMode: "binary_mask",
+    useM2m: false,
+    multimaskOutput: true,
+    ...given(options),
+  };
+}
+
+/** Options without those that are undefined. */
+export function given<Options extends object>(options: Options): Options {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Options;
+}
+
+/** @throws UsageError if a threshold is no number */
+export function checkThresholds(thresholds: Partial<MaskThresholds>): void {
+  const { outputMode, ...numbers } = given(thresholds);
+  if (outputMode !== undefined && !["binary_mask", "uncompressed_rle", "coco_rle"].includes(outputMode)) {
+    fail("outputMode", '"binary_mask", "uncompressed_rle" or "coco_rle"', outputMode);
+  }
+  for (const [name, value] of Object.entries(numbers)) {
+    if (typeof value !== "number" || Number.isNaN(value)) fail(name, "a number", value);
+  }
+}
+
+/** @throws UsageError if an option is out of its range, or two contradict each other */
+export function checkOptions(options: AutomaticMaskGeneratorOptions): void {
+  const { pointsPerSide, pointGrids } = options;
+  if (pointGrids && pointsPerSide !== undefined) fail("pointGrids", "no pointsPerSide beside it", pointsPerSide);
+  const all = withDefaults(options);
+  const { predIouThresh, stabilityScoreThresh, boxNmsThresh, cropNmsThresh, maxArea, minMaskRegionAreaFull } = all;
+  const { outputMode, stabilityScoreOffset, maskThreshold, minMaskRegionArea, cropOverlapRatio } = all;
+  checkThresholds({ predIouThresh, stabilityScoreThresh, boxNmsThresh, cropNmsThresh, maxArea });
+  checkThresholds({ minMaskRegionAreaFull, outputMode });
+  for (const [name, value, least] of [
+    ["pointsPerSide", all.pointsPerSide, 1],
+    ["pointsPerBatch", all.pointsPerBatch, 1],
+    ["cropNLayers", all.cropNLayers, 0],
+  ] as const) {
+    if (!(Number.isInteger(value) && value >= least)) fail(name, `a whole number of at least ${least}`, value);
+  }
+  for (const [name, value] of Object.entries({ stabilityScoreOffset, maskThreshold, minMaskRegionArea })) {
+    if (!Number.isFinite(value)) fail(name, "a number", value);
+  }
+  if (!(cropOverlapRatio >= 0 && cropOverlapRatio < 1))
+    fail("cropOverlapRatio", "a number from 0 to below 1", cropOverlapRatio);
+  if (!(all.cropNPointsDownscaleFactor >= 1)) {
+    fail("cropNPointsDownscaleFactor", "a number of at least 1", all.cropNPointsDownscaleFactor);
+  }
+  checkGrids(options, all.cropNLayers);
+}
+
+function checkGrids(options: AutomaticMaskGeneratorOptions, layers: number): void {
+  const grids = gridsOf(options);
+  if (grids.length !== layers + 1)
+    fail("pointGrids", `a grid for each of ${layers + 1} layers`, `${grids.length} grids`);
+  for (const [layer, grid] of grids.entries()) {
+    if (grid.length === 0) fail("cropNPointsDownscaleFactor", `points in layer ${layer}`, "none");
+    const outside = grid.find(([x, y]) => !(x >= 0 && x <= 1 && y >= 0 && y <= 1));
+    if (outside) fail(`pointGrids[${layer}]`, "x and y in 0…1", `(${outside.join(", ")})`);
+  }
+}
+
+function fail(option: string, expected: string, got: unknown): never {
+  throw new UsageError(`AutomaticMaskGenerator ${option}`, expected, `${got}`, "change the option");
+}
+
+/** The points of every layer of crops. @source sam2/utils/amg.py, build_all_layer_point_grids */
+export function gridsOf(
+  options: AutomaticMaskGeneratorOptions,
+): readonly (readonly (readonly [x: number, y: number])[])[] {
+  if (options.pointGrids) return options.pointGrids;
+  const { pointsPerSide, cropNLayers, cropNPointsDownscaleFactor } = withDefaults(options);
+  return Array.from({ length: cropNLayers + 1 }, (_, layer) =>
+    pointGrid(Math.trunc(pointsPerSide / cropNPointsDownscaleFactor ** layer)),
+  );
+}

@@ -1,0 +1,153 @@
+/**
+ * One run of ffmpeg, which decodes a video file into a pipe: raw RGB, frame after frame, no faster than they are taken.
+ *
+ * Frames are those of `ffmpeg -i FILE frames/%05d.png`: all that the file has and none twice, turned upright, in the colours
+ * that ffmpeg makes of them (the matrix and range that the file names, else BT.601). The filter `showinfo` tells on stderr
+ * when a frame is shown, and of what size it was before ffmpeg scaled it to that of the first. What is damaged ffmpeg tells
+ * there as well, and ends as if nothing were amiss.
+ */
+import { ImageError, Sam2Error } from "../errors.ts";
+import type { RgbImage } from "../io/image.ts";
+import { platform } from "../platform/platform.ts";
+import type { Program } from "../platform/types.ts";
+import { type FrameInfo, Said } from "./ffmpeg_words.ts";
+
+/** A frame, and when it is shown. */
+export interface DecodedFrame {
+  image: RgbImage;
+  /** seconds from where decoding began; NaN if the file does not tell */
+  time: number;
+}
+
+/** Every frame once, whatever its time: the option from 5.1 on, and the one before. */
+const EVERY_FRAME = ["-fps_mode", "-vsync"];
+
+export class Decoder {
+  readonly #path: string;
+  readonly #said = new Said();
+  #program!: Program;
+  #chunks!: AsyncIterator<Uint8Array>;
+  #rest: Uint8Array = new Uint8Array();
+  #given = 0;
+  #next: Promise<DecodedFrame | undefined> | undefined;
+  #end: string | undefined;
+  #wake = () => {};
+
+  private constructor(path: string) {
+    this.#path = path;
+  }
+
+  /**
+   * Begin with the first frame, or with the first one that is not before `from` seconds.
+   *
+   * @throws ImageError if there is no ffmpeg
+   */
+  static async start(path: string, from = 0): Promise<Decoder> {
+    for (const option of EVERY_FRAME) {
+      const decoder = new Decoder(path);
+      await decoder.#start(option, from);
+      if (!decoder.#said.unknown(option)) return decoder;
+    }
+    throw new ImageError(path, "ffmpeg 4.2 or newer", "one with neither -fps_mode nor -vsync", "install another one");
+  }
+
+  async #start(option: string, from: number): Promise<void> {
+    const quiet = ["-hide_banner", "-nostats", "-nostdin", "-v", "level+info"];
+    const seek = from === 0 ? [] : ["-ss", from.toFixed(6)];
+    const input = ["-fflags", "+discardcorrupt", ...seek, "-i", `file:${this.#path}`];
+    const output = ["-map", "0:V:0", option, "passthrough", "-vf", "showinfo", "-pix_fmt", "rgb24", "-f", "rawvideo"];
+    try {
+      this.#program = await platform.startProgram("ffmpeg", [...quiet, ...input, ...output, "pipe:1"], (text) => {
+        this.#said.read(text);
+        this.#wake();
+      });
+    } catch (cause) {
+      if (cause instanceof Sam2Error) throw cause;
+      const got = (cause as { code?: string }).code === "ENOENT" ? "none" : (cause as Error).message;
+      const todo = `install ffmpeg, or unpack the video yourself: ffmpeg -i ${this.#path} -start_number 0 frames/%05d.png`;
+      throw new ImageError(this.#path, "ffmpeg on the PATH, which reads video files", got, todo, { cause });
+    }
+    this.#chunks = this.#program.stdout[Symbol.asyncIterator]();
+    void this.#program.ended.then((how) => {
+      this.#end = how;
+      this.#wake();
+    });
+    this.#rest = await this.#chunk();
+  }
+
+  /** Frames that the file should have, by its length and rate; Infinity if it does not tell. */
+  get estimate(): number {
+    return this.#said.estimate;
+  }
+
+  /** The next frame; undefined after the last one, and where ffmpeg says that the file is damaged: see `failure`. */
+  async next(signal?: AbortSignal): Promise<DecodedFrame | undefined> {
+    this.#next ??= this.#frame();
+    const frame = await untilAborted(this.#next, signal); // an aborted call leaves the frame to the next one
+    this.#next = undefined;
+    return frame;
+  }
+
+  /** Why there is no further frame, in ffmpeg's words; undefined at the end of an intact file. */
+  get failure(): string | undefined {
+    return this.#said.failure(this.#given, this.#end);
+  }
+
+  stop(): void {
+    this.#program.stop();
+  }
+
+  async #frame(): Promise<DecodedFrame | undefined> {
+    if (this.#rest.length === 0) this.#rest = await this.#chunk();
+    const info = this.#rest.length > 0 ? await this.#info(this.#given) : undefined;
+    if (!info || !this.#said.isIntact(this.#given)) {
+      if (info) this.stop();
+      return undefined;
+    }
+    const { width, height, time } = info;
+    const data = new Uint8Array(3 * width * height);
+    for (let at = 0; at < data.length;) {
+      if (this.#rest.length === 0) this.#rest = await this.#chunk();
+      if (this.#rest.length === 0) return undefined; // ffmpeg has died
+      const part = this.#rest.subarray(0, data.length - at);
+      data.set(part, at);
+      at += part.length;
+      this.#rest = this.#rest.subarray(part.length);
+    }
+    this.#given++;
+    return { image: { width, height, data }, time };
+  }
+
+  /** More of what ffmpeg writes; empty when it has ended. */
+  async #chunk(): Promise<Uint8Array> {
+    const { done, value } = await this.#chunks.next();
+    if (!done) return value;
+    await this.#program.ended;
+    return new Uint8Array();
+  }
+
+  async #info(frame: number): Promise<FrameInfo | undefined> {
+    while (this.#said.frames <= frame && this.#end === undefined) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    return this.#said.frame(frame);
+  }
+}
+
+/** Rejects with the reason of the signal as soon as it is aborted. */
+async function untilAborted<T>(result: Promise<T>, signal?: AbortSignal): Promise<T> {
+  if (!signal) return result;
+  signal.throwIfAborted();
+  let onAbort = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort);
+  });
+  try {
+    return await Promise.race([result, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,0 +1,47 @@
+import { ImageError } from "../errors.ts";
+import type { ImageInput } from "../io/image_input.ts";
+import { platform } from "../platform/platform.ts";
+import { framesOfFolder } from "./folder.ts";
+import type { Frames, ReadOptions } from "./frames.ts";
+import { openList } from "./list.ts";
+import { type FrameStream, openStream } from "./stream.ts";
+import { VideoFile } from "./video_file.ts";
+
+/**
+ * A folder of images, or (in Node, with ffmpeg on the PATH) a video file; a list of images; or frames that arrive one by
+ * one: any async iterable or ReadableStream. `VideoFrame`s are closed when they have been read.
+ */
+export type FrameInput = string | readonly ImageInput[] | FrameStream;
+
+/**
+ * Open a video and read its first frame, which sets the size.
+ *
+ * @throws ImageError if there is none, or it cannot be read
+ */
+export async function openFrames(input: FrameInput | Frames, options: ReadOptions = {}): Promise<Frames> {
+  const { signal } = options;
+  if (typeof input === "string") {
+    const files = await filesOf(input);
+    return files ? openList(framesOfFolder(input, files), signal) : VideoFile.open(input, options);
+  }
+  if (isOpen(input)) return input;
+  if (!isList(input)) return openStream(input, signal);
+  const list = input.map((image, i) => ({ where: typeof image === "string" ? image : `image ${i}`, image }));
+  if (list.length === 0) throw new ImageError("initState", "at least one frame", "an empty list", "pass some images");
+  return openList(list, signal);
+}
+
+function isOpen(input: Exclude<FrameInput | Frames, string>): input is Frames {
+  return "read" in input;
+}
+
+export function isList(input: Exclude<FrameInput, string>): input is readonly ImageInput[] {
+  return Array.isArray(input);
+}
+
+/** Names of the files in a folder; undefined if it is a file. */
+async function filesOf(path: string): Promise<string[] | undefined> {
+  const files = await platform.listFolder(path);
+  if (files || (await platform.exists(path))) return files;
+  throw new ImageError(path, "a folder of frames, or a video", "nothing there", "check the path");
+}

@@ -1,0 +1,70 @@
+import { ImageError, UsageError } from "../errors.ts";
+import type { RgbImage } from "../io/image.ts";
+import type { ImageInput } from "../io/image_input.ts";
+import { expectSize, type Frames } from "./frames.ts";
+import { readFrame } from "./list.ts";
+import { isVideoFrame, takePixels, type VideoFrameLike } from "./video_frame.ts";
+
+/** Frames that arrive one by one: an async iterable, or a ReadableStream, which in some browsers is none. */
+export type FrameStream = AsyncIterable<ImageInput | VideoFrameLike> | { getReader(): FrameReader };
+
+interface FrameReader {
+  read(): Promise<IteratorResult<ImageInput | VideoFrameLike>>;
+  cancel(): Promise<void>;
+}
+
+export function isStream(input: object): input is FrameStream {
+  return Symbol.asyncIterator in input || "getReader" in input;
+}
+
+export function framesOf(stream: FrameStream): AsyncIterable<ImageInput | VideoFrameLike> {
+  if (Symbol.asyncIterator in stream) return stream;
+  const reader = stream.getReader();
+  const end = async () => {
+    await reader.cancel();
+    return { done: true as const, value: undefined };
+  };
+  return { [Symbol.asyncIterator]: () => ({ next: () => reader.read(), return: end }) };
+}
+
+/** Frames that arrive one by one: only the latest is kept, and the next is asked for when it is needed. */
+export async function openStream(stream: FrameStream, signal?: AbortSignal): Promise<Frames> {
+  const iterator = framesOf(stream)[Symbol.asyncIterator]();
+  const where = "of the stream";
+  let last = -1;
+  let latest: RgbImage | undefined;
+
+  const advance = async (signal?: AbortSignal): Promise<boolean> => {
+    const { done, value } = await iterator.next();
+    if (done) return false;
+    const image = isVideoFrame(value) ? await takePixels(value) : value;
+    const next = await readFrame({ where, image }, last + 1, signal);
+    if (latest) expectSize(next, latest, `frame ${last + 1} (${where})`);
+    latest = next;
+    last++;
+    return true;
+  };
+
+  if (!(await advance(signal))) {
+    throw new ImageError("initState", "at least one frame", "a stream without any", "check where the frames come from");
+  }
+  const { width, height } = latest!;
+  return {
+    count: Number.POSITIVE_INFINITY,
+    estimate: Number.POSITIVE_INFINITY,
+    get last() {
+      return last;
+    },
+    width,
+    height,
+    name: () => undefined,
+    async read(frame, _step, signal) {
+      while (last < frame) if (!(await advance(signal))) return undefined;
+      if (last === frame) return latest;
+      const expected = `frame ${last} of the stream, or a later one`;
+      const todo = "pass a folder, a list or a video file to go back in time";
+      throw new UsageError(`frame ${frame}`, expected, "one that has passed", todo);
+    },
+    close: () => void iterator.return?.(),
+  };
+}
