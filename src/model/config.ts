@@ -11,6 +11,7 @@
  *     h heads of an attention                                        d channels of a head, or of what a function is given
  *     M masks for a prompt, 1 or 3                                   T maps of a memory
  *     n pointers of a memory                                         L tokens of pointers, D/C of each
+ *     U tokens of a map without a place, which EdgeTAM alone has     G side of the grid of a map's other tokens, SAM 2's E
  *     Q K tokens of q, and of k and v, where an attention serves both ways
  *     nW windows of a grid
  *

@@ -83,7 +83,7 @@ export function memoryCrossAttention(
   D: number,
   C: number,
   places: { queries: Rotation; keys: Rotation },
-  { lone, side }: MemoryLayout,
+  { lone: U, side: G }: MemoryLayout,
 ) {
   const qProj = linear(w.at("q_proj"), D, D);
   const kProj = linear(w.at("k_proj"), C, D);
@@ -100,8 +100,8 @@ export function memoryCrossAttention(
     rotate(Q, queries.cos, queries.sin);
     if (placed) return outProj(vProj(axialSdpa(Q, placed, keyProjection, grid.cos, grid.sin)), fused);
     const K = kProj(keys); // [1, S, D]
-    const maps = reshape(narrow(K, 1, 0, K.shape[1] - pointerTokens), [-1, lone + side ** 2, D]); // [T, U + G², D]
-    rotate(unsqueeze(narrow(maps, 1, lone, side ** 2), 1), grid.cos, grid.sin);
+    const maps = reshape(narrow(K, 1, 0, K.shape[1] - pointerTokens), [-1, U + G ** 2, D]);
+    rotate(unsqueeze(narrow(maps, 1, U, G ** 2), 1), grid.cos, grid.sin);
     return outProj(vProj(mergeHeads(sdpa(Q, splitHeads(K, HEADS), splitHeads(values, HEADS)))), fused);
   });
 }
@@ -119,19 +119,20 @@ export function placeByPlace(
   keys: Tensor,
   values: Tensor,
   pointerTokens: number,
-  { lone, side }: MemoryLayout,
+  { lone: U, side: G }: MemoryLayout,
 ): PlacedMemory {
   const [, S, C] = keys.shape;
   const L = pointerTokens;
-  const maps = (t: Tensor) => reshape(narrow(t, 1, 0, S - L), [-1, lone + side ** 2, C]); // [T, U + G², C]
-  const placed = (t: Tensor) => narrow(maps(t), 1, lone, side ** 2); // [T, G², C]
+  const T = (S - L) / (U + G ** 2);
+  const maps = (t: Tensor) => reshape(narrow(t, 1, 0, S - L), [T, U + G ** 2, C]); // [T, U + G², C]
+  const placed = (t: Tensor) => narrow(maps(t), 1, U, G ** 2); // [T, G², C]
   const withoutPlace = (t: Tensor) => {
     const pointers = reshape(narrow(t, 1, S - L, L), [L, C]);
-    if (lone === 0) return pointers;
-    return concat([reshape(contiguous(narrow(maps(t), 1, 0, lone)), [-1, C]), pointers], 0); // [T·U + L, C]
+    if (U === 0) return pointers;
+    return concat([reshape(contiguous(narrow(maps(t), 1, 0, U)), [T * U, C]), pointers], 0); // [T·U + L, C]
   };
   return {
-    W: side,
+    W: G,
     keys: contiguous(permute(placed(keys), [1, 2, 0])), // [G², C, T]
     values: contiguous(permute(placed(values), [1, 0, 2])), // [G², T, C]
     loneKeys: contiguous(permute(withoutPlace(keys), [1, 0])), // [C, T·U + L]

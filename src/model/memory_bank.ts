@@ -136,15 +136,15 @@ export function memoryBank(w: Weights, config: Sam2Config) {
 /**
  * The places of a memory's tokens: sines of its grid, zeros for tokens that have no place.
  *
- * @shape  → [1, memoryTokens, C]
+ * @shape  → [1, U + G², C]
  * @source sam2/modeling/memory_encoder.py, MemoryEncoder; sam2/modeling/perceiver.py, PerceiverResampler
  */
 function memoryPositions(config: Sam2Config): Tensor {
-  const { lone, side } = memoryLayout(config);
+  const { lone: U, side: G } = memoryLayout(config);
   const C = config.memDim;
   return machine.heap.scope(() => {
-    const grid = reshape(sinePositionEncoding(side, side, C), [1, side ** 2, C]);
-    return lone === 0 ? grid : concat([full([1, lone, C], 0), grid], 1);
+    const grid = reshape(sinePositionEncoding(G, G, C), [1, G ** 2, C]);
+    return U === 0 ? grid : concat([full([1, U, C], 0), grid], 1);
   });
 }
 

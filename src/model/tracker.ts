@@ -117,7 +117,7 @@ export function tracker(w: Weights, image: Sam2Graph) {
    * The memory of a frame: its features, without any earlier memory in them, and the mask. EdgeTAM squeezes it into few tokens.
    *
    * @param binarize for masks that a user has clicked: the mask is encoded as it is seen
-   * @shape  highResMasks [1, 1, R, R] → [1, E, E, C], or EdgeTAM's [1, memoryTokens, C]
+   * @shape  highResMasks [1, 1, R, R] → [1, E, E, C] or [1, S, C]
    * @source SAM2Base._encode_new_memory
    */
   const encodeMemory = (
