@@ -3,8 +3,6 @@
 Runs where edgetam-dimos is installed, not sam2: see edgetam.py.
 """
 
-import argparse
-import json
 import re
 
 import numpy as np
@@ -13,7 +11,7 @@ import torch
 import edgetam
 import export_video
 import reference
-from export_golden import MANIFEST, PHOTO, PREDICTIONS, hashed, mask_prompt, predict_full, write_manifest
+from export_golden import PHOTO, PREDICTIONS, hashed, mask_prompt, predict_full
 from export_video import box, click, hashed_video, propagate, uniform
 from hash_image import golden_image
 from recorder import Case
@@ -185,16 +183,5 @@ GROUPS = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("groups", nargs="*", choices=[*GROUPS, []], help="default: all")
-    for group in parser.parse_args().groups or GROUPS:
-        cases = GROUPS[group]()
-        manifest = json.loads(MANIFEST.read_text())
-        for case in cases:
-            case.save(manifest)
-        write_manifest(manifest)
-
-
 if __name__ == "__main__":
-    main()
+    export_video.main(GROUPS, __doc__)
