@@ -6,10 +6,18 @@ import { readFrame } from "./list.ts";
 import { isVideoFrame, takePixels, type VideoFrameLike } from "./video_frame.ts";
 
 /** Frames that arrive one by one: an async iterable, or a ReadableStream, which in some browsers is none. */
-export type FrameStream = AsyncIterable<ImageInput | VideoFrameLike> | { getReader(): FrameReader };
+export type FrameStream =
+  | AsyncIterable<ImageInput | VideoFrameLike>
+  | {
+      /** as ReadableStream's */
+      getReader(): FrameReader;
+    };
 
-interface FrameReader {
+/** What a ReadableStream gives. */
+export interface FrameReader {
+  /** the next frame */
   read(): Promise<IteratorResult<ImageInput | VideoFrameLike>>;
+  /** no more frames are wanted */
   cancel(): Promise<void>;
 }
 
