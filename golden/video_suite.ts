@@ -13,6 +13,8 @@ const IOU = 0.9995;
  * have few hundred pixels, so that one costs them 0.001 to 0.003 of IoU. The most that was measured in a mask is 2.
  */
 const PIXELS = 2;
+/** EdgeTAM's films are small, so that one pixel costs a mask 0.001 or more; PyTorch is as far from itself: README, Conditioning. */
+const PIXELS_OF_SMALL_FILMS = 1;
 const WITHIN_ONE_STEP = 0.999;
 
 /** Walk through video scenarios and hold every frame against the official video predictor's. */
@@ -29,7 +31,8 @@ export async function clipSuites(names: readonly string[], tables: readonly Kern
       shared.set(golden.entry.model.name, features);
       features.join(model);
       const results = await replay(golden, model, true);
-      const spare = options.non_overlap_masks ? PIXELS : 0;
+      const small = golden.entry.reference ? PIXELS_OF_SMALL_FILMS : 0;
+      const spare = options.non_overlap_masks ? PIXELS : small;
       testClip(`${name} (${table})`, comparePixels(golden, model), results, spare);
     }
   }
