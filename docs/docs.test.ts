@@ -33,9 +33,13 @@ for (const page of pages) {
     assert.is(numberFailures(read(page), measured, settings()).join("\n"), "");
   });
 
-  Docs(`${page}: lines of the source are as they are there; npx tsx docs/figures.ts renews them`, () => {
+  Docs(`${page}: lines of the source are as they are there; npm run docs renews them`, () => {
     const quoted = renewSnippets(read(page));
-    assert.is(quoted.markdown, read(page));
+    const lines = quoted.markdown.split("\n");
+    const stale = read(page)
+      .split("\n")
+      .findIndex((line, i) => line !== lines[i]);
+    assert.is(stale < 0 ? "" : `line ${stale + 1} is ${lines[stale]}`, "");
     assert.is(quoted.snippets.length, read(page).match(/^```typescript$/gm)?.length ?? 0);
   });
 
