@@ -58,7 +58,7 @@ export async function run({ only, description }: Job, print: (line: string) => v
     if (encoder.length)
       print(`products of the encoder, ${name}: ${(100 * weightedOfPeak(encoder)).toFixed(1)} % of the peak`);
   }
-  for (const variant of VARIANT_NAMES) {
+  for (const variant of [...VARIANT_NAMES, "edgetam"] as const) {
     if (!STAGES.some(([name, of]) => of === variant && stages.includes(name))) continue;
     for (const threads of new Set([1, platform.cores()])) {
       for (const row of await measureStages(variant, stages, threads, measurePeak())) add(row);

@@ -1,8 +1,8 @@
-// The stages of SAM 2.1 at 1024², with the goldens' weights and picture, on one thread and on all.
+// The stages of SAM 2.1 and EdgeTAM at 1024², with the goldens' weights and picture, on one thread and on all.
 import { goldenImage } from "../golden/hash_image.ts";
 import { hashWeights } from "../golden/hash_weights.ts";
 import { Weights } from "../src/io/weights.ts";
-import { type VariantName, variantConfig } from "../src/model/config.ts";
+import { edgeTamConfig, memoryTokens, type VariantName, variantConfig } from "../src/model/config.ts";
 import type { FrameMemory } from "../src/model/memory_bank.ts";
 import type { ImageFeatures } from "../src/model/mask_decoder.ts";
 import { parameters } from "../src/model/parameters.ts";
@@ -37,17 +37,22 @@ type Stage = (graph: Graph, seen: Seen) => void;
 const click = () => ({ coords: machine.heap.from(Float32Array.of(500, 375), [1, 1, 2]), labels: [[1]] });
 const at = { frame: FRAME, numFrames: 2 * FRAME, reverse: false };
 
-/** Seven maps and sixteen pointers: 28,736 memory tokens. */
-const bank = () => {
+/** Seven maps and sixteen pointers: 28,736 memory tokens, EdgeTAM's 3,648. */
+const bank = (tokens: number) => {
   const next = random(7);
   const memory = (): FrameMemory => ({
-    maskmemFeatures: toBfloat16(Float32Array.from({ length: 64 * 64 * 64 }, next)),
+    maskmemFeatures: toBfloat16(Float32Array.from({ length: tokens * 64 }, next)),
     objPtr: Float32Array.from({ length: 256 }, next),
   });
   const nonCond = new Map(Array.from({ length: 15 }, (_, i): [number, FrameMemory] => [FRAME - 1 - i, memory()]));
   return { cond: new Map([[0, memory()]]), nonCond };
 };
-let fullBank: ReturnType<typeof bank> | undefined;
+const banks = new Map<number, ReturnType<typeof bank>>();
+const fullBank = ({ config }: Graph) => {
+  const tokens = memoryTokens(config);
+  if (!banks.has(tokens)) banks.set(tokens, bank(tokens));
+  return banks.get(tokens)!;
+};
 
 const encode: Stage = (graph, { image }) => void graph.forwardImage(image);
 
@@ -62,9 +67,9 @@ const decodeBatch: Stage = ({ decodeTokens }, { prepared }) => {
   decodeTokens(prepared, { coords: machine.heap.from(coords, [TOGETHER, 1, 2]), labels }, undefined);
 };
 
-const attend: Stage = ({ tracker }, { features }) => {
-  fullBank ??= bank();
-  tracker!.withMemory(features, { bank: fullBank, at, attended: tracker!.lookAround(features) });
+const attend: Stage = (graph, { features }) => {
+  const tracker = graph.tracker!;
+  tracker.withMemory(features, { bank: fullBank(graph), at, attended: tracker.lookAround(features) });
 };
 
 const highResMasks = () => machine.heap.from(new Float32Array(SIZE * SIZE).fill(-3), [1, 1, SIZE, SIZE]);
@@ -79,17 +84,19 @@ const remember: Stage = ({ tracker }, { features }) =>
 /** What one tracked frame of some objects costs, from the resized picture to their memories. */
 const frame =
   (objects: number): Stage =>
-  ({ forwardImage, tracker }, { image }) => {
-    fullBank ??= bank();
-    const features = tracker!.prepare(forwardImage(image));
-    const past = { bank: fullBank, at, attended: tracker!.lookAround(features) };
+  (graph, { image }) => {
+    const tracker = graph.tracker!;
+    const features = tracker.prepare(graph.forwardImage(image));
+    const past = { bank: fullBank(graph), at, attended: tracker.lookAround(features) };
     for (let i = 0; i < objects; i++) {
-      machine.heap.scope(() => void tracker!.encodeMemory(features, tracker!.trackStep(features, {}, past), false));
+      machine.heap.scope(() => void tracker.encodeMemory(features, tracker.trackStep(features, {}, past), false));
     }
   };
 
+export type StageModel = VariantName | "edgetam";
+
 /** name → the model it runs on, and what runs; `everything.tiny` is a call of the generator, not of the graph */
-export const STAGES: readonly (readonly [name: string, variant: VariantName, run?: Stage])[] = [
+export const STAGES: readonly (readonly [name: string, model: StageModel, run?: Stage])[] = [
   ["encoder.tiny", "tiny", encode],
   ["decoder.point", "tiny", decode],
   ["decoder.batch", "tiny", decodeBatch],
@@ -101,16 +108,21 @@ export const STAGES: readonly (readonly [name: string, variant: VariantName, run
   ["encoder.small", "small", encode],
   ["encoder.base_plus", "base_plus", encode],
   ["encoder.large", "large", encode],
+  ["encoder.edgetam", "edgetam", encode],
+  ["memory_attention.edgetam", "edgetam", attend],
+  ["memory_encoder.edgetam", "edgetam", remember],
+  ["frame.edgetam", "edgetam", frame(1)],
+  ["frame.edgetam.4", "edgetam", frame(4)],
 ];
 
 /** Time the wanted stages of one model on `threads` threads. The goldens hold what they return. */
 export async function measureStages(
-  variant: VariantName,
+  variant: StageModel,
   names: readonly string[],
   threads: number,
   peak: Peak,
 ): Promise<Row[]> {
-  const config = variantConfig(variant, "2.1");
+  const config = variant === "edgetam" ? edgeTamConfig() : variantConfig(variant, "2.1");
   const created = await createMachine({ kernels: "auto", threads });
   const model = new Sam2(created, new Weights(hashWeights(parameters(config)), created.heap), config);
   const photo = { width: SIZE, height: SIZE, data: goldenImage(11, SIZE, SIZE) };

@@ -120,7 +120,8 @@ function goldenPath({ path, class: name }: LayerEvent): string {
   const activated = /^(.*)\.layers\.(\d+)$/.exec(path);
   if (name.startsWith("Linear+") && activated)
     return `${activated[1]}.act${activated[2] === "0" ? "" : `@${activated[2]}`}`;
-  if (name === "Linear+gelu") return path.replace(/pwconv1$/, "act"); // of a CXBlock
+  if (name === "Linear+gelu") return path.replace(/pwconv1$/, "act").replace(/ff\.1$/, "ff.2"); // of a CXBlock, a perceiver
+  if (name.startsWith("Conv2d+")) return path.replace(/stem\.conv1$/, "stem.act1").replace(/conv1$|fc1$/, "act"); // of RepViT
   if (name === "Linear+relu") return `${path}+relu`; // a function in upstream's MemoryAttentionLayer, so not recorded
   return path.endsWith("output_upscaling") ? `${path}.4` : path; // upstream runs its parts one by one
 }

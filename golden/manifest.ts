@@ -37,6 +37,10 @@ export interface GoldenEntry {
   video?: GoldenVideo;
   /** memory attention: the frame, and the frames whose memories it may see */
   bank?: { frame: number; numFrames: number; reverse: boolean; cond: number[]; nonCond: number[] };
+  /** memory encoder and attention: seed of the frame's features, where they are not stored */
+  features?: number;
+  /** the package, where it is not sam2 */
+  reference?: string;
   inputs: string[];
   layers: GoldenLayer[];
 }

@@ -1,6 +1,6 @@
 import "../src/index.node.ts";
 import { Weights } from "../src/io/weights.ts";
-import type { Sam2Config } from "../src/model/config.ts";
+import { memoryTokens, type Sam2Config } from "../src/model/config.ts";
 import type { ImageFeatures } from "../src/model/mask_decoder.ts";
 import type { FrameMemory } from "../src/model/memory_bank.ts";
 import { parameters } from "../src/model/parameters.ts";
@@ -16,6 +16,7 @@ import { preprocess } from "../src/predict/preprocess.ts";
 import { Sam2 } from "../src/predict/sam2.ts";
 import { createMachine, type KernelChoice } from "../src/runtime/create.ts";
 import { toBfloat16 } from "../src/tensor/bfloat16.ts";
+import { numel } from "../src/tensor/shape.ts";
 import { reshape, type Tensor, tensor } from "../src/tensor/view.ts";
 import { type Comparison, comparer, Golden } from "./golden.ts";
 import { goldenImage } from "./hash_image.ts";
@@ -264,8 +265,8 @@ async function encodeMemory(golden: Golden, model: Sam2): Promise<Comparison[]> 
 async function attendToMemory(golden: Golden, model: Sam2): Promise<Comparison[]> {
   const { see, results } = comparer(golden);
   const { frame, numFrames, reverse, cond, nonCond } = golden.entry.bank!;
-  const { imageSize, dModel: D, memDim } = model.config;
-  const mapSize = (imageSize / 16) ** 2 * memDim;
+  const { dModel: D, memDim } = model.config;
+  const mapSize = memoryTokens(model.config) * memDim;
   const memories = [...cond, ...nonCond].map((t, i): [number, FrameMemory] => [
     t,
     { maskmemFeatures: toBfloat16(uniform(21, i * mapSize, mapSize)), objPtr: uniform(22, i * D, D) },
@@ -288,8 +289,11 @@ function uniform(seed: number, start: number, length: number): Float32Array {
 }
 
 /** The features that the memory path reads, on the heap. */
-function stride16(golden: Golden, { machine: { heap } }: Sam2): BackboneFeatures {
-  const { data, shape } = golden.input("vision_features");
+function stride16(golden: Golden, { config, machine: { heap } }: Sam2): BackboneFeatures {
+  const { features } = golden.entry;
+  const E = config.imageSize / 16;
+  const shape = [1, E, E, config.dModel];
+  const data = features === undefined ? golden.input("vision_features").data : uniform(features, 0, numel(shape));
   const visionFeatures = heap.from(data, shape);
   return { visionFeatures, highResFeats: [visionFeatures, visionFeatures] };
 }

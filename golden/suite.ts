@@ -78,6 +78,7 @@ const EXPLAINED: [pattern: RegExp, reason: string][] = [
   [/mask_downscaling\.[25]$|output_upscaling\.2$/, "GELU, a function here"],
   [/predict_masks#|stability_scores$/, "steps inside of MaskDecoder; what it returns is compared"],
   [/pe_layer$|dense_pe$/, "checked when the graph is built, in position_encoding.test.ts"],
+  [/^spatial_perceiver#1$/, "positions of the latents: read by memory attention alone"],
   [/trunk\.pos_embed$/, "made when the graph is built; `pos_added` holds it"],
 ];
 

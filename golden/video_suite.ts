@@ -13,6 +13,8 @@ const IOU = 0.9995;
  * have few hundred pixels, so that one costs them 0.001 to 0.003 of IoU. The most that was measured in a mask is 2.
  */
 const PIXELS = 2;
+/** The film of the full EdgeTAM, 64×48: PyTorch itself, with 1e-6 of noise on the weights, changes one mask by a pixel, 0.0008. */
+const ONE_PIXEL_FILM = "edgetam.video";
 const WITHIN_ONE_STEP = 0.999;
 
 /** Walk through video scenarios and hold every frame against the official video predictor's. */
@@ -29,7 +31,7 @@ export async function clipSuites(names: readonly string[], tables: readonly Kern
       shared.set(golden.entry.model.name, features);
       features.join(model);
       const results = await replay(golden, model, true);
-      const spare = options.non_overlap_masks ? PIXELS : 0;
+      const spare = options.non_overlap_masks ? PIXELS : name === ONE_PIXEL_FILM ? 1 : 0;
       testClip(`${name} (${table})`, comparePixels(golden, model), results, spare);
     }
   }

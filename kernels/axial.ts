@@ -307,8 +307,8 @@ function scores(wide: i32, T: i32, s: usize, keys: usize, x: usize, y: usize, C:
 
 /** Bytes of scratch that `panels` panels of queries and blocks of `block` places take. */
 export function axial_attention_f32_scratch(d: i32, C: i32, W: i32, H: i32, T: i32, block: i32, panels: i32): usize {
-  const shared = LINE * <usize>(1 + C + C + 1 + d + d + 2 * distances(max(W, H)) + block * T) + waveBytes(W, d) + waveBytes(H, d);
-  return shared + LINE * <usize>(2 + C + (W + H) * (C + 1)) * <usize>panels;
+  const shared = LINE * <usize>(1 + d + d + 2 * distances(max(W, H)) + block * T) + waveBytes(W, d) + waveBytes(H, d);
+  return shared + LINE * <usize>(2 + C + (W + H + 1) * (C + 1)) * <usize>panels;
 }
 
 /** Tiles [from, to) of `most` panels of queries, which see `block` places at a time. */
@@ -320,12 +320,13 @@ export function axial_attention_f32(
   const ldc = <usize>C << 2, lda = <usize>d << 1; // bytes of a row of values, and of a place's angles
   const ldp = <usize>(C + 1) << 2, half = <usize>(d >> 1); // what turns with x; the rest turns with y
   const one = LINE * <usize>(C + 1); // bytes of X or Y at one place: C channels and what a score starts from
-  const zeros = scratch, u = zeros + LINE, bias = u + LINE * <usize>C, queries = u + one;
+  const zeros = scratch, queries = zeros + LINE;
   const waves = queries + LINE * <usize>d, wavesY = waves + waveBytes(W, d), room = wavesY + waveBytes(H, d);
   const weights = room + LINE * <usize>(d + 2 * distances(max(W, H)));
   const first = weights + LINE * <usize>(block * T);
-  // of 16 queries: running sums and maxima, accumulators, X of all columns, Y of all rows
-  const out: usize = 2 * LINE, atX = out + LINE * <usize>C, atY = atX + one * <usize>W, size = atY + one * <usize>H;
+  // of 16 queries: running sums and maxima, accumulators, X of all columns, Y of all rows, Wᵀ·q for memories without a place
+  const out: usize = 2 * LINE, atX = out + LINE * <usize>C, atY = atX + one * <usize>W, atU = atY + one * <usize>H;
+  const size = atU + one;
   memory.fill(zeros, 0, LINE);
   tabulate(waves, cos, sin, lda, W, d);
   tabulate(wavesY, cos + <usize>d, sin + <usize>d, lda * <usize>W, H, d); // angles of y come second
@@ -337,10 +338,13 @@ export function axial_attention_f32(
       start(panel, LINE * <usize>(C + 2));
       axis(wide, panel + atX, queries, projection, waves, W, d, C, zeros, room);
       axis(wide, panel + atY, queries + LINE * half, projection + ldp * half, wavesY, H, d, C, zeros, room);
-      if (L) product(wide, C + 1, u, zeros, 0, projection, ldp, queries, d);
-      for (let l = 0; l < L; l += block * T) {
-        const count = min(block * T, L - l), at = <usize>l << 2;
-        product(wide, count, weights, bias, 0, loneKeys + at, <usize>L << 2, u, C);
+      if (L) product(wide, C + 1, panel + atU, zeros, 0, projection, ldp, queries, d);
+    }
+    for (let l = 0; l < L; l += block * T) {
+      const count = min(block * T, L - l), at = <usize>l << 2;
+      for (let panel = first; panel < end; panel += size) {
+        const u = panel + atU;
+        product(wide, count, weights, u + LINE * <usize>C, 0, loneKeys + at, <usize>L << 2, u, C);
         softmax(weights, count, panel, scale, C);
         product(wide, C, panel + out, panel + out, LINE, loneValues + at * C, ldc, weights, count);
       }

@@ -31,7 +31,7 @@ export type { Pixels } from "./io/pixels.ts";
 export { encodePng } from "./io/png.ts";
 export { maskToPolygons } from "./io/polygons.ts";
 export { decodeRle, encodeRle, type Rle, rleArea, rleBbox, type UncompressedRle } from "./io/rle.ts";
-export type { Sam2Config, VariantName, Version } from "./model/config.ts";
+export type { EdgeTamConfig, HieraConfig, Sam2Config, VariantName, Version } from "./model/config.ts";
 export type { AutomaticMaskGeneratorOptions, MaskThresholds } from "./predict/automatic_mask_options.ts";
 export type { MaskRecord } from "./predict/automatic_masks.ts";
 export type { FrameInput } from "./video/open.ts";

@@ -5,7 +5,7 @@ import { main } from "../src/cli/cli.ts";
 import type { Output } from "../src/cli/io.ts";
 import { encodePng } from "../src/io/png.ts";
 import { type WrittenTensor, writeSafetensors } from "../src/io/safetensors.ts";
-import type { Sam2Config } from "../src/model/config.ts";
+import type { HieraConfig } from "../src/model/config.ts";
 import { parameters } from "../src/model/parameters.ts";
 import { numel } from "../src/tensor/shape.ts";
 import { Golden } from "../golden/golden.ts";
@@ -59,7 +59,7 @@ export async function sam2(args: readonly string[], { env = {}, signal, columns 
 }
 
 /** The configuration small_a, 1.7 million parameters. */
-export const SMALL: Sam2Config = new Golden("small_a.image_encoder").entry.model;
+export const SMALL = new Golden("small_a.image_encoder").entry.model as HieraConfig;
 
 /** The hash weights of small_a under Meta's names. */
 export function smallWeights(): Map<string, WrittenTensor> {

@@ -72,6 +72,8 @@ const CASES: [name: string, kernels: KernelChoice, threads: number[]][] = [
   ["small_a", "auto", [2]],
   ["small_b", "portable", [2]],
   ["small_b", "auto", [2, 3, 4, 8]],
+  ["edge_small", "portable", [2, 3]],
+  ["edge_small", "auto", [2, 4, 8]],
 ];
 for (const [name, kernels, counts] of CASES) {
   Threads(`${counts.join(", ")} give the bits of 1 in every layer of ${name} (${kernels})`, async () => {

@@ -299,6 +299,13 @@ FORMULA_KEYS = [
     ("sam_mask_decoder.output_upscaling.3.weight", [64, 32, 2, 2]),
     ("image_encoder.trunk.patch_embed.proj.weight", [96, 3, 7, 7]),
     ("maskmem_tpos_enc", [7, 1, 1, 64]),
+    ("image_encoder.trunk.body.stem.conv1.bn.running_var", [24]),
+    ("image_encoder.trunk.body.stem.conv1.bn.running_mean", [24]),
+    ("image_encoder.trunk.body.stages_1.blocks.0.token_mixer.conv.c.weight", [96, 1, 3, 3]),
+    ("image_encoder.trunk.body.stages_1.blocks.0.channel_mixer.conv2.c.weight", [96, 192, 1, 1]),
+    ("image_encoder.trunk.body.stages_1.blocks.0.se.fc2.bias", [96]),
+    ("spatial_perceiver.latents_2d", [256, 64]),
+    ("spatial_perceiver.layers.1.attn.to_kv.weight", [128, 64]),
 ]
 FORMULA_IMAGES = [(1, 320, 200), (2, 75, 133), (3, 5, 300), (4, 1, 1)]
 

@@ -282,7 +282,7 @@ class Clip:
 
 def sampled(key: str, output: dict, nchw=False) -> np.ndarray:
     value = output[key].float()
-    flat = (value.permute(0, 2, 3, 1) if nchw else value).contiguous().numpy().reshape(-1)
+    flat = (value.permute(0, 2, 3, 1) if value.dim() == 4 and nchw else value).contiguous().numpy().reshape(-1)
     return flat[sample_indices(key, flat.size, VALUES)]
 
 
@@ -297,12 +297,12 @@ GROUPS = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("groups", nargs="*", choices=[*GROUPS, []], help="default: all")
-    chosen = parser.parse_args().groups or list(GROUPS)
+def main(groups: dict = GROUPS, about: str = __doc__) -> None:
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("groups", nargs="*", choices=[*groups, []], help="default: all")
+    chosen = parser.parse_args().groups or list(groups)
     for group in chosen:
-        cases = GROUPS[group]()
+        cases = groups[group]()
         manifest = json.loads(MANIFEST.read_text())
         for case in cases:
             case.save(manifest)

@@ -16,13 +16,17 @@ NCHW_CLASSES = {
     *("Conv2d", "ConvTranspose2d", "LayerNorm2d", "MaxPool2d", "Sequential"),
     *("PositionEmbeddingSine", "FpnNeck", "Hiera", "ImageEncoder"),
     *("MaskDownSampler", "CXBlock", "Fuser"),
+    *("TimmBackbone", "RepVitStem", "RepVitStage", "RepVitDownsample", "RepViTBlock", "RepVggDw", "SEModule", "RepVitMlp", "ConvNorm"),
 }
 LAYOUTS = {1: "C", 2: "BC", 3: "BNC", 4: "BHWC"}
 
 
 def is_nchw(path: str, cls: str, k: int) -> bool:
     """Whether output k of the module is [B, C, H, W] in PyTorch."""
+    if path.startswith("spatial_perceiver"):
+        return False
     between_convolutions = cls == "GELU" and ("mask_downscaling" in path or "output_upscaling" in path)
+    between_convolutions |= cls in ("GELU", "ReLU", "Sigmoid") and "trunk.body" in path
     return cls in NCHW_CLASSES or between_convolutions or (cls == "PromptEncoder" and k == 1)
 
 
@@ -114,8 +118,9 @@ class Case:
 
     def watch_image_encoder(self, model, wanted) -> None:
         trunk = model.image_encoder.trunk
-        self.watch_function(trunk, "_get_pos_embed", ["image_encoder.trunk.pos_embed"])
-        self.watch_input(trunk.blocks[0], "image_encoder.trunk.pos_added", "patch_embed + pos_embed")
+        if hasattr(trunk, "blocks"):  # Hiera; RepViT has no positions
+            self.watch_function(trunk, "_get_pos_embed", ["image_encoder.trunk.pos_embed"])
+            self.watch_input(trunk.blocks[0], "image_encoder.trunk.pos_added", "patch_embed + pos_embed")
         self.watch_modules(model, lambda path: not path.startswith("sam_prompt") and wanted(path))
 
     def watch_heads(self, model, wanted) -> None:

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { UsageError } from "../errors.ts";
 import { type Checkpoint, readCheckpoint } from "../io/checkpoint.ts";
 import { placeText, type Unwrapped } from "../io/unwrap.ts";
-import type { Sam2Config } from "../model/config.ts";
+import { modelTitle, type Sam2Config } from "../model/config.ts";
 import { checkTensors, isMemoryTensor } from "../model/derive_config.ts";
 import { expectTensors, likelyConfig } from "../model/load.ts";
 import { defaultThreads } from "../predict/sam2.ts";
@@ -96,8 +96,7 @@ function describe({ format, names, tensors, unwrapped }: Checkpoint, config: Sam
 
 function report(file: string, about: ReturnType<typeof describe>, io: Io): string {
   const paint = painter(io.stdout, io.env);
-  const { format, names, unwrapped, variant, version, parameters, dtypes, missing, unexpected, wrongShape, config } =
-    about;
+  const { format, names, unwrapped, parameters, dtypes, missing, unexpected, wrongShape, config } = about;
   const wrong = [...missing.filter((name) => !isMemoryTensor(name)), ...unexpected, ...wrongShape];
   const use =
     wrong.length > 0
@@ -108,7 +107,7 @@ function report(file: string, about: ReturnType<typeof describe>, io: Io): strin
   const dtypeList = Object.entries(dtypes).map(([dtype, n]) => `${n} ${dtype}`);
   const { name: _, version: __, ...fields } = config;
   const rows: [string, string][] = [
-    ["model", `SAM ${version} ${variant}`],
+    ["model", modelTitle(config)],
     ["usable for", use],
     ["format", `${format}, ${names === "meta" ? "Meta's" : "transformers'"} names`],
     ["found in", unwrapped ? foundIn(unwrapped) : "nothing"],

@@ -153,7 +153,7 @@ async function segment(path: string, options: SegmentOptions, io: Io): Promise<v
     status.clear();
     const places = [out, options.saveLogits].filter((place) => place !== undefined);
     if (json) io.stdout.write(text);
-    else if (!quiet) io.stdout.write(summary(result, asked, places, painter(io.stdout, io.env)));
+    else if (!quiet) io.stdout.write(summary(result, config, asked, places, painter(io.stdout, io.env)));
   } catch (error) {
     status.clear();
     await pictures?.folder.undo();

@@ -2,7 +2,7 @@
 import type { AnnotatedObject } from "../io/formats/annotations.ts";
 import { encodeRle, type Rle, rleArea, rleBbox } from "../io/rle.ts";
 import { type WrittenTensor, writeSafetensors } from "../io/safetensors.ts";
-import type { Sam2Config } from "../model/config.ts";
+import { modelTitle, type Sam2Config } from "../model/config.ts";
 import type { Prediction } from "../predict/image_predictor.ts";
 import type { Prompt } from "../predict/prompt.ts";
 import type { Paint } from "./io.ts";
@@ -75,11 +75,16 @@ export function logitsFile(predictions: readonly Logits[]): Uint8Array {
 }
 
 /** For people; the prompts are those of the results. */
-export function summary(result: SegmentResult, asked: readonly Prompt[], places: string[], paint: Paint): string {
-  const { image, model, prompts, ms } = result;
+export function summary(
+  { image, prompts, ms }: SegmentResult,
+  config: Sam2Config,
+  asked: readonly Prompt[],
+  places: string[],
+  paint: Paint,
+): string {
   const pixels = image.width * image.height;
   const lines = [
-    `${paint("bold", image.path)}  ${image.width}×${image.height} · SAM ${model.version} ${model.name} · ${(ms.total / 1000).toFixed(1)} s`,
+    `${paint("bold", image.path)}  ${image.width}×${image.height} · ${modelTitle(config)} · ${(ms.total / 1000).toFixed(1)} s`,
   ];
   for (const [p, { name, masks }] of prompts.entries()) {
     lines.push(`  prompt ${p}: ${name === undefined ? "" : `${name}, `}${describe(asked[p])}`);

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { readCheckpoint } from "../io/checkpoint.ts";
 import { decodeImage, type RgbImage } from "../io/image.ts";
 import { type LayerEvent, watch } from "../nn/layer.ts";
+import { modelTitle } from "../model/config.ts";
 import { Sam2 } from "../predict/sam2.ts";
 import type { Tensor } from "../tensor/view.ts";
 import { readInput } from "./files.ts";
@@ -71,7 +72,7 @@ async function trace(file: string, imagePath: string | undefined, options: Trace
     } else {
       const { config, machine } = sam2;
       const seen = options.video ? "a tracked frame, full memory bank · " : "";
-      const title = `SAM ${config.version} ${config.name} · ${seen}${imagePath ?? (parity ? "the goldens' picture" : "a drawn picture")} ${image.width}×${image.height} at ${config.imageSize}×${config.imageSize} · ${machine.kernels.name} kernels`;
+      const title = `${modelTitle(config)} · ${seen}${imagePath ?? (parity ? "the goldens' picture" : "a drawn picture")} ${image.width}×${image.height} at ${config.imageSize}×${config.imageSize} · ${machine.kernels.name} kernels`;
       const paint = painter(io.stdout, io.env);
       io.stdout.write(`${paint("bold", title)}\n\n`);
       io.stdout.write(traceTable(rows, { depth: options.depth, columns: io.stdout.columns ?? 120, paint }));

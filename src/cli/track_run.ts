@@ -5,6 +5,7 @@ import { basename, dirname, resolve } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { Sam2Error, StateError, UsageError } from "../errors.ts";
 import type { AnnotationFormat } from "../io/formats/write.ts";
+import { modelTitle } from "../model/config.ts";
 import type { FrameResult, VideoPredictor } from "../predict/video_predictor.ts";
 import type { VideoState } from "../predict/video_state.ts";
 import type { Frames } from "../video/frames.ts";
@@ -276,7 +277,7 @@ export class Run {
     const ids = this.#state.objectIds.join(", ");
     const earlier = before > 0 ? ` (${before} before)` : "";
     return [
-      `${paint("bold", this.#video)}  ${this.#state.width}×${this.#state.height} · SAM ${config.version} ${config.name}`,
+      `${paint("bold", this.#video)}  ${this.#state.width}×${this.#state.height} · ${modelTitle(config)}`,
       `  ${this.#tracked} frames${earlier} · objects ${ids}${speed}`,
       `  written to ${paint("bold", this.#files?.folder ?? "")}: masks, frames.jsonl, preview.webp`,
       "",

@@ -7,7 +7,7 @@ import { pathToFileURL } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { CheckpointError } from "../errors.ts";
-import { type Sam2Config, variantConfig } from "../model/config.ts";
+import { type HieraConfig, variantConfig } from "../model/config.ts";
 import { checkTensors, deriveConfig, isMemoryTensor } from "../model/derive_config.ts";
 import { checkpointConfig, expectTensors } from "../model/load.ts";
 import { parameters } from "../model/parameters.ts";
@@ -187,7 +187,7 @@ Wrong.run();
 // ---- transformers ---------------------------------------------------------------------------------------------------------
 
 /** The Sam2VideoModel that transformers_names.json tells of, under Meta's names. */
-const CONFIG: Sam2Config = {
+const CONFIG: HieraConfig = {
   ...variantConfig("tiny", "2.1"),
   name: "custom",
   stages: [1, 1, 1, 1],
@@ -398,7 +398,7 @@ const withMetadata = (metadata: Record<string, string>, config = variantConfig("
   changed.set(text, 8);
   return changed;
 };
-const SMALL: Sam2Config = { ...CONFIG, dModel: 32, memDim: 16, embedDim: 8, decoderMlpDim: 64 };
+const SMALL: HieraConfig = { ...CONFIG, dModel: 32, memDim: 16, embedDim: 8, decoderMlpDim: 64 };
 const { imageSize, numHeads, windowSpec, globalAttBlocks } = SMALL;
 Config("the entry config of the metadata tells what the shapes do not", async () => {
   const config = JSON.stringify({ name: "mine", imageSize, numHeads, windowSpec, globalAttBlocks });
@@ -408,7 +408,7 @@ Config("the entry config of the metadata tells what the shapes do not", async ()
 Config("a named configuration and an image size count more than the file", async () => {
   const config = JSON.stringify({ imageSize: 256, numHeads: 2 });
   const checkpoint = await readCheckpoint(withMetadata({ config }));
-  assert.is(checkpointConfig(checkpoint).numHeads, 2);
+  assert.is((checkpointConfig(checkpoint) as HieraConfig).numHeads, 2);
   assert.equal(checkpointConfig(checkpoint, { config: "2.0:tiny" }), variantConfig("tiny", "2.1"));
   assert.is(checkpointConfig(checkpoint, { config: "tiny", imageSize: 512 }).imageSize, 512);
 });

@@ -9,12 +9,14 @@ const GAMMA = /^(memory_encoder\.fuser\.layers\.\d+)\.weight$/;
 /**
  * transformers' names → Meta's, applied one after the other.
  *
- * @source transformers 5.23, models/sam2/modeling_sam2.py, models/sam2_video/modeling_sam2_video.py
+ * @source transformers 5.23, models/sam2/modeling_sam2.py, models/sam2_video/modeling_sam2_video.py; EdgeTAM's in 5.24,
+ *         models/edgetam_video/modeling_edgetam_video.py
  */
 const RENAMES: readonly (readonly [RegExp, string])[] = [
   // image encoder
   [/^vision_encoder\.backbone\./, "image_encoder.trunk."],
   [/^(image_encoder\.trunk\.patch_embed)\.projection\./, "$1.proj."],
+  [/^image_encoder\.trunk\.timm_model\./, "image_encoder.trunk.body."],
   [/^vision_encoder\.neck\.convs\.(\d+)\./, "image_encoder.neck.convs.$1.conv."],
   // prompt encoder
   [
@@ -54,6 +56,20 @@ const RENAMES: readonly (readonly [RegExp, string])[] = [
   [/^occlusion_spatial_embedding_parameter$/, "no_obj_embed_spatial"],
   [/^object_pointer_proj\./, "obj_ptr_proj."],
   [/^temporal_positional_encoding_projection_layer\./, "obj_ptr_tpos_proj."],
+  // EdgeTAM's memory
+  [/^(memory_attention\.layers\.\d+)\.mlp\.up_proj\./, "$1.linear1."],
+  [/^(memory_attention\.layers\.\d+)\.mlp\.down_proj\./, "$1.linear2."],
+  [/^spatial_perceiver\.latents_1d$/, "spatial_perceiver.latents"],
+  [/^(spatial_perceiver\.layers\.\d+)\.layer_norm_input\./, "$1.attn.norm_x."],
+  [/^(spatial_perceiver\.layers\.\d+)\.layer_norm_latents\./, "$1.attn.norm_latents."],
+  [/^(spatial_perceiver\.layers\.\d+)\.layer_norm_self\./, "$1.self_attn.norm."],
+  [/^(spatial_perceiver\.layers\.\d+)\.cross_attention\./, "$1.attn."],
+  [/^(spatial_perceiver\.layers\.\d+)\.self_attention\./, "$1.self_attn."],
+  [/^(spatial_perceiver\.layers\.\d+\.(?:self_)?attn)\.q_proj\./, "$1.to_q."],
+  [/^(spatial_perceiver\.layers\.\d+\.(?:self_)?attn)\.o_proj\./, "$1.to_out."],
+  [/^(spatial_perceiver\.layers\.\d+\.(?:self_)?)mlp\.layer_norm\./, "$1ff.0."],
+  [/^(spatial_perceiver\.layers\.\d+\.(?:self_)?)mlp\.up_proj\./, "$1ff.1."],
+  [/^(spatial_perceiver\.layers\.\d+\.(?:self_)?)mlp\.down_proj\./, "$1ff.3."],
   // everywhere: perceptrons (of two layers in blocks, of three elsewhere), norms, attention
   [/\.mlp\.proj_in\./, ".mlp.layers.0."],
   [/\.mlp\.proj_out\./, ".mlp.layers.1."],
@@ -76,7 +92,8 @@ export function isTransformers(tensors: ReadonlyMap<string, StoredTensor>): bool
  * The same tensors under Meta's names. Unknown names stay as they are, so that they are reported as unexpected.
  *
  * @param foreign do they follow transformers' names?
- * NB transformers concatenates the four point embeddings, and stores one Fourier matrix under two names.
+ * NB transformers concatenates the four point embeddings, stores one Fourier matrix under two names, and splits the product that
+ * makes keys and values in EdgeTAM's perceiver.
  *
  * @throws CheckpointError if two tensors of one meaning differ
  */
@@ -102,7 +119,28 @@ export function metaNames(
     renamed.delete(POINTS);
     for (const i of [0, 1, 2, 3]) renamed.set(`sam_prompt_encoder.point_embeddings.${i}.weight`, row(points, i));
   }
+  for (const [name, keys] of [...renamed]) {
+    const [, attention] = KEYS.exec(name) ?? [];
+    const values = renamed.get(`${attention}.v_proj.weight`);
+    if (!values || values.shape[1] !== keys.shape[1]) continue;
+    renamed.delete(name);
+    renamed.delete(`${attention}.v_proj.weight`);
+    renamed.set(`${attention}.to_kv.weight`, joined(keys, values));
+  }
   return renamed;
+}
+
+/** A projection to keys in EdgeTAM's perceiver. */
+const KEYS = /^(spatial_perceiver\.layers\.\d+\.(?:self_)?attn)\.k_proj\.weight$/;
+
+/** Rows of [A, D], then those of [B, D]. */
+function joined(first: StoredTensor, second: StoredTensor): StoredTensor {
+  const rows = first.shape[0] + second.shape[0];
+  const read = (into: Float32Array) => {
+    first.read(into.subarray(0, numel(first.shape)));
+    second.read(into.subarray(numel(first.shape)));
+  };
+  return { dtype: first.dtype, shape: [rows, first.shape[1]], read };
 }
 
 function equalValues(a: StoredTensor, b: StoredTensor): boolean {

@@ -1,14 +1,14 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { CheckpointError } from "../errors.ts";
-import { type Sam2Config, VARIANT_NAMES, variantConfig } from "./config.ts";
+import { edgeTamConfig, type HieraConfig, type Sam2Config, VARIANT_NAMES, variantConfig } from "./config.ts";
 import { checkTensors, deriveConfig, isMemoryTensor } from "./derive_config.ts";
 import { parameters } from "./parameters.ts";
 
 function shapesOf(config: Sam2Config): Map<string, { shape: readonly number[] }> {
   return new Map([...parameters(config)].map(([name, shape]) => [name, { shape }]));
 }
-const SMALL: Sam2Config = {
+const SMALL: HieraConfig = {
   ...variantConfig("tiny", "2.0"),
   name: "mine",
   imageSize: 256,
@@ -39,6 +39,38 @@ for (const version of ["2.1", "2.0"] as const) {
     });
   }
 }
+Derive("EdgeTAM is recognised by its shapes alone", () => {
+  assert.equal(deriveConfig(shapesOf(edgeTamConfig())), edgeTamConfig());
+});
+const EDGE: Sam2Config = {
+  ...edgeTamConfig(),
+  name: "mine",
+  imageSize: 192,
+  embedDims: [16, 24, 40, 48],
+  depths: [1, 3, 2, 1],
+  memDim: 16,
+  dModel: 64,
+  perceiverDepth: 3,
+  numLatents: 7,
+  numLatents2d: 9,
+};
+Derive("a smaller EdgeTAM is derived from its shapes and its image size", () => {
+  assert.equal(deriveConfig(shapesOf(EDGE), { name: "mine", imageSize: 192 }), EDGE);
+  assert.equal(deriveConfig(shapesOf(EDGE), { imageSize: 192 }), { ...EDGE, name: "custom" });
+});
+Derive("of EdgeTAM for images alone, the memory is the published one", () => {
+  const shapes = new Map([...shapesOf(edgeTamConfig())].filter(([name]) => !isMemoryTensor(name)));
+  assert.equal(deriveConfig(shapes), edgeTamConfig());
+});
+Derive("EdgeTAM's image size must be whole windows of its perceiver, and known", () => {
+  const shapes = shapesOf(edgeTamConfig());
+  assert.equal(deriveConfig(shapes, { imageSize: 512 }), { ...edgeTamConfig(), imageSize: 512 });
+  for (const imageSize of [500, 1000, 0, "512"]) {
+    assert.throws(() => deriveConfig(shapes, { imageSize }), /imageSize: expected a multiple of 256, got/);
+  }
+  assert.throws(() => deriveConfig(shapesOf(EDGE)), /imageSize: expected a multiple of 48, got none; .*--image-size/);
+  assert.throws(() => deriveConfig(shapesOf({ ...EDGE, numLatents2d: 10 })), /latents_2d: expected a square number/);
+});
 Derive("a smaller model is derived from its shapes and what is stated", () => {
   assert.equal(deriveConfig(shapesOf(SMALL), STATED), SMALL);
 });
@@ -52,7 +84,8 @@ Derive("what is left open is listed, with what to do", () => {
   assert.throws(() => deriveConfig(shapesOf(SMALL), { numHeads: 2, windowSpec: [4, 4, 16, 8] }), message);
 });
 Derive("stated values count more than the variant's", () => {
-  const config = deriveConfig(shapesOf(variantConfig("tiny", "2.1")), { imageSize: 512, windowSpec: [8, 4, 16, 8] });
+  const stated = { imageSize: 512, windowSpec: [8, 4, 16, 8] };
+  const config = deriveConfig(shapesOf(variantConfig("tiny", "2.1")), stated) as HieraConfig;
   assert.equal([config.imageSize, config.windowSpec, config.numHeads], [512, [8, 4, 16, 8], 1]);
 });
 Derive("fields that are none are ignored", () => {

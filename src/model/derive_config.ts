@@ -1,8 +1,16 @@
 import { CheckpointError } from "../errors.ts";
 import { formatShape } from "../tensor/shape.ts";
-import { type Hyperparameters, type Sam2Config, VARIANT_NAMES, variantConfig } from "./config.ts";
+import {
+  type EdgeTamConfig,
+  edgeTamConfig,
+  type HieraConfig,
+  type Hyperparameters,
+  type Sam2Config,
+  VARIANT_NAMES,
+  variantConfig,
+} from "./config.ts";
 import { nearestVariant } from "./lookalike.ts";
-import { parameters, type Shapes } from "./parameters.ts";
+import { isBatchCount, parameters, type Shapes } from "./parameters.ts";
 
 const SEE_ALL = "see what SAM 2 has with sam2 trace nano";
 
@@ -17,35 +25,89 @@ const IMAGE_ONLY = variantConfig("tiny", "2.1");
  * @throws CheckpointError for another architecture, for values that do not fit the shapes, and if something is left open
  */
 export function deriveConfig(tensors: Shapes, stated: Readonly<Record<string, unknown>> = {}): Sam2Config {
-  const size = (name: string, axis: number) => {
+  const size: SizeOf = (name, axis) => {
     const shape = tensors.get(name)?.shape;
     if (shape?.[axis]) return shape[axis];
     if (shape) throw new CheckpointError(name, `a size of axis ${axis}`, formatShape(shape), SEE_ALL);
     throw new CheckpointError(name, "this tensor of SAM 2", "none of that name", SEE_ALL);
   };
+  if (isEdgeTamFile(tensors)) return deriveEdgeTam(tensors, size, stated);
   const trunk = "image_encoder.trunk";
-  const hasMemory = tensors.has("maskmem_tpos_enc");
-  const isOld = hasMemory && !tensors.has("obj_ptr_tpos_proj.weight") && !tensors.has("no_obj_embed_spatial");
-  const sizes: Omit<Sam2Config, keyof Hyperparameters> = {
+  const isOld = tensors.has(MEMORY) && !tensors.has("obj_ptr_tpos_proj.weight") && !tensors.has("no_obj_embed_spatial");
+  const sizes: Omit<HieraConfig, keyof Hyperparameters> = {
     version: isOld ? "2.0" : "2.1",
     embedDim: size(`${trunk}.patch_embed.proj.weight`, 0),
     stages: stagesOf(tensors, `${trunk}.blocks`),
     windowPosEmbedBkgSpatialSize: [size(`${trunk}.pos_embed`, 2), size(`${trunk}.pos_embed`, 3)],
-    dModel: size("image_encoder.neck.convs.0.conv.weight", 0),
-    decoderMlpDim: size("sam_mask_decoder.transformer.layers.0.mlp.layers.0.weight", 0),
-    maskInChans: size("sam_prompt_encoder.mask_downscaling.3.weight", 0),
-    memDim: hasMemory ? size("maskmem_tpos_enc", 3) : IMAGE_ONLY.memDim,
-    numMaskmem: hasMemory ? size("maskmem_tpos_enc", 0) : IMAGE_ONLY.numMaskmem,
-    memoryAttentionLayers: hasMemory ? count(tensors, "memory_attention.layers") : IMAGE_ONLY.memoryAttentionLayers,
-    dimFeedforward: hasMemory ? size("memory_attention.layers.0.linear1.weight", 0) : IMAGE_ONLY.dimFeedforward,
-    fuserLayers: hasMemory ? count(tensors, "memory_encoder.fuser.layers") : IMAGE_ONLY.fuserLayers,
+    ...sharedSizes(tensors, size, IMAGE_ONLY),
   };
   const window = size(`${trunk}.pos_embed_window`, 2);
   return { ...sizes, ...hyperparameters(tensors, sizes, window, stated) };
 }
 
+/** Size of an axis of a tensor. */
+type SizeOf = (name: string, axis: number) => number;
+
+/** A tensor that only checkpoints for video have. */
+const MEMORY = "maskmem_tpos_enc";
+
+/** Is it EdgeTAM's image encoder? */
+export function isEdgeTamFile(tensors: Shapes): boolean {
+  return tensors.has("image_encoder.trunk.body.stem.conv1.c.weight");
+}
+
+/** What SAM 2 and EdgeTAM have in common; without a memory it is `published`'s. */
+function sharedSizes(tensors: Shapes, size: SizeOf, published: Sam2Config) {
+  const hasMemory = tensors.has(MEMORY);
+  return {
+    dModel: size("image_encoder.neck.convs.0.conv.weight", 0),
+    decoderMlpDim: size("sam_mask_decoder.transformer.layers.0.mlp.layers.0.weight", 0),
+    maskInChans: size("sam_prompt_encoder.mask_downscaling.3.weight", 0),
+    memDim: hasMemory ? size(MEMORY, 3) : published.memDim,
+    numMaskmem: hasMemory ? size(MEMORY, 0) : published.numMaskmem,
+    memoryAttentionLayers: hasMemory ? count(tensors, "memory_attention.layers") : published.memoryAttentionLayers,
+    dimFeedforward: hasMemory ? size("memory_attention.layers.0.linear1.weight", 0) : published.dimFeedforward,
+    fuserLayers: hasMemory ? count(tensors, "memory_encoder.fuser.layers") : published.fuserLayers,
+  };
+}
+
+function deriveEdgeTam(tensors: Shapes, size: SizeOf, stated: Readonly<Record<string, unknown>>): EdgeTamConfig {
+  const published = edgeTamConfig();
+  const hasMemory = tensors.has(MEMORY);
+  const body = "image_encoder.trunk.body";
+  const STAGES = [0, 1, 2, 3];
+  const sizes = {
+    version: published.version,
+    embedDims: STAGES.map((i) =>
+      size(i === 0 ? `${body}.stem.conv2.c.weight` : `${body}.stages_${i}.downsample.channel_downsample.c.weight`, 0),
+    ) as EdgeTamConfig["embedDims"],
+    depths: STAGES.map((i) => count(tensors, `${body}.stages_${i}.blocks`)) as EdgeTamConfig["depths"],
+    ...sharedSizes(tensors, size, published),
+    perceiverDepth: hasMemory ? count(tensors, "spatial_perceiver.layers") : published.perceiverDepth,
+    numLatents: hasMemory ? size("spatial_perceiver.latents", 0) : published.numLatents,
+    numLatents2d: hasMemory ? size("spatial_perceiver.latents_2d", 0) : published.numLatents2d,
+  };
+  const windows = Math.sqrt(sizes.numLatents2d);
+  if (!Number.isInteger(windows)) {
+    throw new CheckpointError("spatial_perceiver.latents_2d", "a square number of latents", `${windows ** 2}`, SEE_ALL);
+  }
+  const isPublished = `${sizes.embedDims} ${sizes.depths}` === `${published.embedDims} ${published.depths}`;
+  const imageSize = stated.imageSize ?? (isPublished ? published.imageSize : undefined);
+  const name = stated.name ?? (isPublished ? published.name : "custom");
+  const unit = 16 * windows; // a window of the perceiver has whole places of stride 16
+  if (!isSize(imageSize) || imageSize % unit !== 0) {
+    const todo = "state it with --image-size, or in the entry config of the safetensors metadata";
+    const got = imageSize === undefined ? "none" : JSON.stringify(imageSize);
+    throw new CheckpointError("configuration: imageSize", `a multiple of ${unit}`, got, todo);
+  }
+  if (typeof name !== "string") {
+    throw new CheckpointError("configuration: name", "a name", JSON.stringify(name), "name a configuration that fits");
+  }
+  return { name, imageSize, ...sizes };
+}
+
 /** Blocks in each stage: a stage begins where a block has a projection of its shortcut. */
-function stagesOf(tensors: Shapes, blocks: string): Sam2Config["stages"] {
+function stagesOf(tensors: Shapes, blocks: string): HieraConfig["stages"] {
   const total = count(tensors, blocks);
   const starts = [0];
   for (let i = 1; i < total; i++) if (tensors.has(`${blocks}.${i}.proj.weight`)) starts.push(i);
@@ -53,7 +115,7 @@ function stagesOf(tensors: Shapes, blocks: string): Sam2Config["stages"] {
   if (stages.length !== 4) {
     throw new CheckpointError(blocks, "the four stages of Hiera", `${stages.length}`, SEE_ALL);
   }
-  return stages as Sam2Config["stages"];
+  return stages as HieraConfig["stages"];
 }
 
 /** Number of directories `path.0`, `path.1`, … */
@@ -70,7 +132,7 @@ function count(tensors: Shapes, path: string): number {
 /** What the shapes cannot tell, checked against what they do tell. */
 function hyperparameters(
   tensors: Shapes,
-  sizes: Omit<Sam2Config, keyof Hyperparameters>,
+  sizes: Omit<HieraConfig, keyof Hyperparameters>,
   window: number,
   stated: Readonly<Record<string, unknown>>,
 ): Hyperparameters {
@@ -128,7 +190,7 @@ export interface Differences {
 /** Compare names and shapes with `parameters(config)`. */
 export function checkTensors(config: Sam2Config, tensors: Shapes): Differences {
   const expected = parameters(config);
-  const missing = [...expected.keys()].filter((name) => !tensors.has(name));
+  const missing = [...expected.keys()].filter((name) => !tensors.has(name) && !isBatchCount(name));
   const unexpected = [...tensors.keys()].filter((name) => !expected.has(name));
   const wrongShape: string[] = [];
   for (const [name, shape] of expected) {
@@ -142,5 +204,5 @@ export function checkTensors(config: Sam2Config, tensors: Shapes): Differences {
 
 /** Tensors that only video needs; image-only transformers files lack them. */
 export function isMemoryTensor(name: string): boolean {
-  return /^(maskmem_|memory_|mask_downsample\.|obj_ptr_|no_obj_|no_mem_pos_enc$)/.test(name);
+  return /^(maskmem_|memory_|mask_downsample\.|obj_ptr_|no_obj_|no_mem_pos_enc$|spatial_perceiver\.)/.test(name);
 }

@@ -19,7 +19,7 @@ import { layerNorm } from "../nn/norm.ts";
 import { maxPool2x2 } from "../nn/pool.ts";
 import { resize } from "../nn/resize.ts";
 import { narrow, permute, reshape, select, type Tensor } from "../tensor/view.ts";
-import type { Sam2Config } from "./config.ts";
+import type { HieraConfig } from "./config.ts";
 import { type Windows, windowPartition, windowUnpartition } from "./windows.ts";
 
 const MLP_RATIO = 4;
@@ -125,7 +125,7 @@ function patchEmbed(w: Weights, dim: number) {
  * @shape  → [1, H, W, dim]
  * @source sam2/modeling/backbones/hieradet.py, Hiera._get_pos_embed
  */
-function posEmbed(w: Weights, config: Sam2Config, H: number, W: number): Tensor {
+function posEmbed(w: Weights, config: HieraConfig, H: number, W: number): Tensor {
   const dim = config.embedDim;
   const [bkgH, bkgW] = config.windowPosEmbedBkgSpatialSize;
   const window = config.windowSpec[0];
@@ -148,7 +148,7 @@ function posEmbed(w: Weights, config: Sam2Config, H: number, W: number): Tensor 
  * @shape  [1, R, R, 3] → [1, R/4, R/4, F], [1, R/8, R/8, 2F], [1, R/16, R/16, 4F], [1, R/32, R/32, 8F]
  * @source sam2/modeling/backbones/hieradet.py, Hiera
  */
-export function hiera(w: Weights, config: Sam2Config) {
+export function hiera(w: Weights, config: HieraConfig) {
   const { stages, windowSpec, globalAttBlocks, imageSize } = config;
   let grid = imageSize / 4;
   const embed = patchEmbed(w.at("patch_embed"), config.embedDim);

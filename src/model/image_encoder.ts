@@ -1,15 +1,16 @@
 /**
- * Image → feature pyramid: the Hiera trunk and a neck that brings its four levels to one number of channels.
+ * Image → feature pyramid: a trunk, Hiera or EdgeTAM's RepViT, and a neck that brings its four levels to one number of channels.
  *
- * B batch (1) · R image size · F channels of the first stage · D channels of the neck and of all that follows
+ * B batch (1) · R image size · F channels of the first stage (EdgeTAM's are not doubled) · D channels of the neck and of all that follows
  */
 import type { Weights } from "../io/weights.ts";
 import { conv1x1 } from "../nn/conv.ts";
 import { layer } from "../nn/layer.ts";
 import { resize } from "../nn/resize.ts";
 import type { Tensor } from "../tensor/view.ts";
-import type { Sam2Config } from "./config.ts";
+import { isEdgeTam, type Sam2Config, trunkChannels } from "./config.ts";
 import { hiera } from "./hiera.ts";
+import { repVit } from "./repvit.ts";
 
 /** Levels, counted fine → coarse, that the coarser level is added to. */
 const TOP_DOWN_LEVELS = [2, 3];
@@ -51,9 +52,8 @@ export function fpnNeck(w: Weights, channels: readonly number[], D: number) {
  * @source sam2/modeling/backbones/image_encoder.py, ImageEncoder
  */
 export function imageEncoder(w: Weights, config: Sam2Config) {
-  const channels = [1, 2, 4, 8].map((factor) => config.embedDim * factor);
-  const trunk = hiera(w.at("trunk"), config);
-  const neck = fpnNeck(w.at("neck"), channels, config.dModel);
+  const trunk = isEdgeTam(config) ? repVit(w.at("trunk"), config) : hiera(w.at("trunk"), config);
+  const neck = fpnNeck(w.at("neck"), trunkChannels(config), config.dModel);
 
   return layer(w, "ImageEncoder", (image: Tensor) => neck(trunk(image)).slice(0, -1));
 }

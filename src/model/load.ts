@@ -1,7 +1,7 @@
 import { CheckpointError, UsageError } from "../errors.ts";
 import type { Checkpoint } from "../io/checkpoint.ts";
-import { type Hyperparameters, type Sam2Config, VARIANT_NAMES, variantConfig } from "./config.ts";
-import { checkTensors, deriveConfig, isMemoryTensor } from "./derive_config.ts";
+import { edgeTamConfig, modelTitle, type Sam2Config, VARIANT_NAMES, variantConfig } from "./config.ts";
+import { checkTensors, deriveConfig, isEdgeTamFile, isMemoryTensor } from "./derive_config.ts";
 import { nearestVariant, otherModel } from "./lookalike.ts";
 
 const NAMED = 5; // names in a message; `sam2 info` lists all of them
@@ -31,17 +31,23 @@ export function checkpointConfig(checkpoint: Checkpoint, options: ConfigOptions 
  * @throws CheckpointError if nothing fits; UsageError for an unknown name
  */
 export function likelyConfig(checkpoint: Checkpoint, options: ConfigOptions = {}): Sam2Config {
-  if (!checkpoint.tensors.has("image_encoder.trunk.patch_embed.proj.weight")) {
+  const isEdgeTam = isEdgeTamFile(checkpoint.tensors);
+  if (!isEdgeTam && !checkpoint.tensors.has("image_encoder.trunk.patch_embed.proj.weight")) {
     const { what, todo } = otherModel(checkpoint.tensors);
     throw new CheckpointError(checkpoint.name, "the tensors of SAM 2", what, todo);
   }
   const stated = { ...checkpoint.hyperparameters };
-  if (options.config !== undefined) Object.assign(stated, namedHyperparameters(options.config));
+  if (options.config !== undefined) Object.assign(stated, namedHyperparameters(options.config, isEdgeTam));
   if (options.imageSize !== undefined) stated.imageSize = options.imageSize;
   return deriveConfig(checkpoint.tensors, stated);
 }
 
-function namedHyperparameters(option: string): Hyperparameters {
+function namedHyperparameters(option: string, isEdgeTam: boolean): Record<string, unknown> {
+  if (isEdgeTam) {
+    const { name, imageSize } = edgeTamConfig();
+    if (option === name) return { name, imageSize };
+    throw new UsageError("config", name, `"${option}"`, "leave it out: the file holds EdgeTAM");
+  }
   const variant = VARIANT_NAMES.find((name) => option.replace(/^2\.[01]:/, "") === name);
   if (!variant) throw new UsageError("config", VARIANT_NAMES.join(", "), `"${option}"`, "name one of these");
   const { name, imageSize, numHeads, windowSpec, globalAttBlocks } = variantConfig(variant, "2.1");
@@ -60,7 +66,7 @@ export function expectTensors(checkpoint: Checkpoint, config: Sam2Config, use: "
   const problems = [listed("missing", missing), listed("unexpected", unexpected), listed("other shapes:", wrongShape)];
   if (missing.length + unexpected.length + wrongShape.length === 0) return;
   const got = problems.filter((text) => text !== "").join("; ");
-  const wanted = `the tensors of SAM ${config.version} ${config.name}`;
+  const wanted = `the tensors of ${modelTitle(config)}`;
   throw new CheckpointError(checkpoint.name, wanted, got, advice(checkpoint, missing, unexpected, wrongShape));
 }
 

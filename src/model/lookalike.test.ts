@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Checkpoint } from "../io/checkpoint.ts";
-import { VARIANT_NAMES, variantConfig } from "./config.ts";
+import { edgeTamConfig, VARIANT_NAMES, variantConfig } from "./config.ts";
 import { checkpointConfig, expectTensors, likelyConfig } from "./load.ts";
 import { nearestVariant } from "./lookalike.ts";
 import { parameters } from "./parameters.ts";
@@ -36,7 +36,6 @@ for (const [what, name] of [
   ["the first Segment Anything", "image_encoder.blocks.0.attn.qkv.weight"],
   ["the first Segment Anything under transformers' names", "vision_encoder.layers.0.attn.qkv.weight"],
   ["MobileSAM", "image_encoder.layers.0.blocks.0.conv1.c.weight"],
-  ["EdgeTAM", "image_encoder.trunk.body.stem.conv1.c.weight"],
   ["SAM 3", "detector.backbone.vision_backbone.trunk.pos_embed"],
   ["weights with LoRA adapters", "base_model.model.image_encoder.trunk.blocks.0.attn.qkv.lora_A.default.weight"],
   ["a mask decoder alone", "sam_mask_decoder.iou_token.weight"],
@@ -49,6 +48,20 @@ for (const [what, name] of [
     );
   });
 }
+
+Lookalike("EdgeTAM is told from SAM 2, and its counts of batches may be missing, as in PyTorch", () => {
+  const shapes = new Map([...parameters(edgeTamConfig())].map(([key, shape]) => [key, { shape }]));
+  assert.match(nearestVariant(shapes)!, /^EdgeTAM, of which it has 982 of 982 tensors$/);
+  assert.throws(() => checkpointConfig(checkpoint(shapes), { config: "tiny" }), /config: expected edgetam, got "tiny"/);
+  assert.throws(() => checkpointConfig(checkpoint(shapesOf("tiny", "2.1")), { config: "edgetam" }), /got "edgetam"/);
+  const few = new Map([...shapes].filter(([key]) => !key.endsWith("num_batches_tracked")));
+  assert.equal(checkpointConfig(checkpoint(few)), edgeTamConfig());
+  few.delete("image_encoder.trunk.body.stem.conv1.bn.running_var");
+  assert.throws(
+    () => checkpointConfig(checkpoint(few)),
+    /the tensors of EdgeTAM, got missing \S+conv1\.bn\.running_var/,
+  );
+});
 
 Lookalike("a file of anything else is described by its first names", () => {
   assert.throws(() => likelyConfig(of("fc.weight", "fc.bias")), /got tensors such as fc\.weight, fc\.bias; check/);

@@ -1,5 +1,5 @@
 import { formatShape } from "../tensor/shape.ts";
-import { VARIANT_NAMES, variantConfig } from "./config.ts";
+import { edgeTamConfig, modelTitle, VARIANT_NAMES, variantConfig } from "./config.ts";
 import { parameters, type Shapes } from "./parameters.ts";
 
 const ELSEWHERE = "load SAM 2 or SAM 2.1: this is another architecture";
@@ -12,7 +12,6 @@ const OTHERS: readonly [pattern: RegExp, what: string, todo: string][] = [
     "weights with LoRA adapters",
     "merge the adapters into the weights first",
   ],
-  [/^image_encoder\.trunk\.body\./, "EdgeTAM", ELSEWHERE],
   [/^(detector|detector_model|tracker|tracker_model)\./, "SAM 3", ELSEWHERE],
   [/^image_encoder\.blocks\.0\./, "the first Segment Anything", ELSEWHERE],
   [/^vision_encoder\.layers\.0\./, "the first Segment Anything under transformers' names", ELSEWHERE],
@@ -37,17 +36,19 @@ export function otherModel(tensors: Shapes): { what: string; todo: string } {
 
 /** "SAM 2.1 tiny, of which it has 469 of 471 tensors": the published model that a file is closest to, if any. */
 export function nearestVariant(tensors: Shapes): string | undefined {
-  const near = (["2.1", "2.0"] as const).flatMap((version) =>
-    VARIANT_NAMES.map((name) => {
-      const wanted = [...parameters(variantConfig(name, version))];
-      const same = wanted.filter(([key, shape]) => {
-        const got = tensors.get(key)?.shape;
-        return got && formatShape(got) === formatShape(shape);
-      }).length;
-      const text = `SAM ${version} ${name}, of which it has ${same} of ${wanted.length} tensors`;
-      return { text, share: same / (wanted.length + tensors.size - same) };
-    }),
-  );
+  const published = [
+    ...(["2.1", "2.0"] as const).flatMap((version) => VARIANT_NAMES.map((name) => variantConfig(name, version))),
+    edgeTamConfig(),
+  ];
+  const near = published.map((config) => {
+    const wanted = [...parameters(config)];
+    const same = wanted.filter(([key, shape]) => {
+      const got = tensors.get(key)?.shape;
+      return got && formatShape(got) === formatShape(shape);
+    }).length;
+    const text = `${modelTitle(config)}, of which it has ${same} of ${wanted.length} tensors`;
+    return { text, share: same / (wanted.length + tensors.size - same) };
+  });
   const [nearest] = near.sort((a, b) => b.share - a.share);
   return nearest.share >= 0.4 ? nearest.text : undefined;
 }

@@ -6,8 +6,12 @@ import { Weights } from "../io/weights.ts";
 import { nodePlatform } from "../platform/node.ts";
 import { setPlatform } from "../platform/platform.ts";
 import { createMachine, type KernelChoice } from "../runtime/create.ts";
+import { mergeHeads, rotate, sdpa, splitHeads } from "../nn/attention.ts";
+import { linear } from "../nn/linear.ts";
 import { withMachine } from "../runtime/machine.ts";
 import { numel } from "../tensor/shape.ts";
+import { narrow, type Tensor } from "../tensor/view.ts";
+import type { MemoryLayout } from "./config.ts";
 import { memoryCrossAttention, placeByPlace, ropeAttention } from "./memory_attention.ts";
 import { axialRotation } from "./position_encoding.ts";
 
@@ -15,9 +19,37 @@ const [E, D, M] = [8, 64, 16];
 
 setPlatform(nodePlatform);
 
+const SAM2 = { lone: 0, side: E };
+const EDGETAM = { lone: 10, side: 4 };
+
+/**
+ * EdgeTAM's, as in a textbook: of each map's keys those on the grid are rotated, the others and pointers are not.
+ *
+ * @source sam2/modeling/sam/transformer.py, RoPEAttentionv2
+ */
+function ropeAttentionV2(w: Weights, { lone, side }: MemoryLayout) {
+  const [qProj, kProj, vProj] = ["q_proj", "k_proj", "v_proj"].map((name, i) => linear(w.at(name), i === 0 ? D : M, D));
+  const outProj = linear(w.at("out_proj"), D, D);
+  const [queries, grid] = [axialRotation(E, E, D), axialRotation(side, side, D)];
+  return (q: Tensor, keys: Tensor, values: Tensor, maps: number, residual: Tensor) => {
+    const [Q, K, V] = [qProj(q), kProj(keys), vProj(values)].map((t) => splitHeads(t, 1));
+    rotate(Q, queries.cos, queries.sin);
+    for (let t = 0; t < maps; t++) {
+      rotate(narrow(K, 2, t * (lone + side ** 2) + lone, side ** 2), grid.cos, grid.sin);
+    }
+    return outProj(mergeHeads(sdpa(Q, K, V)), { residual });
+  };
+}
+
 /** How far two savings are from the textbook form of attention to a memory, on the same weights and values. */
-async function savings(kernels: KernelChoice, maps: number, pointers: number): Promise<[number, number]> {
-  const S = maps * E * E + pointers;
+async function savings(
+  kernels: KernelChoice,
+  layout: MemoryLayout,
+  maps: number,
+  pointers: number,
+): Promise<[number, number]> {
+  const { lone, side } = layout;
+  const S = maps * (lone + side ** 2) + pointers;
   const machine = await createMachine({ kernels, threads: 1 });
   const next = random(7);
   const fill = (values: Float32Array, scale: number) => {
@@ -44,14 +76,17 @@ async function savings(kernels: KernelChoice, maps: number, pointers: number): P
       fill(t.data, 1);
       return t;
     };
-    const rotation = axialRotation(E, E, D);
+    const places = { queries: axialRotation(E, E, D), keys: axialRotation(side, side, D) };
     const [q, residual] = [tensor([1, E * E, D]), tensor([1, E * E, D])];
     const [keys, values] = [tensor([1, S, M]), tensor([1, S, M])];
     const w = new Weights(tensors, heap);
-    const textbook = ropeAttention(w, D, M, rotation)(q, keys, values, pointers, { residual });
-    const attend = memoryCrossAttention(w, D, M, rotation);
+    const textbook =
+      layout === SAM2
+        ? ropeAttention(w, D, M, places.queries)(q, keys, values, pointers, { residual })
+        : ropeAttentionV2(w, layout)(q, keys, values, maps, residual);
+    const attend = memoryCrossAttention(w, D, M, places, layout);
     const memory = { keys, values, pointerTokens: pointers };
-    const placed = placeByPlace(keys, values, pointers, E);
+    const placed = placeByPlace(keys, values, pointers, layout);
     const fused = { residual };
     return [
       difference(attend(q, memory, fused), textbook),
@@ -62,14 +97,18 @@ async function savings(kernels: KernelChoice, maps: number, pointers: number): P
 
 const Attention = suite("memoryCrossAttention");
 for (const kernels of ["reference", "portable", "auto"] as const) {
-  for (const [maps, pointers] of [
-    [5, 24],
-    [1, 0],
-    [7, 3],
-    [20, 100],
-  ]) {
-    Attention(`equals the textbook form within 2e-6: ${maps} maps, ${pointers} pointers (${kernels})`, async () => {
-      const [valuesAfter, byPlace] = await savings(kernels, maps, pointers);
+  for (const [model, layout, maps, pointers] of [
+    ["SAM 2", SAM2, 5, 24],
+    ["SAM 2", SAM2, 1, 0],
+    ["SAM 2", SAM2, 7, 3],
+    ["SAM 2", SAM2, 20, 100],
+    ["EdgeTAM", EDGETAM, 7, 24],
+    ["EdgeTAM", EDGETAM, 1, 0],
+    ["EdgeTAM", EDGETAM, 20, 3],
+  ] as const) {
+    const title = `${model}'s equals the textbook form within 2e-6: ${maps} maps, ${pointers} pointers (${kernels})`;
+    Attention(title, async () => {
+      const [valuesAfter, byPlace] = await savings(kernels, layout, maps, pointers);
       assert.ok(valuesAfter > 0 && valuesAfter < 2e-6, `values projected after the sum: relative |Δ| ${valuesAfter}`);
       assert.ok(byPlace > 0 && byPlace < 2e-6, `keys not projected: relative |Δ| ${byPlace}`);
     });

@@ -2,7 +2,7 @@
  * The features of a frame attend to themselves and to the memory of earlier frames.
  *
  * E side of the image embedding · N image tokens (E²) · S memory tokens, the last L of them pointers, the others T maps of
- * E² · D channels of the model · C channels of a memory map
+ * E², or EdgeTAM's of U tokens without a place and G² on a grid · D channels of the model · C channels of a memory map
  */
 import type { Weights } from "../io/weights.ts";
 import { axialMacs, axialSdpa, mergeHeads, rotate, sdpa, splitHeads } from "../nn/attention.ts";
@@ -13,8 +13,8 @@ import { type Fused, linear } from "../nn/linear.ts";
 import { layerNorm } from "../nn/norm.ts";
 import type { PlacedMemory } from "../runtime/kernels.ts";
 import { machine } from "../runtime/machine.ts";
-import { narrow, permute, reshape, type Tensor } from "../tensor/view.ts";
-import type { Sam2Config } from "./config.ts";
+import { narrow, permute, reshape, type Tensor, unsqueeze } from "../tensor/view.ts";
+import { type MemoryLayout, memoryLayout, type Sam2Config } from "./config.ts";
 import { axialRotation, type Rotation } from "./position_encoding.ts";
 
 const HEADS = 1;
@@ -22,7 +22,7 @@ const EPS = 1e-5; // of every LayerNorm here
 
 /** What a frame may remember of one object. */
 export interface Memory {
-  /** T maps of E² tokens each, then L pointer tokens [1, S, C] */
+  /** T maps, then L pointer tokens [1, S, C] */
   tokens: Tensor;
   /** their places in space and time [1, S, C] */
   positions: Tensor;
@@ -71,14 +71,25 @@ export function ropeAttention(w: Weights, D: number, kvDim: number, { cos, sin }
  * of a vector for x and one for y: E + E products a query instead of E², and by symmetry half of that. All maps share it, so
  * it pays where there are several: `placed` is undefined elsewhere.
  *
+ * EdgeTAM's places are those of a coarser grid, not scaled to the queries'; its tokens without a place are not rotated, so the
+ * bracket is the same for all of them.
+ *
+ * @param places of the queries, and of the tokens of a map that lie on a grid
  * @shape  q [1, N, D] → [1, N, D]
  * @source sam2/modeling/sam/transformer.py, RoPEAttention
  */
-export function memoryCrossAttention(w: Weights, D: number, C: number, { cos, sin }: Rotation) {
+export function memoryCrossAttention(
+  w: Weights,
+  D: number,
+  C: number,
+  places: { queries: Rotation; keys: Rotation },
+  { lone: U, side: G }: MemoryLayout,
+) {
   const qProj = linear(w.at("q_proj"), D, D);
   const kProj = linear(w.at("k_proj"), C, D);
   const vProj = linear(w.at("v_proj"), C, D);
   const outProj = linear(w.at("out_proj"), D, D);
+  const { queries, keys: grid } = places;
   const keyProjection = machine.heap.scope(() => {
     const [weight, bias] = [w.at("k_proj").get("weight", [D, C]), w.at("k_proj").get("bias", [D])];
     return concat([weight, reshape(bias, [D, 1])], 1); // [D, C + 1]
@@ -86,11 +97,12 @@ export function memoryCrossAttention(w: Weights, D: number, C: number, { cos, si
 
   return layer(w, "RoPEAttention", (q: Tensor, { keys, values, pointerTokens, placed }: Attended, fused: Fused) => {
     const Q = splitHeads(qProj(q), HEADS); // [1, 1, N, D]
-    rotate(Q, cos, sin);
-    if (placed) return outProj(vProj(axialSdpa(Q, placed, keyProjection, cos, sin)), fused);
-    const K = splitHeads(kProj(keys), HEADS); // [1, 1, S, D]
-    rotate(narrow(K, 2, 0, K.shape[2] - pointerTokens), cos, sin);
-    return outProj(vProj(mergeHeads(sdpa(Q, K, splitHeads(values, HEADS)))), fused);
+    rotate(Q, queries.cos, queries.sin);
+    if (placed) return outProj(vProj(axialSdpa(Q, placed, keyProjection, grid.cos, grid.sin)), fused);
+    const K = kProj(keys); // [1, S, D]
+    const maps = reshape(narrow(K, 1, 0, K.shape[1] - pointerTokens), [-1, U + G ** 2, D]);
+    rotate(unsqueeze(narrow(maps, 1, U, G ** 2), 1), grid.cos, grid.sin);
+    return outProj(vProj(mergeHeads(sdpa(Q, splitHeads(K, HEADS), splitHeads(values, HEADS)))), fused);
   });
 }
 
@@ -102,19 +114,29 @@ export interface Attended {
   placed?: PlacedMemory;
 }
 
-/** Tokens sorted by place: E² places of one token from each map, and pointers, which have no place. */
-export function placeByPlace(keys: Tensor, values: Tensor, pointerTokens: number, E: number): PlacedMemory {
+/** Tokens sorted by place: G² places of one token from each map; pointers and the maps' other tokens have no place. */
+export function placeByPlace(
+  keys: Tensor,
+  values: Tensor,
+  pointerTokens: number,
+  { lone: U, side: G }: MemoryLayout,
+): PlacedMemory {
   const [, S, C] = keys.shape;
   const L = pointerTokens;
-  const T = (S - L) / E ** 2;
-  const maps = (t: Tensor) => reshape(narrow(t, 1, 0, S - L), [T, E ** 2, C]); // [T, E², C]
-  const pointers = (t: Tensor) => reshape(narrow(t, 1, S - L, L), [L, C]);
+  const T = (S - L) / (U + G ** 2);
+  const maps = (t: Tensor) => reshape(narrow(t, 1, 0, S - L), [T, U + G ** 2, C]); // [T, U + G², C]
+  const placed = (t: Tensor) => narrow(maps(t), 1, U, G ** 2); // [T, G², C]
+  const withoutPlace = (t: Tensor) => {
+    const pointers = reshape(narrow(t, 1, S - L, L), [L, C]);
+    if (U === 0) return pointers;
+    return concat([reshape(contiguous(narrow(maps(t), 1, 0, U)), [T * U, C]), pointers], 0); // [T·U + L, C]
+  };
   return {
-    W: E,
-    keys: contiguous(permute(maps(keys), [1, 2, 0])), // [E², C, T]
-    values: contiguous(permute(maps(values), [1, 0, 2])), // [E², T, C]
-    loneKeys: contiguous(permute(pointers(keys), [1, 0])), // [C, L]
-    loneValues: contiguous(pointers(values)), // [L, C]
+    W: G,
+    keys: contiguous(permute(placed(keys), [1, 2, 0])), // [G², C, T]
+    values: contiguous(permute(placed(values), [1, 0, 2])), // [G², T, C]
+    loneKeys: contiguous(permute(withoutPlace(keys), [1, 0])), // [C, T·U + L]
+    loneValues: contiguous(withoutPlace(values)), // [T·U + L, C]
   };
 }
 
@@ -124,10 +146,10 @@ export function placeByPlace(keys: Tensor, values: Tensor, pointerTokens: number
  * @shape  x [1, N, D] → [1, N, D]
  * @source sam2/modeling/memory_attention.py, MemoryAttentionLayer
  */
-function memoryAttentionLayer(w: Weights, config: Sam2Config, rotation: Rotation) {
+function memoryAttentionLayer(w: Weights, config: Sam2Config, places: { queries: Rotation; keys: Rotation }) {
   const { dModel: D, memDim: C, dimFeedforward } = config;
-  const selfAttn = ropeAttention(w.at("self_attn"), D, D, rotation);
-  const crossAttnImage = memoryCrossAttention(w.at("cross_attn_image"), D, C, rotation);
+  const selfAttn = ropeAttention(w.at("self_attn"), D, D, places.queries);
+  const crossAttnImage = memoryCrossAttention(w.at("cross_attn_image"), D, C, places, memoryLayout(config));
   const linear1 = linear(w.at("linear1"), D, dimFeedforward, "relu");
   const linear2 = linear(w.at("linear2"), dimFeedforward, D);
   const [norm1, norm2, norm3] = ["norm1", "norm2", "norm3"].map((name) => layerNorm(w.at(name), D, EPS));
@@ -157,9 +179,12 @@ function memoryAttentionLayer(w: Weights, config: Sam2Config, rotation: Rotation
 export function memoryAttention(w: Weights, config: Sam2Config) {
   const { dModel: D, memDim: C } = config;
   const E = config.imageSize / 16;
-  const rotation = axialRotation(E, E, D / HEADS);
+  const layout = memoryLayout(config);
+  const { side } = layout;
+  const queries = axialRotation(E, E, D / HEADS);
+  const places = { queries, keys: side === E ? queries : axialRotation(side, side, D / HEADS) };
   const layers = Array.from({ length: config.memoryAttentionLayers }, (_, i) =>
-    memoryAttentionLayer(w.at("layers").at(i), config, rotation),
+    memoryAttentionLayer(w.at("layers").at(i), config, places),
   );
   const norm = layerNorm(w.at("norm"), D, EPS);
 
@@ -169,14 +194,14 @@ export function memoryAttention(w: Weights, config: Sam2Config) {
   /** @shape attended [1, N, D], what `lookAround` returned → [1, N, D] */
   const lookBack = layer(w, "MemoryAttention", (attended: Tensor, { tokens, positions, pointerTokens }: Memory) => {
     const memory: Attended = { keys: add(tokens, positions), values: tokens, pointerTokens };
-    if (paysByPlace(tokens.shape[1])) memory.placed = placeByPlace(memory.keys, tokens, pointerTokens, E);
+    if (paysByPlace(tokens.shape[1])) memory.placed = placeByPlace(memory.keys, tokens, pointerTokens, layout);
     let x = layers[0].lookBack(attended, memory);
     for (const { lookAround, lookBack } of layers.slice(1)) x = lookBack(lookAround(x), memory);
     return norm(x);
   });
 
   /** Does it pay to sort S tokens by place? With few maps a multiply-add costs 1.5 times as much there. */
-  const paysByPlace = (S: number) => 1.5 * axialMacs(E, E, D, C, S) < S * (D + C);
+  const paysByPlace = (S: number) => 1.5 * axialMacs(side, side, D, C, S) < S * (D + C);
 
   return { lookAround, lookBack };
 }

@@ -1,7 +1,7 @@
 /**
  * Which past frames and object pointers a frame may see, and in which order.
  *
- * E side of the image embedding · D channels of the model · C channels of a memory map · n pointers of `parts` tokens
+ * D channels of the model · C channels of a memory map · n pointers of `parts` tokens
  */
 import type { Weights } from "../io/weights.ts";
 import { add } from "../nn/elementwise.ts";
@@ -10,7 +10,7 @@ import { linear } from "../nn/linear.ts";
 import { machine } from "../runtime/machine.ts";
 import { fromBfloat16 } from "../tensor/bfloat16.ts";
 import { expand, narrow, reshape, type Tensor } from "../tensor/view.ts";
-import type { Sam2Config } from "./config.ts";
+import { memoryLayout, memoryTokens, type Sam2Config } from "./config.ts";
 import type { Memory } from "./memory_attention.ts";
 import { sinePositionEncoding } from "./position_encoding.ts";
 
@@ -19,7 +19,7 @@ export const MAX_OBJ_PTRS = 16;
 
 /** What is kept of one object on one frame. */
 export interface FrameMemory {
-  /** its mask and the image around it, as bfloat16 [E²·C]; undefined on frames too far away to be seen */
+  /** its mask and the image around it, as bfloat16 [memoryTokens·C]; undefined on frames too far away to be seen */
   maskmemFeatures?: Uint16Array;
   /** [D] */
   objPtr: Float32Array;
@@ -89,14 +89,14 @@ function maxObjPtrs(numFrames: number): number {
  */
 export function memoryBank(w: Weights, config: Sam2Config) {
   const { dModel: D, memDim: C, numMaskmem, version } = config;
-  const E = config.imageSize / 16;
-  const spatial = reshape(sinePositionEncoding(E, E, C), [1, E * E, C]);
+  const tokensOfMap = memoryTokens(config);
+  const spatial = memoryPositions(config);
   const maskmemTposEnc = w.get("maskmem_tpos_enc", [numMaskmem, 1, 1, C]);
   const objPtrTposProj = version === "2.1" ? linear(w.at("obj_ptr_tpos_proj"), D, C) : undefined;
   const parts = D / C; // a pointer of D channels is cut into D/C tokens of C channels
 
   const loadMap = (bits: Uint16Array): Tensor => {
-    const map = machine.heap.alloc([1, E * E, C]);
+    const map = machine.heap.alloc([1, tokensOfMap, C]);
     fromBfloat16(bits, map.data);
     return map;
   };
@@ -131,6 +131,21 @@ export function memoryBank(w: Weights, config: Sam2Config) {
     }
     return { tokens: concat(tokens, 1), positions: concat(positions, 1), pointerTokens: pointers.length * parts };
   };
+}
+
+/**
+ * The places of a memory's tokens: sines of its grid, zeros for tokens that have no place.
+ *
+ * @shape  → [1, U + G², C]
+ * @source sam2/modeling/memory_encoder.py, MemoryEncoder; sam2/modeling/perceiver.py, PerceiverResampler
+ */
+function memoryPositions(config: Sam2Config): Tensor {
+  const { lone: U, side: G } = memoryLayout(config);
+  const C = config.memDim;
+  return machine.heap.scope(() => {
+    const grid = reshape(sinePositionEncoding(G, G, C), [1, G ** 2, C]);
+    return U === 0 ? grid : concat([full([1, U, C], 0), grid], 1);
+  });
 }
 
 /**

@@ -41,7 +41,7 @@ function maskDownSampler(w: Weights, D: number) {
  * @source sam2/modeling/memory_encoder.py, CXBlock
  */
 function cxBlock(w: Weights, D: number) {
-  const dwconv = depthwiseConv2d(w.at("dwconv"), D, 7);
+  const dwconv = depthwiseConv2d(w.at("dwconv"), D, 7, 1);
   const norm = layerNorm(w.at("norm"), D, EPS, "LayerNorm2d");
   const pwconv1 = linear(w.at("pwconv1"), D, 4 * D, "gelu");
   const pwconv2 = linear(w.at("pwconv2"), 4 * D, D);

@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { numel } from "../tensor/shape.ts";
-import { type VariantName, variantConfig } from "./config.ts";
+import { edgeTamConfig, type VariantName, variantConfig } from "./config.ts";
 import { parameters } from "./parameters.ts";
 
 /** FNV-1a of `key size,size\n` in the order of the state_dict. */
@@ -37,6 +37,15 @@ for (const [name, version, tensors, values, digest] of OFFICIAL) {
     assert.is(hash(shapes), digest);
   });
 }
+Tests("EdgeTAM has the 982 names and shapes of the reference, in its order", () => {
+  const shapes = parameters(edgeTamConfig());
+  assert.is(shapes.size, 982);
+  assert.is(
+    [...shapes.values()].reduce((sum, shape) => sum + numel(shape), 0),
+    13943148, // 13,895,794 parameters, the rest is what batch norms keep beside them
+  );
+  assert.is(hash(shapes), "d6d8c2f8");
+});
 Tests("one size changed changes the hash", () => {
   assert.is.not(hash(parameters({ ...variantConfig("tiny", "2.1"), maskInChans: 20 })), OFFICIAL[0][4]);
 });

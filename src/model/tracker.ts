@@ -10,6 +10,7 @@ import { add, affine, sigmoid } from "../nn/elementwise.ts";
 import { full, step } from "../nn/layout.ts";
 import { resize } from "../nn/resize.ts";
 import { reshape, type Tensor, values } from "../tensor/view.ts";
+import { isEdgeTam } from "./config.ts";
 import type { ImageFeatures } from "./mask_decoder.ts";
 import { memoryAttention } from "./memory_attention.ts";
 import { type MemoryBank, memoryBank, type TrackedFrame } from "./memory_bank.ts";
@@ -18,6 +19,7 @@ import { sinePositionEncoding } from "./position_encoding.ts";
 import type { Points } from "./prompt_encoder.ts";
 import { type SamHeads, samHeads } from "./sam_heads.ts";
 import type { BackboneFeatures, Sam2Graph } from "./sam2.ts";
+import { perceiverResampler } from "./spatial_perceiver.ts";
 
 /** From a mask's probabilities, 0…1, to the memory encoder's input, −10…10; also from a mask prompt to logits. */
 const MASK_SCALE = 20;
@@ -61,6 +63,8 @@ export function tracker(w: Weights, image: Sam2Graph) {
   const maskDownsample = conv2d(w.at("mask_downsample"), 1, 1, 4, 4, 0);
   const noObjPtr = w.get("no_obj_ptr", [1, D]);
   const noObjEmbedSpatial = config.version === "2.1" ? reshape(w.get("no_obj_embed_spatial", [1, C]), [C]) : undefined;
+  const squeeze = isEdgeTam(config) ? perceiverResampler(w.at("spatial_perceiver"), config) : undefined;
+  const memoryPosEnc = squeeze && sinePositionEncoding(E, E, C);
   const visionPosEnc = reshape(sinePositionEncoding(E, E, D), [1, E * E, D]);
 
   /** The frame's attention to itself, for `Past`: once a frame, for all its objects. */
@@ -110,10 +114,10 @@ export function tracker(w: Weights, image: Sam2Graph) {
   };
 
   /**
-   * The memory of a frame: its features, without any earlier memory in them, and the mask.
+   * The memory of a frame: its features, without any earlier memory in them, and the mask. EdgeTAM squeezes it into few tokens.
    *
    * @param binarize for masks that a user has clicked: the mask is encoded as it is seen
-   * @shape  highResMasks [1, 1, R, R] → [1, E, E, C]
+   * @shape  highResMasks [1, 1, R, R] → [1, E, E, C] or [1, S, C]
    * @source SAM2Base._encode_new_memory
    */
   const encodeMemory = (
@@ -124,6 +128,7 @@ export function tracker(w: Weights, image: Sam2Graph) {
     const logits = reshape(highResMasks, [1, R, R, 1]);
     const mask = affine(binarize ? step(logits) : sigmoid(logits), MASK_SCALE, MASK_BIAS);
     const memory = encode(pixFeat, mask);
+    if (squeeze) return squeeze(memory, memoryPosEnc!);
     const absent = values(objectScoreLogits)[0] <= 0;
     return absent && noObjEmbedSpatial ? add(memory, noObjEmbedSpatial) : memory;
   };

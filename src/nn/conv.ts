@@ -1,10 +1,11 @@
 import type { Weights } from "../io/weights.ts";
+import type { Epilogue } from "../runtime/kernels.ts";
 import { machine } from "../runtime/machine.ts";
 import { expectShape, numel } from "../tensor/shape.ts";
 import { narrow, permute, reshape, select, type Tensor, tensor } from "../tensor/view.ts";
 import { layer } from "./layer.ts";
 import { concat } from "./layout.ts";
-import { type Fused, packable, packedWeight, project } from "./linear.ts";
+import { activated, type Fused, packable, packedWeight, project } from "./linear.ts";
 
 /**
  * Convolution with kernel k×k.
@@ -12,7 +13,15 @@ import { type Fused, packable, packedWeight, project } from "./linear.ts";
  * @shape  [B, H, W, Cin] → [B, H', W', Cout], H' = ⌊(H + 2·padding − k)/stride⌋ + 1
  * @source torch.nn.Conv2d
  */
-export function conv2d(w: Weights, Cin: number, Cout: number, k: number, stride: number, padding: number) {
+export function conv2d(
+  w: Weights,
+  Cin: number,
+  Cout: number,
+  k: number,
+  stride: number,
+  padding: number,
+  activation?: Epilogue["activation"],
+) {
   const K = k * k * Cin;
   const room = packable(Cout, K);
   readPermuted(w, [Cout, Cin, k, k], [0, 2, 3, 1], room);
@@ -20,13 +29,13 @@ export function conv2d(w: Weights, Cin: number, Cout: number, k: number, stride:
   const bias = w.get("bias", [Cout]);
   const size = (n: number) => Math.floor((n + 2 * padding - k) / stride) + 1;
 
-  return layer(w, "Conv2d", (x: Tensor, { residual }: Fused = {}) => {
+  return layer(w, activated("Conv2d", activation), (x: Tensor, { residual }: Fused = {}) => {
     const [B, H, W] = x.shape;
     expectShape(w.prefix, x.shape, [-1, -1, -1, Cin]);
     const y = machine.heap.alloc([B, size(H), size(W), Cout]);
     machine.macs += numel(y.shape) * K;
     const added = residual && reshape(residual, [-1, Cout]);
-    machine.kernels.conv2d(y, x, weight, k, stride, padding, { bias, residual: added });
+    machine.kernels.conv2d(y, x, weight, k, stride, padding, { bias, activation, residual: added });
     return y;
   });
 }
@@ -37,11 +46,12 @@ export function conv2d(w: Weights, Cin: number, Cout: number, k: number, stride:
  * @shape  [B, H, W, Cin] → [B, H, W, Cout]
  * @source torch.nn.Conv2d
  */
-export function conv1x1(w: Weights, Cin: number, Cout: number) {
+export function conv1x1(w: Weights, Cin: number, Cout: number, activation?: Epilogue["activation"]) {
   const weight = packedWeight(w, [Cout, Cin, 1, 1], Cout, Cin);
   const bias = w.get("bias", [Cout]);
 
-  return layer(w, "Conv2d", (x: Tensor, fused: Fused = {}) => project(w, weight, { bias }, x, fused));
+  const name = activated("Conv2d", activation);
+  return layer(w, name, (x: Tensor, fused: Fused = {}) => project(w, weight, { bias, activation }, x, fused));
 }
 
 /**
@@ -82,21 +92,22 @@ export function convTranspose2x2(w: Weights, Cin: number, Cout: number) {
 }
 
 /**
- * Depth-wise convolution: every channel has a k×k kernel of its own; the size stays.
+ * Depth-wise convolution: every channel has a k×k kernel of its own.
  *
- * @shape  [B, H, W, C] → [B, H, W, C]
- * @source torch.nn.Conv2d with groups = C
+ * @shape  [B, H, W, C] → [B, ⌈H/stride⌉, ⌈W/stride⌉, C]
+ * @source torch.nn.Conv2d with groups = C and padding (k − 1)/2
  */
-export function depthwiseConv2d(w: Weights, C: number, k: number) {
+export function depthwiseConv2d(w: Weights, C: number, k: number, stride: number) {
   const weight = machine.heap.alloc([k, k, C]);
   readPermuted(w, [C, 1, k, k], [2, 3, 1, 0], weight);
   const bias = w.get("bias", [C]);
 
   return layer(w, "Conv2d", (x: Tensor) => {
+    const [B, H, W] = x.shape;
     expectShape(w.prefix, x.shape, [-1, -1, -1, C]);
-    const y = machine.heap.alloc(x.shape);
-    machine.macs += numel(x.shape) * k * k;
-    machine.kernels.depthwiseConv2d(y, x, weight, bias, k);
+    const y = machine.heap.alloc([B, Math.ceil(H / stride), Math.ceil(W / stride), C]);
+    machine.macs += numel(y.shape) * k * k;
+    machine.kernels.depthwiseConv2d(y, x, weight, bias, k, stride);
     return y;
   });
 }

@@ -39,11 +39,28 @@ export function packedWeight(w: Weights, shape: readonly number[], N: number, K:
  * @source torch.nn.Linear
  */
 export function linear(w: Weights, K: number, N: number, activation?: Epilogue["activation"]) {
-  const weight = packedWeight(w, [N, K], N, K);
-  const bias = w.get("bias", [N]);
+  return affineLayer(w, K, N, { bias: w.get("bias", [N]), activation });
+}
 
-  const name = activation ? `Linear+${activation}` : "Linear";
-  return layer(w, name, (x: Tensor, fused: Fused = {}) => project(w, weight, { bias, activation }, x, fused));
+/**
+ * x·Wᵀ
+ *
+ * @shape x [..., K] → [..., N]; with `rows` [M] → [M, N]
+ * @source torch.nn.Linear with bias=False
+ */
+export function linearWithoutBias(w: Weights, K: number, N: number, activation?: Epilogue["activation"]) {
+  return affineLayer(w, K, N, { activation });
+}
+
+function affineLayer(w: Weights, K: number, N: number, epilogue: Epilogue) {
+  const weight = packedWeight(w, [N, K], N, K);
+  const name = activated("Linear", epilogue.activation);
+  return layer(w, name, (x: Tensor, fused: Fused = {}) => project(w, weight, epilogue, x, fused));
+}
+
+/** "Linear+gelu": the name of a layer that an activation joins, which is a layer of its own in PyTorch. */
+export function activated(name: string, activation: Epilogue["activation"]): string {
+  return activation ? `${name}+${activation}` : name;
 }
 
 /** The body of `linear` and of a 1×1 convolution. */

@@ -1,6 +1,6 @@
 import { StateError } from "../errors.ts";
 import { crc32 } from "../io/crc32.ts";
-import type { Sam2Config } from "../model/config.ts";
+import { memoryTokens, type Sam2Config } from "../model/config.ts";
 import type { Frames } from "../video/frames.ts";
 import { FrameSet } from "./frame_set.ts";
 import { type FrameOutput, type StoredPoints, TrackedObject, VideoState } from "./video_state.ts";
@@ -136,6 +136,7 @@ export async function decodeState(
   same("a video of", got, wanted);
 
   const { imageSize: S, dModel: D, memDim: M } = owner.config;
+  const mapBytes = 2 * memoryTokens(owner.config) * M; // bfloat16
   let at = HEAD + padded(new DataView(file.buffer, file.byteOffset).getUint32(12, true));
   const take = (bytes: number): ArrayBuffer => {
     const part = new Uint8Array(bytes);
@@ -155,7 +156,7 @@ export async function decodeState(
       for (const { frame, score, hasMasks, hasMap, prompted } of outputs[shelf]) {
         const objPtr = new Float32Array(take(4 * D));
         const predMasks = hasMasks ? new Float32Array(take(4 * (S / 4) ** 2)) : undefined;
-        const maskmemFeatures = hasMap ? new Uint16Array(take(2 * (S / 16) ** 2 * M)) : undefined;
+        const maskmemFeatures = hasMap ? new Uint16Array(take(mapBytes)) : undefined;
         object[shelf].set(frame, { score, objPtr, predMasks, maskmemFeatures, prompted });
       }
     }

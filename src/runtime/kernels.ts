@@ -72,8 +72,12 @@ export interface Kernels {
    */
   conv2d(y: Tensor, x: Tensor, weight: Packed, k: number, stride: number, padding: number, epilogue: Epilogue): void;
 
-  /** Depth-wise convolution, stride 1, same size: y, x [B, H, W, C]; weight [k, k, C]; bias [C]; padding (k − 1)/2. */
-  depthwiseConv2d(y: Tensor, x: Tensor, weight: Tensor, bias: Tensor, k: number): void;
+  /**
+   * Depth-wise convolution: y[b, i, j, c] = bias[c] + Σ_{p, q} weight[p, q, c] · x[b, i·stride + p − r, j·stride + q − r, c].
+   *
+   * y [B, ⌈H/stride⌉, ⌈W/stride⌉, C]; x [B, H, W, C]; weight [k, k, C]; bias [C]; r = (k − 1)/2; zeros outside of x.
+   */
+  depthwiseConv2d(y: Tensor, x: Tensor, weight: Tensor, bias: Tensor, k: number, stride: number): void;
 
   /**
    * o = softmax(scale · q·kᵀ) · v, with a running maximum: the [N, S] scores are never stored.

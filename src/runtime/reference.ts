@@ -50,22 +50,24 @@ export const reference: Kernels = {
     }
   },
 
-  depthwiseConv2d(y, x, weight, bias, k) {
+  depthwiseConv2d(y, x, weight, bias, k, stride) {
     const [B, H, W, C] = x.shape;
+    const [, outH, outW] = y.shape;
     const [out, input, taps, first] = [values(y), values(x), values(weight), values(bias)];
     const padding = (k - 1) / 2;
     for (let b = 0; b < B; b++) {
-      for (let i = 0; i < H; i++) {
-        for (let j = 0; j < W; j++) {
+      for (let i = 0; i < outH; i++) {
+        for (let j = 0; j < outW; j++) {
+          const [top, left] = [i * stride - padding, j * stride - padding];
           for (let c = 0; c < C; c++) {
             let sum = first[c];
-            for (let p = Math.max(0, padding - i); p < Math.min(k, H + padding - i); p++) {
-              for (let q = Math.max(0, padding - j); q < Math.min(k, W + padding - j); q++) {
-                const value = input[((b * H + i + p - padding) * W + j + q - padding) * C + c];
+            for (let p = Math.max(0, -top); p < Math.min(k, H - top); p++) {
+              for (let q = Math.max(0, -left); q < Math.min(k, W - left); q++) {
+                const value = input[((b * H + top + p) * W + left + q) * C + c];
                 sum = Math.fround(sum + Math.fround(taps[(p * k + q) * C + c] * value));
               }
             }
-            out[((b * H + i) * W + j) * C + c] = sum;
+            out[((b * outH + i) * outW + j) * C + c] = sum;
           }
         }
       }

@@ -25,9 +25,11 @@ export function elementwiseKernels(
     overValues(kernel, y, [address(a), address(b), numel(y.shape), numel(b.shape)]);
 
   return {
-    depthwiseConv2d(y, x, weight, bias, k) {
+    depthwiseConv2d(y, x, weight, bias, k, stride) {
       const [B, H, W, C] = x.shape;
-      parallelFor("dwconv_f32", B * H, [address(y), address(x), address(weight), address(bias), H, W, C, k]);
+      const [, outH, outW] = y.shape;
+      const tensors = [y, x, weight, bias].map(address);
+      parallelFor("dwconv_f32", B * outH, [...tensors, H, W, C, outH, outW, k, stride]);
     },
 
     layerNorm(y, x, weight, bias, eps) {

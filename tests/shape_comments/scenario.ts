@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { hashWeights } from "../../golden/hash_weights.ts";
-import type { Sam2Config } from "../../src/model/config.ts";
+import { type EdgeTamConfig, type HieraConfig, memoryTokens, type Sam2Config } from "../../src/model/config.ts";
 import type { FrameMemory } from "../../src/model/memory_bank.ts";
 import { parameters } from "../../src/model/parameters.ts";
 import { declarations, type Declared, instrument, type Spec } from "./instrument.ts";
@@ -14,7 +14,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const FOLDER = "src/model";
 
 /** No two letters have the same value in it. */
-export const CONFIG: Sam2Config = {
+export const CONFIG: HieraConfig = {
   name: "shapes",
   version: "2.1",
   imageSize: 96,
@@ -32,6 +32,26 @@ export const CONFIG: Sam2Config = {
   dimFeedforward: 44,
   numMaskmem: 7,
   fuserLayers: 1,
+};
+
+/** EdgeTAM of the same sizes. */
+const EDGETAM: EdgeTamConfig = {
+  name: "shapes",
+  version: "2.0",
+  imageSize: CONFIG.imageSize,
+  embedDims: [20, 40, 80, 160],
+  depths: [1, 2, 1, 1],
+  dModel: CONFIG.dModel,
+  decoderMlpDim: CONFIG.decoderMlpDim,
+  maskInChans: CONFIG.maskInChans,
+  memDim: CONFIG.memDim,
+  memoryAttentionLayers: 2,
+  dimFeedforward: CONFIG.dimFeedforward,
+  numMaskmem: CONFIG.numMaskmem,
+  fuserLayers: 1,
+  perceiverDepth: 2,
+  numLatents: 14,
+  numLatents2d: 9,
 };
 
 /** Letters that have one value in the whole graph; src/model/config.ts says what they mean. */
@@ -68,7 +88,7 @@ export async function observe(
     writeFileSync(join(copy, "package.json"), '{ "type": "module" }\n');
     for (const folder of ["node_modules", "build"]) symlinkSync(join(root, folder), join(copy, folder), "junction");
     (globalThis as { shapes?: Recorder }).shapes = recorder;
-    for (const version of ["2.1", "2.0"] as const) await run(copy, { ...CONFIG, version });
+    for (const config of [CONFIG, { ...CONFIG, version: "2.0" } as const, EDGETAM]) await run(copy, config);
   } finally {
     delete (globalThis as { shapes?: Recorder }).shapes;
     rmSync(copy, { recursive: true, force: true });
@@ -102,7 +122,7 @@ async function run(copy: string, config: Sam2Config): Promise<void> {
     labels: Array.from({ length: B }, () => Array.from({ length: P }, (_, p) => (p === 0 ? -1 : p % 4))),
   });
   const memory = (): FrameMemory => ({
-    maskmemFeatures: new Uint16Array(E * E * C),
+    maskmemFeatures: new Uint16Array(memoryTokens(config) * C),
     objPtr: new Float32Array(D).fill(1),
   });
   const memories = (count: number, from = 0) =>

@@ -1,0 +1,75 @@
+/**
+ * Convolutions and batch norms as the one convolution that they are equal to: nothing but sums and products of constants
+ * stands between them once a model is trained. All of it is computed in f64 and rounded once, when weights load.
+ */
+import { Weights } from "../io/weights.ts";
+import { machine } from "../runtime/machine.ts";
+import { numel, type Shape } from "../tensor/shape.ts";
+
+const EPS = 1e-5; // of every BatchNorm2d
+
+/** Values of a convolution: weight [Cout, Cin/groups, k, k], row-major, and bias [Cout]. */
+interface Kernel {
+  weight: Float64Array;
+  bias: Float64Array;
+}
+
+/**
+ * A convolution without bias and the batch norm after it: with s = γ/√(σ² + ε), W' = s·W and b' = β − s·μ.
+ *
+ * @shape  weight of the convolution → weights of the folded one, `weight` and `bias`
+ * @source timm/models/repvit.py, ConvNorm
+ */
+export function foldConvNorm(w: Weights, shape: Shape): Weights {
+  return kernelWeights(w, shape, convNorm(w, shape));
+}
+
+/**
+ * Three branches that are summed, a depth-wise 3×3 and a depth-wise 1×1, each with its batch norm, and the input itself:
+ * one depth-wise 3×3, to whose middle the other two are added.
+ *
+ * @shape  → weights of the folded convolution, `weight` [C, 1, 3, 3] and `bias` [C]
+ * @source timm/models/repvit.py, RepVggDw, legacy
+ */
+export function foldRepVggDw(w: Weights, C: number): Weights {
+  const { weight, bias } = convNorm(w.at("conv"), [C, 1, 3, 3]);
+  const middle = convNorm(w.at("conv1"), [C, 1, 1, 1]);
+  for (let c = 0; c < C; c++) {
+    weight[9 * c + 4] += middle.weight[c] + 1;
+    bias[c] += middle.bias[c];
+  }
+  return kernelWeights(w, [C, 1, 3, 3], { weight, bias });
+}
+
+function convNorm(w: Weights, shape: Shape): Kernel {
+  const [Cout] = shape;
+  const read = (from: Weights, name: string, of: Shape) => {
+    const values = new Float32Array(numel(of));
+    from.read(name, of, values);
+    return Float64Array.from(values);
+  };
+  const bn = w.at("bn");
+  const [gamma, beta, mean, variance] = ["weight", "bias", "running_mean", "running_var"].map((name) =>
+    read(bn, name, [Cout]),
+  );
+  const scale = gamma.map((value, c) => value / Math.sqrt(variance[c] + EPS));
+  const perOutput = numel(shape) / Cout;
+  return {
+    weight: read(w.at("c"), "weight", shape).map((value, i) => value * scale[Math.floor(i / perOutput)]),
+    bias: beta.map((value, c) => value - mean[c] * scale[c]),
+  };
+}
+
+/** A folded convolution in the place of what it was folded from. */
+function kernelWeights({ prefix }: Weights, shape: Shape, { weight, bias }: Kernel): Weights {
+  const stored = (values: Float64Array, of: Shape) => ({
+    dtype: "F32" as const,
+    shape: of,
+    read: (into: Float32Array) => into.set(values),
+  });
+  const tensors = new Map([
+    [`${prefix}.weight`, stored(weight, shape)],
+    [`${prefix}.bias`, stored(bias, shape.slice(0, 1))],
+  ]);
+  return new Weights(tensors, machine.heap, prefix);
+}
