@@ -96,7 +96,7 @@ export class Run {
     if (this.#files) {
       this.#status.show("writing preview.webp …");
       const lines = await this.#files.lines();
-      await this.#files.writePreview(await makePreview(lines, this.#frames, this.#io.signal));
+      await this.#files.writePreview(await makePreview(lines, this.#frames, this.#predictor.sam2, this.#io.signal));
     }
     this.#status.clear();
     this.#expectCorrected();

@@ -53,6 +53,13 @@ export function elementwiseKernels(
       overRows("resample_f32", P * nOut, Q * T, [address(y), address(x), ...tables, P, nIn, nOut, Q, T]);
     },
 
+    resampleBytes(y, x, nIn, Q, { starts, counts, weights }) {
+      const nOut = starts.length;
+      const [P, T] = [x.length / (nIn * Q), weights.length / nOut];
+      const tables = [starts.byteOffset, counts.byteOffset, weights.byteOffset];
+      overRows("resample_u8", P * nOut, Q * T, [y.byteOffset, x.byteOffset, ...tables, P, nIn, nOut, Q, T]);
+    },
+
     maskBits(bits, counts, mask, rows, columns, { threshold, high, low }) {
       const [H, T] = rows.weights.shape;
       const [W, U] = columns.weights.shape;
@@ -103,6 +110,11 @@ export function elementwiseKernels(
 
     fromPixels(y, pixels) {
       overValues("pixels_f32", y, [pixels.byteOffset, numel(y.shape)]);
+    },
+
+    normalizePixels(y, pixels, mean, std) {
+      const n = pixels.length / 3;
+      overRows("normalize_u8", n, 3, [address(y), pixels.byteOffset, address(mean), address(std), n]);
     },
   };
 }
