@@ -9,6 +9,8 @@ import type { VideoState } from "./video_state.ts";
 export interface FrameResult {
   /** 0 is the first of the video */
   frame: number;
+  /** with `latest`, of the frame that came last: its number among all that came, the dropped ones too */
+  arrival?: number;
   /** in the order in which they were first prompted */
   objects: ObjectResult[];
 }
