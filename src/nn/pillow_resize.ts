@@ -49,8 +49,9 @@ function bicubicTaps(nIn: number, nOut: number): ByteTaps {
   const scale = nIn / nOut;
   const stretch = Math.max(scale, 1);
   const support = 2 * stretch;
-  const T = Math.ceil(support) * 2 + 1;
+  const T = Math.ceil(support) * 2 + 2; // one more than there are: it is even
   const [starts, counts, weights] = [nOut, nOut, nOut * T].map((length) => heap.allocInt32(length));
+  weights.fill(0);
   const row = new Float64Array(T);
   for (let i = 0; i < nOut; i++) {
     const centre = (i + 0.5) * scale;

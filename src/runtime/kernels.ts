@@ -27,7 +27,7 @@ export interface Taps {
 export interface ByteTaps {
   readonly starts: Int32Array; // [n_out], all on the heap
   readonly counts: Int32Array; // [n_out], at most T
-  readonly weights: Int32Array; // [n_out, T]
+  readonly weights: Int32Array; // [n_out, T], less than 2²⁶; T even, zeros from counts[i] on
 }
 
 /** The thresholds of `maskBits`, in logits. */

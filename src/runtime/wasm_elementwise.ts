@@ -57,7 +57,9 @@ export function elementwiseKernels(
       const nOut = starts.length;
       const [P, T] = [x.length / (nIn * Q), weights.length / nOut];
       const tables = [starts.byteOffset, counts.byteOffset, weights.byteOffset];
-      overRows("resample_u8", P * nOut, Q * T, [y.byteOffset, x.byteOffset, ...tables, P, nIn, nOut, Q, T]);
+      const args = [y.byteOffset, x.byteOffset, ...tables, P, nIn, nOut];
+      if (Q === 3) parallelFor("resample_u8x3", Math.ceil(P / 4), [...args, T]);
+      else overRows("resample_u8", P * nOut, Q * T, [...args, Q, T]);
     },
 
     maskBits(bits, counts, mask, rows, columns, { threshold, high, low }) {
