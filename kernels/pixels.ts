@@ -6,7 +6,8 @@
 // Rows of Q bytes are long in a vertical pass (width × 3): 16 sums stay in registers over all taps. In a horizontal pass Q
 // is 3, and four rows share the weights.
 // 1. A pixel as one vector, whose fourth lane is dropped, one row at a time: 1920×1080 → 1024 columns in 18 ms.
-// 2. Two taps at a time by `dot_i16x8_s`, weights cut into 11 low bits and the rest, four rows at a time: 8 ms, on one thread of Node 20.
+// 2. Two taps at a time by `dot_i16x8_s`, weights cut into 11 low bits and the rest, four rows at a time: 8 ms. Both on one
+//    thread of Node 20.
 
 // @ts-ignore: decorator
 @inline
