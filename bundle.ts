@@ -1,6 +1,7 @@
 /**
  * dist/browser/: the package as browsers have it, by esbuild. index.js has all it depends on in it; worker.js is one file
- * without imports, kernels included, and lies in a chunk of index.js once more for pages that cannot load it as a file.
+ * without imports, kernels included, and lies in a chunk of index.js once more for pages that cannot load it as a file. The
+ * codecs lie in chunks of index.js.
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -17,6 +17,7 @@ import { MAX_OBJ_PTRS, type MemoryBank, type TrackedFrame } from "../src/model/m
 import { parameters } from "../src/model/parameters.ts";
 import { LABEL } from "../src/model/prompt_encoder.ts";
 import { type LayerEvent, watch } from "../src/nn/layer.ts";
+import { edits } from "../src/predict/fields.ts";
 import { Sam2 } from "../src/predict/sam2.ts";
 import { createMachine } from "../src/runtime/create.ts";
 import type { Kernels } from "../src/runtime/kernels.ts";
@@ -179,18 +180,7 @@ export async function paths(config: Sam2Config): Promise<Set<string>> {
 
 /** The name that is reached with the fewest letters put in, left out or changed. */
 export function nearest(name: string, names: Iterable<string>): string {
-  const distance = (other: string) => {
-    let row = Array.from({ length: other.length + 1 }, (_, i) => i);
-    for (const [i, letter] of [...name].entries()) {
-      const next = [i + 1];
-      for (let j = 0; j < other.length; j++) {
-        next.push(Math.min(row[j] + Number(letter !== other[j]), row[j + 1] + 1, next[j] + 1));
-      }
-      row = next;
-    }
-    return row.at(-1)!;
-  };
-  return [...names].map((other) => ({ other, by: distance(other) })).reduce((a, b) => (b.by < a.by ? b : a)).other;
+  return [...names].reduce((a, b) => (edits(name, b) < edits(name, a) ? b : a));
 }
 
 /** A bank with all that a frame may see of one object, and the frame that sees it. */

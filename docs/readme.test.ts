@@ -7,6 +7,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { goldenImage } from "../golden/hash_image.ts";
 import { DEMO_MODEL } from "../src/io/demo_model.ts";
+import { encodeMaskPng } from "../src/io/masks.ts";
 import { encodePng } from "../src/io/png.ts";
 import { runBlock, sandbox } from "./blocks.ts";
 import { linkFailure } from "./names.ts";
@@ -19,6 +20,8 @@ const PAGES = [
   "models/nano/README.md",
   "models/nano/HISTORY.md",
   "bench/peers/README.md",
+  "docs/bundlers.md",
+  "docs/formats.md",
 ];
 const [WIDTH, HEIGHT] = [960, 640];
 
@@ -42,7 +45,12 @@ Readme("every command of the table runs, with nano for what must be downloaded",
     const picture = encodePng({ width: WIDTH, height: HEIGHT, channels: 3, data: goldenImage(1, WIDTH, HEIGHT) });
     writeFileSync(join(folder, "photo.jpg"), picture);
     mkdirSync(join(folder, "frames"));
-    for (const frame of [0, 1]) writeFileSync(join(folder, "frames", `${frame}.png`), picture);
+    mkdirSync(join(folder, "truth"));
+    const truth = encodeMaskPng(new Uint8Array(WIDTH * HEIGHT).fill(1, 0, 999), WIDTH, HEIGHT);
+    for (const frame of [0, 1, 2]) {
+      writeFileSync(join(folder, "frames", `${frame}.png`), picture);
+      writeFileSync(join(folder, "truth", `${frame}.png`), truth);
+    }
     copyFileSync(DEMO_MODEL.url, join(folder, "FILE"));
     for (const command of commands) {
       const code = command.replace("--model tiny", "--model nano").replace(/\[(.*)\]/, "$1");

@@ -10,7 +10,7 @@ const ROOMS = ["src", "golden", "tests", "bench", "models", "docs"];
 /** Floors of src/, lowest first. A file imports from its own floor or below. */
 const FLOORS = [
   ["errors", "platform", "tensor"],
-  ["io", "runtime", "video"],
+  ["evaluate", "io", "runtime", "video"],
   ["nn"],
   ["model"],
   ["predict"],

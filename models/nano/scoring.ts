@@ -1,6 +1,9 @@
 /** How a model is asked for a target of a still or the hero of a clip, and scored: the same clicks as evaluate.py. */
+import { jaccard as iou } from "../../src/evaluate/jaccard.ts";
 import type { ImagePredictor, Prediction, Prompt, VideoPredictor } from "../../src/index.ts";
 import { describe, type Frame, frame, LENGTH, PART, still, type Target, targets } from "./scenes.ts";
+
+export { iou };
 
 /** A mask, 1 inside and 0 outside, of a square picture. */
 type Mask = Uint8Array;
@@ -174,16 +177,6 @@ function boxOf(mask: Mask, width: number): [x0: number, y0: number, x1: number, 
     [x0, y0, x1, y1] = [Math.min(x0, x), Math.min(y0, y), Math.max(x1, x), Math.max(y1, y)];
   }
   return [x0, y0, x1, y1];
-}
-
-/** Intersection over union; 1 for two empty masks. */
-export function iou(a: Mask, b: Mask): number {
-  let [both, either] = [0, 0];
-  for (let i = 0; i < a.length; i++) {
-    both += a[i] & b[i];
-    either += a[i] | b[i];
-  }
-  return either ? both / either : 1;
 }
 
 /** Of 0…1 a channel: the largest difference that the flood fill takes for the same colour. */

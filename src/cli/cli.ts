@@ -5,6 +5,7 @@ import { Sam2Error, UsageError } from "../errors.ts";
 import { nodePlatform } from "../platform/node.ts";
 import { setPlatform } from "../platform/platform.ts";
 import { addDownload } from "./download.ts";
+import { addEvaluate } from "./evaluate.ts";
 import { addInfo } from "./info.ts";
 import { EXIT_CODES, hasColours, Interruption, type Io, Status } from "./io.ts";
 import { addSegment } from "./segment.ts";
@@ -62,6 +63,7 @@ function sam2Program(io: Io): Command {
     .addHelpText("after", EXAMPLES);
   addSegment(program, io);
   addTrack(program, io);
+  addEvaluate(program, io);
   addInfo(program, io);
   addTrace(program, io);
   addDownload(program, io);

@@ -8,6 +8,11 @@ import { systemReason } from "../platform/node_files.ts";
 /** Standard input, where a picture is asked for. */
 export const STDIN = "-";
 
+/** Does it name a picture of the network? */
+export function isAddress(from: string): boolean {
+  return /^https?:/i.test(from);
+}
+
 /** @throws Sam2Error naming the file, if it cannot be read */
 export async function readInput(path: string, what: string): Promise<Uint8Array> {
   try {
@@ -19,7 +24,7 @@ export async function readInput(path: string, what: string): Promise<Uint8Array>
 
 /** The bytes of a picture: a path, an http(s) address, or standard input. @throws Sam2Error */
 export async function readPicture(from: string, signal: AbortSignal): Promise<Uint8Array> {
-  if (/^https?:/i.test(from)) return readBytes(from, signal);
+  if (isAddress(from)) return readBytes(from, signal);
   if (from !== STDIN) return readInput(from, "an image");
   const parts: Uint8Array[] = [];
   for await (const part of createReadStream("", { fd: 0, autoClose: false, signal })) parts.push(part as Uint8Array);

@@ -4,7 +4,7 @@ import { expectFields } from "../predict/fields.ts";
 import { readInput } from "./files.ts";
 
 /** What a field holds, in words, and the test of it. */
-type Field = readonly [expected: string, fits: (value: unknown) => boolean];
+export type Field = readonly [expected: string, fits: (value: unknown) => boolean];
 export type Fields = Readonly<Record<string, Field>>;
 
 /** One prompt of a file, checked. */
@@ -28,14 +28,17 @@ export const PLACES: Fields = {
 
 /** @throws PromptError naming the file and the entry */
 export async function readEntries(path: string, fields: Fields): Promise<Entry[]> {
-  const bytes = await readInput(path, "a JSON file of prompts");
-  let parsed: unknown;
+  return checkEntries(await parseJson(path, "a JSON file of prompts"), fields, path);
+}
+
+/** @throws PromptError naming the file */
+export async function parseJson(path: string, what: string): Promise<unknown> {
+  const bytes = await readInput(path, what);
   try {
-    parsed = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (cause) {
     throw new PromptError(path, "JSON in UTF-8", (cause as Error).message, "correct the file", { cause });
   }
-  return checkEntries(parsed, fields, path);
 }
 
 /** One object, or a list of at least one. @throws PromptError naming the entry */
@@ -61,7 +64,7 @@ function checkEntry(entry: unknown, known: Fields, where: string): Entry {
   return { fields, where };
 }
 
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? "nothing";
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }

@@ -1,20 +1,21 @@
 import { dirname, resolve } from "node:path";
 import { PromptError } from "../errors.ts";
-import { expectShapeOf, type MaskFile, onlyMask, readMaskFile } from "../io/mask_file.ts";
+import { expectShapeOf, onlyMask } from "../io/mask_file.ts";
 import { readSafetensors } from "../io/safetensors.ts";
 import { bytesSource } from "../io/tensor_file.ts";
 import { maskShares } from "../predict/mask_arrays.ts";
 import { checkPrompt, type Prompt, type PromptFrame } from "../predict/prompt.ts";
 import { formatShape, numel } from "../tensor/shape.ts";
 import { readInput } from "./files.ts";
+import { drawMask, MASK_FIELD, type MaskField, type MaskSource, readMask } from "./mask_source.ts";
 import type { Click } from "./options.ts";
 import { type Fields, PLACES, readEntries } from "./prompt_file.ts";
 
 /** One prompt, and what is asked for it. */
 export interface PromptSet {
   prompt: Prompt;
-  /** a picture of a mask, which becomes the prompt's `maskInput` */
-  maskImage?: MaskFile;
+  /** a mask at full size, which becomes the prompt's `maskInput` */
+  maskImage?: MaskSource;
   multimask: boolean;
   /** what to call it in an error, e.g. `prompts.json[1]` */
   where: string;
@@ -31,11 +32,11 @@ export interface PromptOptions {
 }
 
 /** A single click may mean part or whole, so three masks are asked for; anything else is clear enough for one. */
-function isSingleClick({ points, box, maskInput }: Prompt, maskImage: MaskFile | undefined): boolean {
+function isSingleClick({ points, box, maskInput }: Prompt, maskImage: MaskSource | undefined): boolean {
   return points?.length === 1 && !box && !maskInput && !maskImage;
 }
 
-function promptSet(prompt: Prompt, maskImage: MaskFile | undefined, multimask: boolean | undefined, where: string) {
+function promptSet(prompt: Prompt, maskImage: MaskSource | undefined, multimask: boolean | undefined, where: string) {
   return { prompt, maskImage, multimask: multimask ?? isSingleClick(prompt, maskImage), where };
 }
 
@@ -48,19 +49,24 @@ export async function promptFromOptions(options: PromptOptions): Promise<PromptS
     box,
     maskInput: maskInput === undefined ? undefined : await readMaskInput(maskInput, maskIndex),
   };
-  return promptSet(prompt, maskImage === undefined ? undefined : await readMaskImage(maskImage), multimask, "prompt");
+  return promptSet(
+    prompt,
+    maskImage === undefined ? undefined : await readMaskImage(maskImage, "prompt"),
+    multimask,
+    "prompt",
+  );
 }
 
 /** The type of each field of an entry. */
 const FIELDS: Fields = {
   ...PLACES,
   maskInput: ["the name of a file", (value) => typeof value === "string"],
-  maskImage: ["the name of a picture", (value) => typeof value === "string"],
+  maskImage: MASK_FIELD,
   multimask: ["true or false", (value) => typeof value === "boolean"],
 };
 
 /** An entry of a file of prompts. */
-type JsonPrompt = Omit<Prompt, "maskInput"> & { maskInput?: string; maskImage?: string; multimask?: boolean };
+type JsonPrompt = Omit<Prompt, "maskInput"> & { maskInput?: string; maskImage?: MaskField; multimask?: boolean };
 
 /**
  * `[{"points": [[x, y], …], "labels": [1, …], "box": […], "maskInput": "file", "multimask": true, "name": "…"}, …]`, or
@@ -77,7 +83,8 @@ export async function promptsFromFile(path: string, multimask: boolean | undefin
       throw new PromptError(where, "maskInput or maskImage", "both", "leave out one of them");
     }
     const logits = maskInput === undefined ? undefined : await readMaskInput(beside(maskInput));
-    const picture = maskImage === undefined ? undefined : await readMaskImage(beside(maskImage));
+    const image = typeof maskImage === "string" ? beside(maskImage) : maskImage;
+    const picture = image === undefined ? undefined : await readMaskImage(image, where);
     sets.push(promptSet({ ...prompt, maskInput: logits }, picture, own ?? multimask, where));
   }
   return sets;
@@ -86,20 +93,21 @@ export async function promptsFromFile(path: string, multimask: boolean | undefin
 /** The prompts as the model takes them, checked. @throws PromptError naming the prompt */
 export function promptsFor(sets: readonly PromptSet[], frame: PromptFrame): Prompt[] {
   return sets.map(({ prompt, maskImage, where }) => {
-    if (maskImage) expectShapeOf(maskImage, frame, `${where}.maskImage`);
-    const side = frame.imageSize / 4;
-    const { width, height } = maskImage ?? frame;
-    const maskInput = maskImage ? maskShares(onlyMask(maskImage, where), width, height, side) : prompt.maskInput;
-    const whole = { ...prompt, maskInput };
+    const whole = { ...prompt };
+    if (maskImage) {
+      const picture = drawMask(maskImage, frame);
+      expectShapeOf(picture, frame, `${where}.maskImage`);
+      whole.maskInput = maskShares(onlyMask(picture, where), picture.width, picture.height, frame.imageSize / 4);
+    }
     checkPrompt(whole, frame, where);
     return whole;
   });
 }
 
-async function readMaskImage(path: string): Promise<MaskFile> {
-  const file = await readMaskFile(await readInput(path, "a picture of a mask"), path);
-  onlyMask(file, path);
-  return file;
+async function readMaskImage(mask: MaskField, where: string): Promise<MaskSource> {
+  const source = await readMask(mask, `${where}.maskImage`);
+  if (!("segmentation" in source)) onlyMask(source, typeof mask === "string" ? mask : where);
+  return source;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { readFile, rm, rmdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { Sam2Error } from "../errors.ts";
 import { systemReason } from "../platform/node_files.ts";
 import { makeFolder, replaceFile } from "./files.ts";
@@ -29,7 +29,12 @@ export class ResultFolder {
   /** Nothing is written yet. @throws Sam2Error if a file of somebody else's is in the way of one of `files` */
   static async open(path: string, files: readonly string[]): Promise<ResultFolder> {
     const all = [...files, RESULT];
-    const earlier = [...(await listOf(path, RESULT)), ...(await listOf(path, RUNNING))];
+    const twice = all.find((name, i) => all.indexOf(name) < i);
+    if (twice !== undefined) {
+      const todo = "give the picture another name";
+      throw new Sam2Error(join(path, twice), "a name of its own for every file", "one for two", todo);
+    }
+    const earlier = [...(await namesIn(join(path, RESULT))), ...(await namesIn(join(path, RUNNING)))];
     for (const name of all) {
       if (earlier.includes(name) || !(await exists(join(path, name)))) continue;
       const todo = "move it away, or choose another --out";
@@ -71,13 +76,13 @@ export class ResultFolder {
   }
 }
 
-/** Names of files within the folder that a run has listed; none of a list that is no run's. */
-async function listOf(folder: string, name: string): Promise<string[]> {
+/** Names of the files beside a list, as a run has written it; none of what is no such list. */
+export async function namesIn(list: string): Promise<string[]> {
   try {
-    const { files, model } = JSON.parse(await readFile(join(folder, name), "utf8"));
-    const isOurs = name === RUNNING || model?.imageSize !== undefined;
+    const { files, model } = JSON.parse(await readFile(list, "utf8"));
+    const isOurs = basename(list).startsWith(".") || model?.imageSize !== undefined;
     return isOurs && Array.isArray(files)
-      ? files.filter((file) => typeof file === "string" && /^[\w.-]+$/.test(file))
+      ? files.filter((file) => typeof file === "string" && /^(?!\.\.?$)[^/\\]+$/.test(file))
       : [];
   } catch {
     return [];

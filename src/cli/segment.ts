@@ -1,10 +1,12 @@
 import { basename } from "node:path";
 import type { Command } from "commander";
 import { UsageError } from "../errors.ts";
+import { type AnnotationFormat, annotationNames } from "../io/formats/write.ts";
 import { decodeImage } from "../io/image.ts";
 import { ImagePredictor } from "../predict/image_predictor.ts";
 import { Sam2 } from "../predict/sam2.ts";
-import { readPicture, replaceFile, STDIN } from "./files.ts";
+import { addFormatOption, annotationFiles, seenFrom } from "./annotation_files.ts";
+import { isAddress, readPicture, replaceFile, STDIN } from "./files.ts";
 import { type Io, painter, Status } from "./io.ts";
 import { chosenModel } from "./models.ts";
 import { addModelOptions, click, corners, count, type ModelOptions, once } from "./options.ts";
@@ -15,6 +17,7 @@ import {
   logitsFile,
   logitsOf,
   modelOf,
+  objectsOf,
   type PromptResult,
   promptResult,
   type SegmentResult,
@@ -26,6 +29,7 @@ interface SegmentOptions extends ModelOptions, PromptOptions {
   prompts?: string;
   out?: string;
   cutout?: boolean;
+  format?: AnnotationFormat[];
   saveLogits?: string;
   maxHoleArea?: number;
   maxSprinkleArea?: number;
@@ -61,7 +65,11 @@ export function addSegment(program: Command, io: Io): void {
     .option("--box <x0,y0,x1,y1>", "a box around the object", once("--box", corners))
     .option("--mask-input <file>", "logits of an earlier run (--save-logits)", once("--mask-input", String))
     .option("--mask-index <k>", "which of its masks (default: highest predicted IoU)", count("--mask-index", 0))
-    .option("--mask-image <file>", "a mask as a picture: white on black, or its alpha", once("--mask-image", String))
+    .option(
+      "--mask-image <file>",
+      "a mask as a picture: white on black, or its alpha; or COCO JSON",
+      once("--mask-image", String),
+    )
     .option("--prompts <file>", "several prompts, as JSON")
     .optionsGroup("Masks:")
     .option("--multimask", "three masks for each prompt (default for a single click)")
@@ -72,6 +80,7 @@ export function addSegment(program: Command, io: Io): void {
     .option("--out <folder>", "default: <file name>.sam2, unless --json alone is asked for")
     .option("--cutout", "also cutout_<prompt>.png, the object on nothing")
     .option("--save-logits <file>", "low-resolution logits and predicted IoUs, as safetensors");
+  addFormatOption(command);
   addModelOptions(command);
   command
     .addHelpText("after", EXAMPLES)
@@ -79,7 +88,9 @@ export function addSegment(program: Command, io: Io): void {
 }
 
 async function segment(path: string, options: SegmentOptions, io: Io): Promise<void> {
-  const { json, quiet, multimask, prompts: file, out = json ? undefined : defaultFolder(path) } = options;
+  const { json, quiet, multimask, prompts: file, format: formats = [] } = options;
+  const name = pictureName(path);
+  const { out = json ? undefined : `${name}.sam2` } = options;
   expectPrompts(path, options);
   const status = new Status(io, quiet);
   const watch = stopwatch();
@@ -91,7 +102,7 @@ async function segment(path: string, options: SegmentOptions, io: Io): Promise<v
   const ms = { load: 0, decode: watch.lap(), encode: 0, predict: 0, total: 0 };
 
   const sets = file === undefined ? [await promptFromOptions(options)] : await promptsFromFile(file, multimask);
-  for (const { maskImage } of sets) if (maskImage?.note) tell(io, maskImage.note);
+  for (const { maskImage } of sets) if (maskImage && "note" in maskImage && maskImage.note) tell(io, maskImage.note);
   const model = await chosenModel(options, io);
   status.show(`loading ${model} …`);
   const sam2 = await Sam2.fromPretrained(model, { ...options, video: false, signal });
@@ -103,7 +114,10 @@ async function segment(path: string, options: SegmentOptions, io: Io): Promise<v
     const { width, height } = image;
     const asked = promptsFor(sets, { width, height, imageSize: config.imageSize, normalizeCoords: true });
     const numMasks = sets.map(({ multimask }) => (multimask ? MULTIMASKS : 1));
-    if (out !== undefined) pictures = await SegmentPictures.open(out, image, numMasks, options.cutout);
+    if (out !== undefined) {
+      const others = annotationNames(formats, [name]);
+      pictures = await SegmentPictures.open(out, image, numMasks, options.cutout ?? false, others);
+    }
     const { maxHoleArea, maxSprinkleArea } = options;
     const predictor = new ImagePredictor(sam2, { maxHoleArea, maxSprinkleArea });
     status.show(`looking at ${path} (${width}×${height}) …`);
@@ -124,6 +138,10 @@ async function segment(path: string, options: SegmentOptions, io: Io): Promise<v
     }
     if (pictures) status.show("drawing overlay.png …");
     await pictures?.addOverlay(asked);
+    if (pictures && out !== undefined) {
+      const annotated = { file: name, path: seenFrom(out, path), width, height, objects: objectsOf(prompts, asked) };
+      for (const [name, bytes] of annotationFiles(formats, [annotated])) await pictures.folder.write(name, bytes);
+    }
     if (options.saveLogits !== undefined) await replaceFile(options.saveLogits, logitsFile(logits));
     signal.throwIfAborted();
     ms.total = watch.total();
@@ -150,12 +168,12 @@ function tell(io: Io, text: string): void {
   io.stderr.write(`sam2: ${text}\n`);
 }
 
-/** photo.jpg → photo.jpg.sam2; of an address the last part of its path, of standard input stdin.sam2 */
-function defaultFolder(path: string): string {
-  if (path === STDIN) return "stdin.sam2";
-  if (!/^https?:/i.test(path)) return `${basename(path)}.sam2`;
+/** The name of the file; of an address the last part of its path, of standard input stdin. */
+function pictureName(path: string): string {
+  if (path === STDIN) return "stdin";
+  if (!isAddress(path)) return basename(path);
   const { pathname, hostname } = new URL(path);
-  return `${basename(decodeURIComponent(pathname)).replace(/[^\w.-]/g, "_") || hostname}.sam2`;
+  return basename(decodeURIComponent(pathname)).replace(/[^\w.-]/g, "_") || hostname;
 }
 
 function expectPrompts(image: string, options: SegmentOptions): void {
@@ -174,8 +192,9 @@ function expectPrompts(image: string, options: SegmentOptions): void {
   if (options.maskIndex !== undefined && options.maskInput === undefined) {
     throw new UsageError("--mask-index", "a file of masks to choose from", "none", "add --mask-input FILE");
   }
-  if (options.cutout && options.json && options.out === undefined) {
-    throw new UsageError("--cutout", "a folder to write to", "--json alone", "add --out FOLDER");
+  for (const option of ["cutout", "format"] as const) {
+    if (options[option] === undefined || !options.json || options.out !== undefined) continue;
+    throw new UsageError(`--${option}`, "a folder to write to", "--json alone", "add --out FOLDER");
   }
 }
 

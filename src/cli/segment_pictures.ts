@@ -21,13 +21,22 @@ export class SegmentPictures {
     this.#cutouts = cutouts;
   }
 
-  /** @param numMasks of each prompt */
-  static async open(path: string, image: RgbImage, numMasks: readonly number[], cutouts = false) {
+  /**
+   * @param numMasks of each prompt
+   * @param others files that somebody else will write into the folder
+   */
+  static async open(
+    path: string,
+    image: RgbImage,
+    numMasks: readonly number[],
+    cutouts: boolean,
+    others: readonly string[],
+  ) {
     const names = numMasks.flatMap((M, p) => [
       ...Array.from({ length: M }, (_, k) => maskName(p, k)),
       ...(cutouts ? [cutoutName(p)] : []),
     ]);
-    return new SegmentPictures(await ResultFolder.open(path, [...names, OVERLAY]), image, cutouts);
+    return new SegmentPictures(await ResultFolder.open(path, [...names, OVERLAY, ...others]), image, cutouts);
   }
 
   /** The masks of prompt number p. */

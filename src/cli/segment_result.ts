@@ -1,4 +1,5 @@
 // What a run of `segment` says: its JSON, and the lines for people.
+import type { AnnotatedObject } from "../io/formats/annotations.ts";
 import { encodeRle, type Rle, rleArea, rleBbox } from "../io/rle.ts";
 import { type WrittenTensor, writeSafetensors } from "../io/safetensors.ts";
 import type { Sam2Config } from "../model/config.ts";
@@ -42,6 +43,15 @@ export function promptResult(prediction: Prediction, multimask: boolean): Prompt
     return { iou: iouPredictions[k], area: rleArea(rle), bbox: rleBbox(rle), rle };
   });
   return { ...(name !== undefined && { name }), multimask, masks: results };
+}
+
+/** Of every prompt the mask of highest predicted IoU, as annotations have it. */
+export function objectsOf(results: readonly PromptResult[], prompts: readonly Prompt[]): AnnotatedObject[] {
+  return results.map(({ name, masks }, p) => {
+    const { iou, rle } = masks.reduce((best, mask) => (mask.iou > best.iou ? mask : best));
+    const { points } = prompts[p];
+    return { id: p + 1, label: name ?? "object", rle, score: iou, ...(points && { pointCoords: points }) };
+  });
 }
 
 /** What --save-logits keeps of a prediction. */

@@ -5,6 +5,7 @@ import { checkpointConfig, expectTensors } from "../model/load.ts";
 import { Sam2 } from "../predict/sam2.ts";
 import { VideoPredictor } from "../predict/video_predictor.ts";
 import { openFrames } from "../video/open.ts";
+import { addFormatOption } from "./annotation_files.ts";
 import { type Io, Status } from "./io.ts";
 import { chosenModel } from "./models.ts";
 import { addModelOptions, count } from "./options.ts";
@@ -51,7 +52,9 @@ export function addTrack(program: Command, io: Io): void {
     .option("--non-overlap", "a pixel belongs to one object at most")
     .optionsGroup("Output:")
     .option("--out <folder>", "default: <name of the frames>.sam2, unless --json alone is asked for")
-    .option("--per-object", "also masks/<id>/NAME.png, black and white")
+    .option("--per-object", "also masks/<id>/NAME.png, black and white");
+  addFormatOption(command);
+  command
     .option("--state <file>", "save there how far it is, and go on from there")
     .option("--every <n>", "save every n frames", count("--every"), 1);
   addModelOptions(command);
@@ -63,6 +66,9 @@ export function addTrack(program: Command, io: Io): void {
 async function track(video: string, flags: readonly TrackPrompt[], options: TrackOptions, io: Io): Promise<void> {
   if (options.prompts !== undefined && flags.length > 0) {
     throw new UsageError("track", "--prompts alone", `${flags.length} more`, "put all prompts into the file");
+  }
+  if (options.format && options.json && options.out === undefined) {
+    throw new UsageError("--format", "a folder to write to", "--json alone", "add --out FOLDER");
   }
   const given = options.prompts === undefined ? flags : await trackPromptsFromFile(options.prompts);
   expectTrackable(given, video);

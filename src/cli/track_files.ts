@@ -1,13 +1,17 @@
 import { appendFile, mkdir, readFile, rm, rmdir, stat, truncate, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Sam2Error, StateError } from "../errors.ts";
+import type { AnnotatedImage } from "../io/formats/annotations.ts";
+import { type AnnotationFormat, annotationNames } from "../io/formats/write.ts";
 import { encodeMaskPng, encodePalettePng } from "../io/masks.ts";
 import { encodeGrey16Png } from "../io/png.ts";
 import { encodeRle, type Rle, rleArea, rleBbox } from "../io/rle.ts";
 import { systemReason } from "../platform/node_files.ts";
 import type { FrameResult } from "../predict/video_predictor.ts";
 import { stemOf } from "../video/folder.ts";
+import { annotationFiles, seenFrom } from "./annotation_files.ts";
 import { replaceFile } from "./files.ts";
+import { namesIn } from "./result_folder.ts";
 
 /** What is told of one object on one frame. */
 export interface ObjectLine {
@@ -45,6 +49,27 @@ export function lineOf(
   return { frame, ...(file !== undefined && { file }), objects: lines };
 }
 
+/** Lists the annotations of --format. */
+const ANNOTATIONS = ".annotations.json";
+
+/** The frames of a run, as annotations have them: in order, those of a video file as if they lay in the folder. */
+export function annotatedFrames(
+  lines: readonly FrameLine[],
+  video: string,
+  folder: string,
+  { width, height }: { width: number; height: number },
+): AnnotatedImage[] {
+  const inOrder = lines.toSorted((a, b) => a.frame - b.frame);
+  return inOrder.map(({ frame, file, objects }) => ({
+    file: file ?? `${String(frame).padStart(5, "0")}.jpg`,
+    path: file === undefined ? undefined : seenFrom(folder, join(video, file)),
+    width,
+    height,
+    frame,
+    objects: objects.map(({ id, name, rle }) => ({ id, label: name ?? `object_${id}`, rle })),
+  }));
+}
+
 /** Ids that a palette picture can hold. */
 const PALETTE_IDS = 255;
 
@@ -67,6 +92,8 @@ export class TrackFiles {
       for (const mask of masks) await rm(mask, { force: true });
       for (const mask of masks.slice(1)) await rmdir(dirname(mask)).catch(() => {}); // unless something else is in it
     }
+    for (const name of await this.#annotations()) await rm(join(this.folder, name), { force: true });
+    await rm(join(this.folder, ANNOTATIONS), { force: true });
     await rm(join(this.folder, "preview.webp"), { force: true });
     await mkdir(join(this.folder, "masks"), { recursive: true }).catch((cause) => failToWrite(this.folder, cause));
     await writeFile(this.#log, "").catch((cause) => failToWrite(this.#log, cause));
@@ -109,6 +136,24 @@ export class TrackFiles {
 
   async writePreview(bytes: Uint8Array): Promise<void> {
     await replaceFile(join(this.folder, "preview.webp"), bytes);
+  }
+
+  /** Write annotations of these formats, of all frames, and a list by which the next run removes them. */
+  async writeAnnotations(formats: readonly AnnotationFormat[], images: readonly AnnotatedImage[]): Promise<void> {
+    const own = annotationNames(
+      formats,
+      images.map(({ file }) => file),
+    );
+    const files = [...new Set([...(await this.#annotations()), ...own])];
+    if (files.length === 0) return;
+    await replaceFile(join(this.folder, ANNOTATIONS), new TextEncoder().encode(JSON.stringify({ files })));
+    for (const [name, bytes] of annotationFiles(formats, images, { segmentation: "rle" })) {
+      await replaceFile(join(this.folder, name), bytes);
+    }
+  }
+
+  async #annotations(): Promise<string[]> {
+    return namesIn(join(this.folder, ANNOTATIONS));
   }
 
   /** What frames.jsonl holds; nothing if there is none. */

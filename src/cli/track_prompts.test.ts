@@ -26,7 +26,11 @@ async function read(...args: string[]) {
   const told: string[] = [];
   const prompts = await withMasks(flags(...args), (text) => told.push(text));
   return {
-    prompts: prompts.map(({ object, frame, picture }) => [object, frame, picture && [...picture().mask]]),
+    prompts: prompts.map(({ object, frame, picture }) => [
+      object,
+      frame,
+      picture && [...picture({ width: 6, height: 4 }).mask],
+    ]),
     told,
   };
 }

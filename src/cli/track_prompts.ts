@@ -1,14 +1,16 @@
 import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import { PromptError, UsageError } from "../errors.ts";
-import { expectShapeOf, maskOfId, onlyMask, readMaskFile } from "../io/mask_file.ts";
+import { expectShapeOf, maskOfId, onlyMask } from "../io/mask_file.ts";
 import type { Notice } from "../io/pixels.ts";
 import type { FrameResult, VideoPredictor } from "../predict/video_predictor.ts";
 import type { ObjectMask } from "../predict/video_prompt.ts";
 import type { VideoState } from "../predict/video_state.ts";
-import { readInput } from "./files.ts";
+import { drawMask, MASK_FIELD, type MaskField, readMask } from "./mask_source.ts";
 import { click, corners, count } from "./options.ts";
 import { type Fields, PLACES, readEntries } from "./prompt_file.ts";
+
+type Size = Pick<ObjectMask, "width" | "height">;
 
 /** What is said of one object on one frame. */
 export interface TrackPrompt {
@@ -17,10 +19,10 @@ export interface TrackPrompt {
   points?: [number, number][];
   labels?: (0 | 1)[];
   box?: [number, number, number, number];
-  /** a picture of the object, or a map of ids */
-  mask?: string;
-  /** what is in it */
-  picture?: () => ObjectMask;
+  /** a picture of the object, or a map of ids; COCO's run lengths or polygons */
+  mask?: MaskField;
+  /** what is in it, for frames of a size */
+  picture?: (frame: Size) => ObjectMask;
   /** no object was named: a map of ids gives one for each */
   unnamed?: true;
   /** whatever you call the object; comes back with its masks */
@@ -64,10 +66,14 @@ export function addPromptOptions(command: Command): TrackPrompt[] {
       expectNew("--box", current().box);
       current().box = corners(text);
     })
-    .option("--mask <file>", "a picture of the object: white on black, its alpha, or a map of ids", (text) => {
-      expectNew("--mask", current().mask);
-      current().mask = text;
-    });
+    .option(
+      "--mask <file>",
+      "a picture of the object: white on black, its alpha, or a map of ids; or COCO JSON",
+      (text) => {
+        expectNew("--mask", current().mask);
+        current().mask = text;
+      },
+    );
   return prompts;
 }
 
@@ -77,21 +83,21 @@ const FIELDS: Fields = {
   object: ["a whole number from 1", (value) => isWhole(value, 1)],
   frame: ["a whole number from 0", (value) => isWhole(value, 0)],
   ...PLACES,
-  mask: ["the name of a picture", (value) => typeof value === "string"],
+  mask: MASK_FIELD,
   correct: ["true or false", (value) => typeof value === "boolean"],
 };
 
 /**
  * `[{"object": 1, "frame": 0, "points": [[x, y]], "labels": [1], "box": null, "mask": null, "correct": true}, …]`, or one
- * such object; a mask is a path relative to the file.
+ * such object; a mask is a path relative to the file, or COCO's run lengths or polygons.
  *
  * @throws PromptError naming the file and the entry
  */
 export async function trackPromptsFromFile(path: string): Promise<TrackPrompt[]> {
   return (await readEntries(path, FIELDS)).map(({ fields, where }) => {
     const { mask, ...rest } = fields as Partial<TrackPrompt>;
-    const file = mask === undefined ? undefined : resolve(dirname(path), mask);
-    return { object: 1, frame: 0, ...rest, mask: file, where, ...(rest.object === undefined && { unnamed: true }) };
+    const found = typeof mask === "string" ? resolve(dirname(path), mask) : mask;
+    return { object: 1, frame: 0, ...rest, mask: found, where, ...(rest.object === undefined && { unnamed: true }) };
   });
 }
 
@@ -116,9 +122,17 @@ export async function withMasks(prompts: readonly TrackPrompt[], notice: Notice)
       all.push(prompt);
       continue;
     }
-    const file = await readMaskFile(await readInput(mask, "a picture of the mask"), mask);
+    const file = await readMask(mask, `${where}.mask`);
+    if ("segmentation" in file) {
+      const picture = (frame: Size) => {
+        const drawn = drawMask(file, frame);
+        return { ...drawn, mask: onlyMask(drawn, file.where) };
+      };
+      all.push({ ...prompt, picture });
+      continue;
+    }
     if (file.note) notice(file.note);
-    if (!unnamed || file.kind === "mask") onlyMask(file, mask);
+    if (!unnamed || file.kind === "mask") onlyMask(file, typeof mask === "string" ? mask : where);
     const objects = unnamed && file.kind === "ids" ? file.ids : [prompt.object];
     for (const object of objects) {
       const id = file.kind === "ids" && unnamed ? object : file.ids[0];
@@ -171,7 +185,7 @@ export async function applyPrompt(
     throw new PromptError(where, `a frame of the video, 0…${state.numFrames - 1}`, `${frame}`, "count frames from 0");
   }
   if (!picture) return predictor.addNewPointsOrBox(state, { frame, object, points, labels, box, signal });
-  const { mask, width, height } = picture();
+  const { mask, width, height } = picture(state);
   expectShapeOf({ width, height }, state, where);
   return predictor.addNewMask(state, { object, frame, mask, width, height, signal });
 }

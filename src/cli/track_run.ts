@@ -4,13 +4,14 @@ import { mkdir } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { Sam2Error, StateError, UsageError } from "../errors.ts";
+import type { AnnotationFormat } from "../io/formats/write.ts";
 import type { FrameResult, VideoPredictor } from "../predict/video_predictor.ts";
 import type { VideoState } from "../predict/video_state.ts";
 import type { Frames } from "../video/frames.ts";
 import { type Io, painter, type Status } from "./io.ts";
 import type { ModelOptions } from "./options.ts";
 import { makePreview } from "./preview.ts";
-import { lineOf, TrackFiles } from "./track_files.ts";
+import { annotatedFrames, lineOf, TrackFiles } from "./track_files.ts";
 import { applyPrompt, type TrackPrompt } from "./track_prompts.ts";
 
 export interface TrackOptions extends ModelOptions {
@@ -24,6 +25,7 @@ export interface TrackOptions extends ModelOptions {
   nonOverlap?: boolean;
   out?: string;
   perObject?: boolean;
+  format?: AnnotationFormat[];
   state?: string;
   every: number;
 }
@@ -97,6 +99,8 @@ export class Run {
       this.#status.show("writing preview.webp …");
       const lines = await this.#files.lines();
       await this.#files.writePreview(await makePreview(lines, this.#frames, this.#predictor.sam2, this.#io.signal));
+      const annotated = annotatedFrames(lines, this.#video, this.#files.folder, this.#frames);
+      await this.#files.writeAnnotations(this.#options.format ?? [], annotated);
     }
     this.#status.clear();
     this.#expectCorrected();
@@ -137,7 +141,7 @@ export class Run {
     const digest = (data: string | NodeJS.ArrayBufferView) => createHash("sha256").update(data).digest("hex");
     const prompts = this.#prompts.map(({ where, picture, ...prompt }) => ({
       ...prompt,
-      pixels: picture && digest(picture().mask),
+      pixels: picture && digest(picture(this.#frames).mask),
     }));
     const said = JSON.stringify([
       model,

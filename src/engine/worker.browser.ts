@@ -1,8 +1,11 @@
 /**
  * The program of every worker in a browser, the engine's and the helper threads'. It is bundled into one file without
- * imports and names no file, so that it runs from any address, and no bundler finds a worker that refers to itself.
+ * imports and names no file, so that it runs from any address, and no bundler finds a worker that refers to itself. The
+ * codecs' wasm lies in the page's bundle, and the page is asked for it when it is first needed.
  */
-import { bundledPlatform } from "../platform/bundled.ts";
+import { browserPlatform } from "../platform/browser.ts";
+import type { SentWasm } from "../platform/page.ts";
+import { EngineError } from "../errors.ts";
 import { setPlatform } from "../platform/platform.ts";
 import type { KernelBuild, WorkerEvents, WorkerHandle, WorkerProgram } from "../platform/types.ts";
 import { help } from "../runtime/helper.ts";
@@ -10,7 +13,9 @@ import { serve } from "./rpc_service.ts";
 import { engineService } from "./service.ts";
 
 /** TypeScript's types are those of a page. */
-const self = globalThis as unknown as Pick<Worker, "postMessage" | "addEventListener"> & { name: string };
+const self = globalThis as unknown as Pick<Worker, "postMessage" | "addEventListener" | "removeEventListener"> & {
+  name: string;
+};
 const HELPER = "sam2 helper";
 
 const KERNELS: Record<KernelBuild, () => Promise<{ default: Uint8Array<ArrayBuffer> }>> = {
@@ -30,9 +35,24 @@ function startHelper(_program: WorkerProgram, { onMessage, onDeath }: WorkerEven
   };
 }
 
+/** A dependency's wasm, from the page. */
+function askForWasm(specifier: string): Promise<WebAssembly.Module> {
+  return new Promise((resolve, reject) => {
+    const listen = ({ data }: MessageEvent<SentWasm>) => {
+      if (data.specifier !== specifier) return;
+      self.removeEventListener("message", listen);
+      if (data.module) resolve(data.module);
+      else reject(new EngineError(specifier, "a codec that can be loaded", data.error, "check the page's files"));
+    };
+    self.addEventListener("message", listen);
+    self.postMessage({ specifier });
+  });
+}
+
 function beEngine(port: MessagePort): void {
   setPlatform({
-    ...bundledPlatform,
+    ...browserPlatform,
+    dependencyWasm: askForWasm,
     kernels: async (build) => (await KERNELS[build]()).default,
     startWorker: startHelper,
   });

@@ -11,8 +11,8 @@ export interface DrawnPrompt {
   points?: readonly (readonly number[])[];
   /** for each point: 1 positive, 0 negative; all 1 if left out */
   labels?: readonly number[];
-  /** corners of a box */
-  box?: Box;
+  /** corners of a box, x0, y0, x1, y1 */
+  box?: readonly number[];
 }
 
 /** x0, y0, x1, y1 */

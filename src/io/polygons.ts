@@ -45,3 +45,13 @@ export function maskToPolygons(mask: Mask, width: number, height: number): numbe
     return isSet(x + (dx - 1) / 2, y + (dy - 1) / 2);
   }
 }
+
+/** Of the rings of `maskToPolygons`: does it run counter-clockwise on screen? */
+export function isHole(ring: readonly number[]): boolean {
+  let twiceArea = 0;
+  for (let i = 0; i < ring.length; i += 2) {
+    const next = (i + 2) % ring.length;
+    twiceArea += ring[i] * ring[next + 1] - ring[next] * ring[i + 1];
+  }
+  return twiceArea < 0;
+}

@@ -11,6 +11,14 @@ export interface Rle {
   counts: string;
 }
 
+/** Lengths of runs down the columns, alternately unset and set. */
+export interface UncompressedRle {
+  /** pixels of the image */
+  size: [height: number, width: number];
+  /** pixels; the first run is unset, and 0 if the first pixel is set */
+  counts: number[];
+}
+
 /** @throws ImageError unless the mask has a byte for every pixel */
 export function encodeRle(mask: Mask, width: number, height: number): Rle {
   expectMask(mask, width, height, "encodeRle");
@@ -38,7 +46,7 @@ export function rleOfRuns(runs: readonly number[], width: number, height: number
 }
 
 /** @throws ImageError, as the other readers here, if the runs do not fill the size exactly */
-export function decodeRle(rle: Rle): Uint8Array {
+export function decodeRle(rle: Rle | UncompressedRle): Uint8Array {
   const runs = rleRuns(rle);
   const [height, width] = rle.size;
   const mask = new Uint8Array(width * height);
@@ -68,13 +76,13 @@ export function rleBbox(rle: Rle): [x: number, y: number, w: number, h: number] 
 }
 
 /** The runs down the columns, the first of them unset. @throws ImageError if they do not fill the size exactly */
-export function rleRuns(rle: Rle): number[] {
+export function rleRuns(rle: Rle | UncompressedRle): number[] {
   const { size, counts } = rle ?? {};
-  if (!Array.isArray(size) || typeof counts !== "string") {
+  if (!Array.isArray(size) || !(typeof counts === "string" || Array.isArray(counts))) {
     throw new ImageError("RLE", '{ size: [height, width], counts: "…" }', kindOf(rle), "pass what encodeRle returns");
   }
   expectSize(size[1], size[0], "RLE");
-  const runs = decompress(counts);
+  const runs = typeof counts === "string" ? decompress(counts) : counts;
   const pixels = runs.reduce((sum, run) => sum + run, 0);
   if (pixels !== size[0] * size[1]) {
     throw new ImageError("RLE", `runs of ${size.join("·")} pixels in all`, `${pixels}`, "check size and counts");
@@ -83,7 +91,11 @@ export function rleRuns(rle: Rle): number[] {
 }
 
 /** Calls `visit` for every stretch of set pixels within one column, `bottom` excluded. */
-function forEachColumn(runs: number[], height: number, visit: (x: number, top: number, bottom: number) => void): void {
+function forEachColumn(
+  runs: readonly number[],
+  height: number,
+  visit: (x: number, top: number, bottom: number) => void,
+): void {
   let at = 0;
   runs.forEach((run, i) => {
     const end = at + run;

@@ -18,7 +18,7 @@
  * `spreadHeads` writes the tokens as N·h rows with zeros in the channels of other heads, so that one product with a whole
  * weight does this for all heads.
  *
- * B prompts in a batch · N prompt tokens · R rows, N·h · S image tokens · D embedding · h heads
+ * B prompts in a batch · N prompt tokens · S image tokens · D embedding · h heads
  */
 import { gatherHeads, mergeHeads, sdpa, softmax, spreadHeads, splitHeads } from "../nn/attention.ts";
 import { add } from "../nn/elementwise.ts";
@@ -32,21 +32,24 @@ import { narrow, permute, reshape, select, type Tensor, unsqueeze } from "../ten
 
 /** The image as tokens see it: without positions as values, with them as keys and queries. Both [B, S, D]. */
 interface Places {
-  keys: Tensor;
+  plain: Tensor;
   placed: Tensor;
 }
+
+/** The image of one prompt, or what all prompts share of it. */
+type ImageSide = Places | SharedImage;
 
 /** Attention of the tokens to the image. @shape q [B, N, D] → [B, N, D] */
 function tokenToImage({ w, qProj, vProj, outProj }: Attention, D: number) {
   const scale = 1 / Math.sqrt(D / 2 / HEADS);
   const keyWeight = machine.heap.scope(() => packed(permute(w.at("k_proj").get("weight", [D / 2, D]), [1, 0])));
 
-  const folded = layer(w, "Attention", (q: Tensor, { keys, placed }: Places, fused: Fused) => {
+  const folded = layer(w, "Attention", (q: Tensor, { plain, placed }: Places, fused: Fused) => {
     const { heap } = machine;
-    const Q = spreadHeads(qProj(q), HEADS); // [B, R, D/2]
-    const [B, R] = Q.shape;
-    const toPlaces = multiply(heap.alloc([B * R, D]), reshape(Q, [B * R, D / 2]), keyWeight);
-    const seen = sdpa(reshape(toPlaces, [B, 1, R, D]), unsqueeze(placed, 1), unsqueeze(keys, 1), scale); // [B, 1, R, D]
+    const Q = spreadHeads(qProj(q), HEADS); // [B, N·h, D/2]
+    const [B, rows] = Q.shape;
+    const toPlaces = multiply(heap.alloc([B * rows, D]), reshape(Q, [B * rows, D / 2]), keyWeight);
+    const seen = sdpa(reshape(toPlaces, [B, 1, rows, D]), unsqueeze(placed, 1), unsqueeze(plain, 1), scale); // [B, 1, N·h, D]
     return outProj(gatherHeads(vProj(mergeHeads(seen)), HEADS), fused); // [B, N, D]
   });
 
@@ -66,33 +69,34 @@ function imageToToken({ w, kProj, vProj }: Attention, D: number) {
   const scale = 1 / Math.sqrt(D / 2 / HEADS);
   const queryWeight = machine.heap.scope(() => {
     const [weight, bias] = [w.at("q_proj").get("weight", [D / 2, D]), w.at("q_proj").get("bias", [D / 2])];
-    return packed(permute(concat([weight, reshape(bias, [D / 2, 1])], 1), [1, 0])); // [D + 1, D/2]
+    const both = concat([weight, reshape(bias, [D / 2, 1])], 1); // [D/2, D + 1]
+    return packed(permute(both, [1, 0]));
   });
   const outWeight = w.at("out_proj").get("weight", [D, D / 2]);
   const outBias = w.at("out_proj").get("bias", [D]);
 
-  /** Places of one prompt, as scores [S, R], → image [S, D], written to `y`. */
+  /** The places of one prompt by their scores [S, N·h], added to `residual` and written to `y`. */
   const told = (y: Tensor, scores: Tensor, values: Tensor, residual: Tensor) => {
-    const [S, R] = scores.shape;
-    softmax(reshape(scores, [S, R / HEADS, HEADS]), scale);
+    const [S, rows] = scores.shape;
+    softmax(reshape(scores, [S, rows / HEADS, HEADS]), scale);
     const { heap } = machine;
-    const fromTokens = multiply(heap.alloc([D, R]), outWeight, packed(values)); // Wᵒᵢ·vₙᵢ
+    const fromTokens = multiply(heap.alloc([D, rows]), outWeight, packed(values)); // Wᵒᵢ·vₙᵢ
     multiply(y, scores, packed(fromTokens), { bias: outBias, residual });
   };
 
-  const folded = layer(w, "Attention", (k: Tensor, v: Tensor, { keys, placed }: Places) => {
+  const folded = layer(w, "Attention", (k: Tensor, v: Tensor, { plain, placed }: Places) => {
     const { heap } = machine;
-    const [K, V] = [spreadHeads(kProj(k), HEADS), spreadHeads(vProj(v), HEADS)]; // [B, R, D/2]
-    const [B, R] = K.shape;
-    const S = keys.shape[1];
+    const [K, V] = [spreadHeads(kProj(k), HEADS), spreadHeads(vProj(v), HEADS)]; // [B, N·h, D/2]
+    const [B, rows] = K.shape;
+    const S = plain.shape[1];
     const y = heap.alloc([B, S, D]);
     for (let b = 0; b < B; b++) {
       heap.scope(() => {
-        const toPlaces = multiply(heap.alloc([R, D + 1]), select(K, 0, b), queryWeight); // and, as its last column, the bias
-        const bias = concat([select(toPlaces, 1, D)], 0); // [R]
+        const toPlaces = multiply(heap.alloc([rows, D + 1]), select(K, 0, b), queryWeight); // the last column is bᵠᵢ·kₙᵢ
+        const bias = concat([select(toPlaces, 1, D)], 0);
         const weight = packed(narrow(toPlaces, 1, 0, D));
-        const scores = multiply(heap.alloc([S, R]), select(placed, 0, b), weight, { bias });
-        told(select(y, 0, b), scores, select(V, 0, b), select(keys, 0, b));
+        const scores = multiply(heap.alloc([S, rows]), select(placed, 0, b), weight, { bias });
+        told(select(y, 0, b), scores, select(V, 0, b), select(plain, 0, b));
       });
     }
     return y;
@@ -101,13 +105,13 @@ function imageToToken({ w, kProj, vProj }: Attention, D: number) {
   /** The same where the image is projected already: keys are not brought to the places' channels. */
   const shared = layer(w, "Attention", (k: Tensor, v: Tensor, image: SharedImage) => {
     const { heap } = machine;
-    const [K, V] = [spreadHeads(kProj(k), HEADS), spreadHeads(vProj(v), HEADS)]; // [B, R, D/2]
-    const [B, R] = K.shape;
+    const [K, V] = [spreadHeads(kProj(k), HEADS), spreadHeads(vProj(v), HEADS)];
+    const [B, rows] = K.shape;
     const S = image.keys.shape[1];
     const y = heap.alloc([B, S, D]);
     for (let b = 0; b < B; b++) {
       heap.scope(() => {
-        const scores = multiply(heap.alloc([S, R]), select(image.q, 0, 0), packed(select(K, 0, b)));
+        const scores = multiply(heap.alloc([S, rows]), select(image.q, 0, 0), packed(select(K, 0, b)));
         told(select(y, 0, b), scores, select(V, 0, b), select(image.keys, 0, 0));
       });
     }
@@ -127,7 +131,7 @@ export function fewTokensTransformer(transformer: TwoWayTransformer, D: number) 
     const see = tokenToImage(block.crossAttnTokenToImage, D);
     const tell = imageToToken(block.crossAttnImageToToken, D);
 
-    return layer(block.w, "TwoWayAttentionBlock", (queries: Tensor, queryPe: Tensor, image: Places | SharedImage) => {
+    return layer(block.w, "TwoWayAttentionBlock", (queries: Tensor, queryPe: Tensor, image: ImageSide) => {
       queries = attendToSelf(queries, queryPe);
       const q = add(queries, queryPe);
       const residual = queries;
@@ -149,22 +153,25 @@ export function fewTokensTransformer(transformer: TwoWayTransformer, D: number) 
     w,
     "TwoWayTransformer",
     (image: Tensor | SharedImage, imagePe: Tensor, pointEmbedding: Tensor) => {
-      const place = (keys: Tensor): Places => ({ keys, placed: add(keys, imagePe) });
+      const place = (plain: Tensor): Places => ({ plain, placed: add(plain, imagePe) });
       let queries = pointEmbedding;
-      let places: Places | SharedImage = "keys" in image ? image : place(image);
-      for (const block of blocks) {
+      const [first, ...others] = blocks;
+      const told = (block: typeof first, places: ImageSide): Places => {
         const [tokens, keys] = block(queries, pointEmbedding, places);
-        [queries, places] = [tokens, place(keys)];
-      }
+        queries = tokens;
+        return place(keys);
+      };
+      let places = told(first, "keys" in image ? image : place(image));
+      for (const block of others) places = told(block, places);
       const q = add(queries, pointEmbedding);
-      queries = normFinalAttn(finalAttn.folded(q, places as Places, { residual: queries }));
-      return [queries, places.keys] as const;
+      queries = normFinalAttn(finalAttn.folded(q, places, { residual: queries }));
+      return [queries, places.plain] as const;
     },
   );
 
   return { pays, transform };
 }
 
-function isShared(image: Places | SharedImage): image is SharedImage {
+function isShared(image: ImageSide): image is SharedImage {
   return "q" in image;
 }

@@ -34,8 +34,7 @@ const PROGRAMS: Record<WorkerProgram, string> = {
 };
 
 /** Without the flags of this process, which may load what a worker has no use for. From source, it learns TypeScript first. */
-function openWorker(program: WorkerProgram): Worker {
-  const built = new URL(`${PROGRAMS[program]}.js`, import.meta.url);
+export function openWorker(built: URL): Worker {
   if (!import.meta.url.endsWith(".ts")) return new Worker(built, { execArgv: [] });
   const source = built.href.replace(/js$/, "ts"); // not by `new URL`, which bundlers would want to find
   const tsx = import.meta.resolve("tsx/esm/api");
@@ -44,7 +43,7 @@ function openWorker(program: WorkerProgram): Worker {
 }
 
 function startWorker(program: WorkerProgram, { onMessage, onDeath }: WorkerEvents): WorkerHandle {
-  const worker = openWorker(program);
+  const worker = openWorker(new URL(`${PROGRAMS[program]}.js`, import.meta.url));
   let stopped = false;
   worker.on("error", (error: Error) => onDeath(error.message));
   worker.on("exit", (code) => {

@@ -2,7 +2,13 @@
  * How a page starts the engine. The program is worker.js, the file beside this one. Where a page cannot have it (another
  * origin's, a page from a file, a bundler that left it behind), the copy that lies in the bundle as text starts instead.
  */
+import { platform } from "./platform.ts";
 import type { WorkerEvents, WorkerHandle, WorkerProgram } from "./types.ts";
+
+/** The answer to a worker that asks for a dependency's wasm. */
+export type SentWasm = { specifier: string } & (
+  { module: WebAssembly.Module; error?: undefined } | { module?: undefined; error: string }
+);
 
 /** What is sent before the program is there waits in the channel. */
 export function startWorker(_program: WorkerProgram, { onMessage, onDeath }: WorkerEvents): WorkerHandle {
@@ -18,6 +24,9 @@ export function startWorker(_program: WorkerProgram, { onMessage, onDeath }: Wor
       worker = opened;
       worker.addEventListener("error", ({ message }) => onDeath(message));
       worker.postMessage(far, [far]);
+      worker.addEventListener("message", ({ data }: MessageEvent<{ specifier: string }>) =>
+        sendWasm(opened, data.specifier),
+      );
     },
     (error: Error) => onDeath(error.message),
   );
@@ -30,6 +39,14 @@ export function startWorker(_program: WorkerProgram, { onMessage, onDeath }: Wor
       worker?.terminate();
     },
   };
+}
+
+async function sendWasm(worker: Worker, specifier: string): Promise<void> {
+  const sent = await platform.dependencyWasm(specifier).then(
+    (module): SentWasm => ({ specifier, module }),
+    (error: Error): SentWasm => ({ specifier, error: error.message }),
+  );
+  worker.postMessage(sent);
 }
 
 async function openWorker(): Promise<Worker> {

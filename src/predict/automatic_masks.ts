@@ -2,7 +2,7 @@
 import { UsageError } from "../errors.ts";
 import type { RgbImage } from "../io/image.ts";
 import { type ImageInput, readImage } from "../io/image_input.ts";
-import { decodeRle, type Rle, rleOfRuns, rleRuns } from "../io/rle.ts";
+import { decodeRle, type Rle, rleOfRuns, rleRuns, type UncompressedRle } from "../io/rle.ts";
 import { type DecodedTokens, type ImageFeatures, stableMask } from "../model/mask_decoder.ts";
 import { LABEL, type Points } from "../model/prompt_encoder.ts";
 import type { Sam2Graph } from "../model/sam2.ts";
@@ -45,14 +45,6 @@ export interface MaskRecord {
   stabilityScore: number;
   /** the crop in which it was found: left, top, width, height */
   cropBox: [x: number, y: number, w: number, h: number];
-}
-
-/** Lengths of runs down the columns, alternately unset and set. */
-export interface UncompressedRle {
-  /** pixels of the image */
-  size: [height: number, width: number];
-  /** pixels; the first run is unset, and 0 if the first pixel is set */
-  counts: number[];
 }
 
 /** A mask that may become a record; boxes and points in pixels of the image. */

@@ -39,7 +39,7 @@ function nearest(name: string, known: readonly string[]): string | undefined {
 }
 
 /** Letters to insert, remove or replace. */
-function edits(a: string, b: string): number {
+export function edits(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
     const above = row;

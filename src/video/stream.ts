@@ -8,16 +8,24 @@ import { type Arrived, isArrived, isVideoFrame, takePixels, type VideoFrameLike 
 /** A frame of a stream. */
 export type StreamFrame = ImageInput | VideoFrameLike;
 
-/** Items that arrive one by one: an async iterable, or a ReadableStream, which in some browsers is none. */
-type Stream<T> = AsyncIterable<T> | { getReader(): Reader<T> };
+/** Frames that arrive one by one: an async iterable, or a ReadableStream, which in some browsers is none. */
+export type FrameStream =
+  | AsyncIterable<ImageInput | VideoFrameLike>
+  | {
+      /** as ReadableStream's */
+      getReader(): FrameReader;
+    };
 
-/** Frames that arrive one by one. */
-export type FrameStream = Stream<StreamFrame>;
-
-interface Reader<T> {
-  read(): Promise<IteratorResult<T>>;
+/** What a ReadableStream gives. */
+export interface FrameReader {
+  /** the next frame */
+  read(): Promise<IteratorResult<ImageInput | VideoFrameLike>>;
+  /** no more frames are wanted */
   cancel(): Promise<void>;
 }
+
+/** A FrameStream of whatever items. */
+type Stream<T> = AsyncIterable<T> | { getReader(): { read(): Promise<IteratorResult<T>>; cancel(): Promise<void> } };
 
 export function isStream(input: object): input is FrameStream {
   return Symbol.asyncIterator in input || "getReader" in input;

@@ -83,6 +83,11 @@ async function run(copy: string, config: Sam2Config): Promise<void> {
   const { Sam2 } = await load<typeof import("../../src/predict/sam2.ts")>("predict/sam2.ts");
   const { Weights } = await load<typeof import("../../src/io/weights.ts")>("io/weights.ts");
   const { createMachine } = await load<typeof import("../../src/runtime/create.ts")>("runtime/create.ts");
+  const { fewTokensTransformer } = await load<typeof import("../../src/model/few_tokens.ts")>("model/few_tokens.ts");
+  const { sharedImageTransformer } =
+    await load<typeof import("../../src/model/shared_image.ts")>("model/shared_image.ts");
+  const { twoWayTransformer } =
+    await load<typeof import("../../src/model/two_way_transformer.ts")>("model/two_way_transformer.ts");
   const { samHeads } = await load<typeof import("../../src/model/sam_heads.ts")>("model/sam_heads.ts");
 
   const machine = await createMachine({ kernels: "portable", threads: 1 });
@@ -115,6 +120,11 @@ async function run(copy: string, config: Sam2Config): Promise<void> {
       predictMasks(prepare(image), points(1, 5), undefined, multimask);
       samHeads(weights(), graph)(image, points(2, 4), zeros(2, R, R, 1), multimask);
     }
+    const transformer = twoWayTransformer(weights().at("sam_mask_decoder.transformer"), D, config.decoderMlpDim);
+    const few = fewTokensTransformer(transformer, D); // which would not pay here
+    const [places, pe] = [zeros(1, E * E, D), zeros(E * E, D)];
+    few.transform(sharedImageTransformer(transformer).share(places, pe), pe, zeros(3, 7, D));
+    few.transform(zeros(2, E * E, D), pe, zeros(2, 7, D));
     const tracker = graph.tracker!;
     const at = { frame: 60, numFrames: 99, reverse: false };
     const shared = tracker.prepare(features);
