@@ -49,10 +49,12 @@ export class VideoPredictor implements Remoted<Direct> {
    *
    * @throws ImageError if there is no frame, or the first one cannot be read; UsageError if `latest` is asked of no stream
    */
-  async initState(video: FrameInput, { latest = false, ...options }: InitOptions = {}): Promise<VideoState> {
+  async initState(video: FrameInput, options: InitOptions = {}): Promise<VideoState> {
+    expectOptions(options, "initState");
     const { engine } = this.#remote;
+    const { latest = false, ...others } = options;
     const sent = latest ? engine.stream(latestFrames(video), sendableArrived) : await this.#send(video);
-    return new VideoState(engine, await this.#remote.call("initState", [sent], options));
+    return new VideoState(engine, await this.#remote.call("initState", [sent], others));
   }
 
   /**

@@ -15,7 +15,8 @@ const METHOD = 2;
 /** A function that makes pictures into WebP files. */
 export async function webpEncoder(quality = 70): Promise<(image: RgbImage) => Uint8Array> {
   const { encode } = await encoder();
-  return ({ width, height, data }) => encode(opaque(data), width, height, { ...defaultOptions, quality, method: METHOD })!;
+  return ({ width, height, data }) =>
+    encode(opaque(data), width, height, { ...defaultOptions, quality, method: METHOD })!;
 }
 
 /**
