@@ -5,6 +5,7 @@ import { describeMachine } from "../src/cli/machine.ts";
 import { nodePlatform } from "../src/platform/node.ts";
 import { setPlatform } from "../src/platform/platform.ts";
 import { GROUPS } from "./bench.ts";
+import { FRAME_NAMES } from "./frames.ts";
 import { runInChromium } from "./chromium.ts";
 import { runHistory } from "./history.ts";
 import { type Job, NAMES, run } from "./run.ts";
@@ -21,7 +22,7 @@ of the peak: multiply-adds on registers alone, measured in the same run. All row
   --json FILE       all rows
   --history         instead: versions of the register tile and of attention that were replaced, and those in use, in turns
 
-Stages: ${STAGES.map(([name]) => name).join(", ")}`;
+Stages: ${[...STAGES.map(([name]) => name), ...FRAME_NAMES].join(", ")}`;
 
 const { values: options } = parseArgs({
   options: {

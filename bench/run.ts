@@ -8,6 +8,7 @@ import { formatShape } from "../src/tensor/shape.ts";
 import { attentionCases } from "./attention.ts";
 import { GROUPS, measure, ofPeak, type Row, weightedOfPeak } from "./bench.ts";
 import { conv2dCases } from "./conv2d.ts";
+import { FRAME_NAMES, measureFrames } from "./frames.ts";
 import { gemmCases } from "./gemm.ts";
 import { measureStages, STAGES } from "./stages.ts";
 
@@ -26,7 +27,12 @@ export interface Results {
 
 const CASES = [...gemmCases, ...conv2dCases, ...attentionCases];
 /** By which `only` may ask for rows. */
-export const NAMES: readonly string[] = [...GROUPS, ...CASES.map(({ name }) => name), ...STAGES.map(([name]) => name)];
+export const NAMES: readonly string[] = [
+  ...GROUPS,
+  ...CASES.map(({ name }) => name),
+  ...STAGES.map(([name]) => name),
+  ...FRAME_NAMES,
+];
 
 /** Time what is wanted, and print it line by line. */
 export async function run({ only, description }: Job, print: (line: string) => void): Promise<Results> {
@@ -63,6 +69,10 @@ export async function run({ only, description }: Job, print: (line: string) => v
     for (const threads of new Set([1, platform.cores()])) {
       for (const row of await measureStages(variant, stages, threads, measurePeak())) add(row);
     }
+  }
+  const frames = FRAME_NAMES.filter((name) => wanted("stage", name));
+  for (const threads of frames.length > 0 ? new Set([1, platform.cores()]) : []) {
+    for (const row of await measureFrames(frames, threads, measurePeak())) add(row);
   }
   const peakGflops = measurePeak();
   for (const row of rows) row.ofPeak = ofPeak(row, peakGflops);

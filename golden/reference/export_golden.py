@@ -267,9 +267,9 @@ def digest(cases: list) -> str:
     return hashlib.sha256("".join(d for case in cases for d in case.sha256.values()).encode()).hexdigest()
 
 
-def full(name: str, version: str) -> list:
+def full(name: str, version: str, labels=PREDICTIONS) -> list:
     predictor, encoder = encode_full(name, version)
-    return [encoder, *(predict_full(name, predictor, label) for label in PREDICTIONS)]
+    return [encoder, *(predict_full(name, predictor, label) for label in labels)]
 
 
 def full_both_versions(name: str) -> list:
@@ -316,6 +316,7 @@ GROUPS = {
     **{f"sam_heads.{label}": (lambda label=label: [sam_heads(label)]) for label in SAM_HEADS},
     "small_a.decoder.mask_only": lambda: [mask_only()],
     **{name: (lambda name=name: full_both_versions(name)) for name in reference.VARIANTS},
+    **{name: (lambda name=name: full(name, "2.1", ["box"])) for name in reference.SIZED},
 }
 
 

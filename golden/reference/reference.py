@@ -159,6 +159,10 @@ SMALL = {
 }
 
 
+# A full-size variant at another size than it was trained for: positions and RoPE are made for that grid.
+SIZED = {"tiny_512": ("tiny", 512)}
+
+
 def yaml_name(variant: str, version: str) -> str:
     return f"configs/sam{'2.1/sam2.1' if version == '2.1' else '2/sam2'}_hiera_{SUFFIX[variant]}.yaml"
 
@@ -168,6 +172,7 @@ def recipe(name: str, version: str = "2.1", image_size: int = 1024):
     if name in SMALL:
         version, overrides = SMALL[name]
         return yaml_name("tiny", version), list(overrides), version
+    name, image_size = SIZED.get(name, (name, image_size))
     grid = image_size // 16
     layer = "++model.memory_attention.layer"
     sizes = [f"{layer}.{kind}_attention.feat_sizes=[{grid},{grid}]" for kind in ("self", "cross")]
@@ -177,7 +182,7 @@ def recipe(name: str, version: str = "2.1", image_size: int = 1024):
 def build(name: str, version: str = "2.1", image_size: int = 1024, video: bool = False):
     """The reference model on the CPU with the builders' defaults (apply_postprocessing on) and no checkpoint.
 
-    `name` is tiny, small, base_plus, large, or one of SMALL (whose version and image size are fixed).
+    `name` is tiny, small, base_plus, large, one of SIZED, or one of SMALL (whose version and image size are fixed).
     """
     config, overrides, _ = recipe(name, version, image_size)
     builder = build_sam2_video_predictor if video else build_sam2

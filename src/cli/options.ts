@@ -57,7 +57,10 @@ export function addModelOptions(command: Command): Command {
 }
 
 export function configOption(): Option {
-  return new Option("--config <name>", "windows, heads and image size of tiny, small, …, when shapes do not tell");
+  return new Option(
+    "--config <name>",
+    "windows, heads and image size of tiny, small, tiny_512 (MedSAM2) …, when shapes do not tell",
+  );
 }
 
 export function offlineOption(): Option {

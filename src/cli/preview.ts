@@ -1,8 +1,9 @@
 import type { RgbImage } from "../io/image.ts";
 import { DAVIS_PALETTE } from "../io/masks.ts";
-import { pillowResize } from "../io/pillow_resize.ts";
 import { decodeRle } from "../io/rle.ts";
 import { encodeAnimation } from "../io/webp_animation.ts";
+import { pillowResize } from "../nn/pillow_resize.ts";
+import type { Sam2 } from "../predict/sam2.ts";
 import type { Frames } from "../video/frames.ts";
 import type { FrameLine, ObjectLine } from "./track_files.ts";
 
@@ -13,7 +14,12 @@ const TINT = 0.5;
 const COLOURS = 255;
 
 /** An animated WebP of up to 60 of the tracked frames, evenly spaced, with the objects in their colours. */
-export function makePreview(lines: readonly FrameLine[], frames: Frames, signal: AbortSignal): Promise<Uint8Array> {
+export function makePreview(
+  lines: readonly FrameLine[],
+  frames: Frames,
+  sam2: Sam2,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
   const sorted = [...lines].sort((a, b) => a.frame - b.frame);
   const step = Math.max(1, sorted.length / MAX_FRAMES);
   const chosen = Array.from({ length: Math.ceil(sorted.length / step) }, (_, i) => sorted[Math.floor(i * step)]);
@@ -21,14 +27,15 @@ export function makePreview(lines: readonly FrameLine[], frames: Frames, signal:
 
   async function* pictures(): AsyncGenerator<RgbImage> {
     for (const { frame, objects } of chosen) {
-      yield tinted(shrunk((await frames.read(frame, 0, signal))!), frames, objects);
+      yield tinted(shrunk((await frames.read(frame, 0, signal))!, sam2), frames, objects);
     }
   }
 }
 
-function shrunk(image: RgbImage): RgbImage {
+function shrunk(image: RgbImage, sam2: Sam2): RgbImage {
   if (image.width <= MAX_WIDTH) return image;
-  return pillowResize(image, MAX_WIDTH, Math.max(1, Math.round((image.height * MAX_WIDTH) / image.width)));
+  const [width, height] = [MAX_WIDTH, Math.max(1, Math.round((image.height * MAX_WIDTH) / image.width))];
+  return { width, height, data: sam2.run(() => pillowResize(image, width, height).slice()) };
 }
 
 /** The picture, half in the colours of the objects; later ones over earlier ones. */

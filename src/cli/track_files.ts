@@ -122,7 +122,7 @@ export class TrackFiles {
     maxId: number,
   ): Promise<number> {
     const ids = maxId > PALETTE_IDS ? new Uint16Array(width * height) : new Uint8Array(width * height);
-    for (const { id, mask } of objects) for (let i = 0; i < mask.length; i++) if (mask[i]) ids[i] = id;
+    for (const { id, mask } of objects) paint(ids, mask, id);
     const png = ids instanceof Uint16Array ? encodeGrey16Png(ids, width, height) : encodePalettePng(ids, width, height);
     await replaceFile(this.#maskPath(line), png);
     for (const { id, mask } of this.#perObject ? objects : []) {
@@ -172,6 +172,17 @@ export class TrackFiles {
     const name = file === undefined ? String(frame).padStart(5, "0") : stemOf(file);
     return join(this.folder, "masks", object, `${name}.png`);
   }
+}
+
+/** Give the pixels of a mask an id, over earlier ones. Where four pixels lie in a word, most words are passed over whole. */
+function paint(ids: Uint8Array | Uint16Array, mask: Uint8Array, id: number): void {
+  const inWords = mask.byteOffset % 4 === 0 ? mask.length >> 2 : 0;
+  const words = new Uint32Array(mask.buffer, inWords > 0 ? mask.byteOffset : 0, inWords);
+  for (let word = 0; word < inWords; word++) {
+    if (words[word] === 0) continue;
+    for (let i = 4 * word; i < 4 * word + 4; i++) if (mask[i]) ids[i] = id;
+  }
+  for (let i = 4 * inWords; i < mask.length; i++) if (mask[i]) ids[i] = id;
 }
 
 function failToWrite(path: string, cause: unknown): never {

@@ -99,7 +99,7 @@ export class Run {
     if (this.#files) {
       this.#status.show("writing preview.webp …");
       const lines = await this.#files.lines();
-      await this.#files.writePreview(await makePreview(lines, this.#frames, this.#io.signal));
+      await this.#files.writePreview(await makePreview(lines, this.#frames, this.#predictor.sam2, this.#io.signal));
       const annotated = annotatedFrames(lines, this.#video, this.#files.folder, this.#frames);
       await this.#files.writeAnnotations(this.#options.format ?? [], annotated);
     }

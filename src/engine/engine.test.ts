@@ -281,6 +281,48 @@ Engine("a video is tracked with the bits of a model in this thread, from a list 
   }
 });
 
+Engine(
+  "with latest, what came while a frame was computed is dropped, and disposing of the state ends the source",
+  async () => {
+    const waiting = frames.slice(0, 1);
+    let wake = () => {};
+    let ended = false;
+    async function* camera() {
+      try {
+        for (;;) {
+          if (waiting.length > 0) yield waiting.shift()!;
+          else await new Promise<void>((resolve) => (wake = resolve));
+        }
+      } finally {
+        ended = true;
+      }
+    }
+    const predictor = new VideoPredictor(sam2);
+    const state = await predictor.initState(camera(), { latest: true });
+    await predictor.addNewPointsOrBox(state, { frame: 0, object: 1, points: [[40, 30]] });
+    const seen: unknown[] = [];
+    for await (const { frame, arrival } of predictor.propagateInVideo(state)) {
+      seen.push([frame, arrival]);
+      if (seen.length === 3) break;
+      waiting.push(...frames);
+      wake();
+    }
+    assert.equal(seen, [
+      [0, 0],
+      [1, 3],
+      [2, 6],
+    ]);
+    await state.dispose();
+    waiting.push(...frames); // what was asked for before still comes
+    wake();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.ok(ended);
+
+    const error = await failed(predictor.initState(frames, { latest: true }));
+    assert.match((error as Error).message, /latest: expected an async iterable/);
+  },
+);
+
 Engine("a propagation can be left early, and aborted between frames", async () => {
   const predictor = new VideoPredictor(sam2);
   const state = await predictor.initState(frames);

@@ -39,7 +39,8 @@ export type ToClient =
   | { type: "result"; id: number; value: unknown }
   | { type: "error"; id: number; error: PackedError; fatal: boolean }
   | { type: "progress"; id: number; value: unknown }
-  | { type: "pull"; pull: number; stream: number };
+  | { type: "pull"; pull: number; stream: number }
+  | { type: "endStream"; stream: number };
 
 /** Every buffer in a value. */
 export function buffersOf(value: unknown): ArrayBuffer[] {

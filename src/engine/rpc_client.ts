@@ -111,6 +111,10 @@ export class Client<S extends Service> {
       this.#pull(message);
       return;
     }
+    if (message.type === "endStream") {
+      this.#endStream(message.stream);
+      return;
+    }
     if (message.type === "progress") {
       this.#sent.get(message.id)?.onProgress?.(message.value);
       return;
@@ -142,9 +146,16 @@ export class Client<S extends Service> {
       if (next.done) this.#streams.delete(stream);
       this.#post({ type: "item", pull, next });
     } catch (error) {
-      this.#streams.delete(stream);
+      this.#endStream(stream);
       this.#post({ type: "item", pull, error: packError(error) });
     }
+  }
+
+  /** Tell its source that no item is wanted any more. */
+  #endStream(stream: number): void {
+    const iterator = this.#streams.get(stream);
+    this.#streams.delete(stream);
+    iterator?.return?.().catch(() => {}); // nobody waits for it
   }
 
   /** A process may not end while a call is unsettled. */
@@ -156,6 +167,7 @@ export class Client<S extends Service> {
   #fail(got: string): void {
     this.#failure ??= new EngineError("engine", "a worker that answers", got, "load the model anew");
     for (const id of [...this.#sent.keys()]) this.#answered(id)!.reject(this.#failure);
+    for (const stream of [...this.#streams.keys()]) this.#endStream(stream);
   }
 }
 
@@ -164,6 +176,16 @@ function sharedWords(count: number): Int32Array | undefined {
   return shared ? new Int32Array(new SharedArrayBuffer(4 * count)) : undefined;
 }
 
-async function* mapped<T, S>(items: AsyncIterable<T>, change: (item: T) => S | Promise<S>): AsyncGenerator<S> {
-  for await (const item of items) yield change(item);
+function mapped<T, S>(items: AsyncIterable<T>, change: (item: T) => S | Promise<S>): AsyncIterator<S> {
+  const iterator = items[Symbol.asyncIterator]();
+  return {
+    async next() {
+      const next = await iterator.next();
+      return next.done ? next : { done: false, value: await change(next.value) };
+    },
+    async return() {
+      await iterator.return?.();
+      return { done: true, value: undefined };
+    },
+  };
 }

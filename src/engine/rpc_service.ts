@@ -43,7 +43,11 @@ export function serve(service: Service, port: Port): (message: unknown) => void 
         if (!signal.aborted) asked = undefined;
       }
     };
-    return { [Symbol.asyncIterator]: () => ({ next }) };
+    const end = async () => {
+      post({ type: "endStream", stream });
+      return { done: true as const, value: undefined };
+    };
+    return { [Symbol.asyncIterator]: () => ({ next, return: end }) };
   };
 
   const run = async ({ id, method, args }: Extract<ToService, { type: "call" }>, signal: AbortSignal) => {

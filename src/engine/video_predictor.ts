@@ -1,5 +1,5 @@
 import { CheckpointError, ImageError } from "../errors.ts";
-import { type ImageInput, type SentImage, sendable } from "../io/image_input.ts";
+import { type SentImage, sendable } from "../io/image_input.ts";
 import { kindOf } from "../io/kind_of.ts";
 import type {
   VideoPredictor as Direct,
@@ -11,9 +11,10 @@ import type {
   PropagateOptions,
   VideoPredictorOptions,
 } from "../predict/video_predictor.ts";
+import { latestFrames } from "../video/latest.ts";
 import { type FrameInput, isList } from "../video/open.ts";
-import { framesOf, isStream } from "../video/stream.ts";
-import { isVideoFrame, takePixels, type VideoFrameLike } from "../video/video_frame.ts";
+import { framesOf, isStream, type StreamFrame } from "../video/stream.ts";
+import { type Arrived, isVideoFrame, takePixels } from "../video/video_frame.ts";
 import { engineOf, expectOptions } from "./engine.ts";
 import { Remote, type Remoted } from "./remote.ts";
 import type { Sam2 } from "./sam2.ts";
@@ -46,13 +47,14 @@ export class VideoPredictor implements Remoted<Direct> {
    * Open a video: a folder of frames, a video file (in Node, by the ffmpeg on the PATH), a list of images, or images that
    * arrive one by one.
    *
-   * @throws ImageError if there is no frame, or the first one cannot be read
+   * @throws ImageError if there is no frame, or the first one cannot be read; UsageError if `latest` is asked of no stream
    */
   async initState(video: FrameInput, options: InitOptions = {}): Promise<VideoState> {
-    return new VideoState(
-      this.#remote.engine,
-      await this.#remote.call("initState", [await this.#send(video)], options),
-    );
+    expectOptions(options, "initState");
+    const { engine } = this.#remote;
+    const { latest = false, ...others } = options;
+    const sent = latest ? engine.stream(latestFrames(video), sendableArrived) : await this.#send(video);
+    return new VideoState(engine, await this.#remote.call("initState", [sent], others));
   }
 
   /**
@@ -158,8 +160,12 @@ export class VideoPredictor implements Remoted<Direct> {
   }
 }
 
-async function sendableFrame(frame: ImageInput | VideoFrameLike): Promise<SentImage> {
+async function sendableFrame(frame: StreamFrame): Promise<SentImage> {
   return sendable(isVideoFrame(frame) ? await takePixels(frame) : frame);
+}
+
+async function sendableArrived({ image, arrival }: Arrived<StreamFrame>): Promise<Arrived<SentImage>> {
+  return { image: await sendableFrame(image), arrival };
 }
 
 function expectTracking({ canTrack, config }: Sam2): void {

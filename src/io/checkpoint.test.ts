@@ -411,12 +411,21 @@ Config("a named configuration and an image size count more than the file", async
   assert.is((checkpointConfig(checkpoint) as HieraConfig).numHeads, 2);
   assert.equal(checkpointConfig(checkpoint, { config: "2.0:tiny" }), variantConfig("tiny", "2.1"));
   assert.is(checkpointConfig(checkpoint, { config: "tiny", imageSize: 512 }).imageSize, 512);
+  assert.equal(checkpointConfig(checkpoint, { config: "tiny_512" }), {
+    ...variantConfig("tiny", "2.1"),
+    imageSize: 512,
+  });
+  assert.is(checkpointConfig(checkpoint, { config: "tiny_512", imageSize: 768 }).imageSize, 768);
 });
 Config("an unknown name and one that does not fit are refused", async () => {
   const checkpoint = await readCheckpoint(withMetadata({}));
   assert.throws(
     () => checkpointConfig(checkpoint, { config: "huge" }),
     /config: expected tiny, small, base_plus, large, got "huge"/,
+  );
+  assert.throws(
+    () => checkpointConfig(checkpoint, { config: "tiny_500" }),
+    /imageSize: expected a multiple of 32, got 500/,
   );
   assert.throws(
     () => checkpointConfig(checkpoint, { config: "large" }),

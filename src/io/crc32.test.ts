@@ -1,5 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { nodePlatform } from "../platform/node.ts";
 import { crc32 } from "./crc32.ts";
 
 const Tests = suite("crc32");
@@ -13,5 +14,9 @@ Tests("16 bytes at once and one at a time give equal sums, for lengths 0 … 100
     for (let i = 0; i < length; i++) single = crc32(bytes.subarray(i, i + 1), single);
     assert.is(crc32(bytes.subarray(0, length)), single, `${length} bytes`);
   }
+});
+Tests("the platform's sums are the same, from any sum on", () => {
+  const bytes = Uint8Array.from({ length: 1000 }, (_, i) => (i * 167 + 31) & 255);
+  for (const crc of [0, 1, 0xffffffff]) assert.is(nodePlatform.crc32!(bytes, crc), crc32(bytes, crc));
 });
 Tests.run();

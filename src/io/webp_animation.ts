@@ -9,11 +9,14 @@ const RIFF_HEADER = 12;
 const IS_ANIMATED = 0x02;
 const DO_NOT_BLEND = 0x02;
 const FOREVER = 0;
+/** of 0 … 6: files are 3 % larger than by libwebp's default of 4, in a third of the time */
+const METHOD = 2;
 
 /** A function that makes pictures into WebP files. */
 export async function webpEncoder(quality = 70): Promise<(image: RgbImage) => Uint8Array> {
   const { encode } = await encoder();
-  return ({ width, height, data }) => encode(opaque(data), width, height, { ...defaultOptions, quality })!;
+  return ({ width, height, data }) =>
+    encode(opaque(data), width, height, { ...defaultOptions, quality, method: METHOD })!;
 }
 
 /**
@@ -40,7 +43,11 @@ export async function encodeAnimation(frames: AsyncIterable<RgbImage>, msPerFram
 
 function opaque(rgb: Uint8Array): Uint8Array<ArrayBuffer> {
   const rgba = new Uint8Array((rgb.length / 3) * 4).fill(255);
-  for (let i = 0, to = 0; i < rgb.length; i += 3, to += 4) rgba.set(rgb.subarray(i, i + 3), to);
+  for (let i = 0, to = 0; i < rgb.length; i += 3, to += 4) {
+    rgba[to] = rgb[i];
+    rgba[to + 1] = rgb[i + 1];
+    rgba[to + 2] = rgb[i + 2];
+  }
   return rgba;
 }
 

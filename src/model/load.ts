@@ -7,7 +7,7 @@ import { nearestVariant, otherModel } from "./lookalike.ts";
 const NAMED = 5; // names in a message; `sam2 info` lists all of them
 
 export interface ConfigOptions {
-  /** published variant whose windows, heads and image size the shapes cannot tell: "tiny", "2.0:large", … */
+  /** published variant whose windows, heads and image size the shapes cannot tell: "tiny", "2.0:large", "tiny_512" (MedSAM2) … */
   config?: string;
   /** side of the square that images are resized to, a multiple of 32 */
   imageSize?: number;
@@ -43,14 +43,20 @@ export function likelyConfig(checkpoint: Checkpoint, options: ConfigOptions = {}
 }
 
 function namedHyperparameters(option: string, isEdgeTam: boolean): Record<string, unknown> {
+  const [, asked, size] = /^(?:2\.[01]:)?(.+?)(?:_(\d+))?$/.exec(option) ?? [];
+  const sizeOf = (trained: number) => (size === undefined ? trained : Number(size));
   if (isEdgeTam) {
     const { name, imageSize } = edgeTamConfig();
-    if (option === name) return { name, imageSize };
+    if (asked === name) return { name, imageSize: sizeOf(imageSize) };
     throw new UsageError("config", name, `"${option}"`, "leave it out: the file holds EdgeTAM");
   }
-  const variant = VARIANT_NAMES.find((name) => option.replace(/^2\.[01]:/, "") === name);
-  if (!variant) throw new UsageError("config", VARIANT_NAMES.join(", "), `"${option}"`, "name one of these");
-  const { name, imageSize, numHeads, windowSpec, globalAttBlocks } = variantConfig(variant, "2.1");
+  const variant = VARIANT_NAMES.find((name) => asked === name);
+  if (!variant) {
+    const todo = "name one of these, and the image size after it if it was trained at another one: tiny_512";
+    throw new UsageError("config", VARIANT_NAMES.join(", "), `"${option}"`, todo);
+  }
+  const { name, imageSize: trained, numHeads, windowSpec, globalAttBlocks } = variantConfig(variant, "2.1");
+  const imageSize = sizeOf(trained);
   return { name, imageSize, numHeads, windowSpec, globalAttBlocks };
 }
 

@@ -33,9 +33,21 @@ export function resizeAxis(x: Tensor, size: number, method: ResizeMethod): Tenso
   const [P, n, Q] = x.shape;
   return heap.scope(() => {
     const y = heap.alloc([P, size, Q]);
-    kernels.resample(y, x, onHeap(METHODS[method](n, size)));
+    kernels.resample(y, x, onHeap(tapsOf(method, n, size)));
     return y;
   });
+}
+
+/** Tables of late: the frames of a video ask for the same ones. */
+const tables = new Map<string, TapRows>();
+const MOST_TABLES = 32;
+
+function tapsOf(method: ResizeMethod, n: number, size: number): TapRows {
+  const key = `${method} ${n} ${size}`;
+  const found = tables.get(key) ?? METHODS[method](n, size);
+  if (tables.size === MOST_TABLES) tables.clear();
+  tables.set(key, found);
+  return found;
 }
 
 function onHeap({ starts, weights, T }: TapRows): Taps {

@@ -6,7 +6,7 @@ import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import v8 from "node:v8";
 import { Worker } from "node:worker_threads";
-import { constants, deflateSync, inflateSync } from "node:zlib";
+import { constants, crc32, deflateSync, inflateSync } from "node:zlib";
 import { cachedFile } from "./node_download.ts";
 import { environmentFetch } from "./node_fetch.ts";
 import { openFile, spool, writeWhole } from "./node_files.ts";
@@ -115,6 +115,7 @@ export const nodePlatform: Platform = {
   },
   optional: (specifier) => import(specifier).catch(() => undefined),
   inflate: (stream, limit) => inflateSync(stream, { maxOutputLength: limit }),
+  crc32,
   deflate: (bytes, runs) => deflateSync(bytes, runs ? { level: 3, strategy: constants.Z_RLE } : { level: 3 }),
   kernels: async (build) => new Uint8Array(await readFile(new URL(`../../build/${build}.wasm`, import.meta.url))),
   prepareWasm,

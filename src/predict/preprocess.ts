@@ -1,6 +1,6 @@
 import type { RgbImage } from "../io/image.ts";
-import { pillowResize } from "../io/pillow_resize.ts";
 import { add, mul } from "../nn/elementwise.ts";
+import { pillowResize } from "../nn/pillow_resize.ts";
 import { resizeAxis } from "../nn/resize.ts";
 import { machine } from "../runtime/machine.ts";
 import { narrow, reshape, type Tensor } from "../tensor/view.ts";
@@ -54,12 +54,6 @@ export function preprocess({ width, height, data }: RgbImage, size: number): Ten
   });
 }
 
-const { fround } = Math;
-/** (byte/255 − mean)/std in f32, for each channel. */
-const NORMALISED = MEAN.map((mean, c) =>
-  Float32Array.from({ length: 256 }, (_, byte) => fround(fround(byte / 255) - fround(mean)) / fround(STD[c])),
-);
-
 /**
  * Frame → the encoder's input: resized as Pillow does, rounded to bytes, normalised. The image predictor resizes otherwise.
  *
@@ -67,8 +61,11 @@ const NORMALISED = MEAN.map((mean, c) =>
  * @source sam2/utils/misc.py, load_video_frames
  */
 export function preprocessFrame(frame: RgbImage, size: number): Tensor {
-  const { data } = pillowResize(frame, size, size);
-  const x = machine.heap.alloc([1, size, size, 3]);
-  for (let i = 0; i < data.length; i++) x.data[i] = NORMALISED[i % 3][data[i]];
-  return x;
+  const { heap, kernels } = machine;
+  return heap.scope(() => {
+    const x = heap.alloc([1, size, size, 3]);
+    const [mean, std] = [MEAN, STD].map((rgb) => heap.from(Float32Array.from(rgb), [3]));
+    kernels.normalizePixels(x, pillowResize(frame, size, size), mean, std);
+    return x;
+  });
 }

@@ -1,6 +1,7 @@
+import { above, full } from "../nn/layout.ts";
 import { resize } from "../nn/resize.ts";
 import { machine } from "../runtime/machine.ts";
-import { values } from "../tensor/view.ts";
+import { type Tensor, values } from "../tensor/view.ts";
 import type { Sam2 } from "./sam2.ts";
 import type { VideoState } from "./video_state.ts";
 
@@ -8,6 +9,8 @@ import type { VideoState } from "./video_state.ts";
 export interface FrameResult {
   /** 0 is the first of the video */
   frame: number;
+  /** with `latest`, of the frame that came last: its number among all that came, the dropped ones too */
+  arrival?: number;
   /** in the order in which they were first prompted */
   objects: ObjectResult[];
 }
@@ -29,31 +32,39 @@ const NO_OBJ_SCORE = -1024;
 /** Pixels that lose against another object get at most this logit. */
 const OVERLAP_LIMIT = -10;
 
+type Size = Pick<VideoState, "width" | "height">;
+
 /** Masks at the size of the video, of what was found of each object. */
 export function videoMasks(
   sam2: Sam2,
-  { width, height }: VideoState,
+  size: Size,
   found: readonly { id: number; score?: number; predMasks?: Float32Array }[],
   nonOverlap: boolean,
   returnLogits: boolean,
 ): ObjectResult[] {
-  const logits = found.map(({ predMasks }) => videoLogits(sam2, width, height, predMasks));
-  if (nonOverlap) keepHighest(logits);
-  return found.map(({ id, score }, i) => ({
-    id,
-    score,
-    mask: positive(logits[i]),
-    ...(returnLogits && { logits: logits[i] }),
-  }));
+  if (nonOverlap) {
+    const all = found.map((one) => sam2.run(() => values(videoLogits(sam2, size, one.predMasks)).slice()));
+    keepHighest(all);
+    return found.map(({ id, score }, i) => ({
+      id,
+      score,
+      mask: positive(all[i]),
+      ...(returnLogits && { logits: all[i] }),
+    }));
+  }
+  return found.map(({ id, score, predMasks }) =>
+    sam2.run(() => {
+      const logits = videoLogits(sam2, size, predMasks);
+      return { id, score, mask: above(logits, 0), ...(returnLogits && { logits: values(logits).slice() }) };
+    }),
+  );
 }
 
-function videoLogits(sam2: Sam2, width: number, height: number, predMasks: Float32Array | undefined): Float32Array {
-  if (!predMasks) return new Float32Array(width * height).fill(NO_OBJ_SCORE);
+/** @shape → [1, height, width, 1] */
+function videoLogits(sam2: Sam2, { width, height }: Size, predMasks: Float32Array | undefined): Tensor {
+  if (!predMasks) return full([1, height, width, 1], NO_OBJ_SCORE);
   const side = sam2.config.imageSize / 4;
-  return sam2.run(() => {
-    const lowRes = machine.heap.from(predMasks, [1, side, side, 1]);
-    return values(resize(lowRes, height, width, "bilinear")).slice();
-  });
+  return resize(machine.heap.from(predMasks, [1, side, side, 1]), height, width, "bilinear");
 }
 
 function positive(logits: Float32Array): Uint8Array {

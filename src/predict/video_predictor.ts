@@ -6,6 +6,7 @@ import { machine } from "../runtime/machine.ts";
 import { toBfloat16 } from "../tensor/bfloat16.ts";
 import { reshape, type Tensor, values } from "../tensor/view.ts";
 import type { Frames } from "../video/frames.ts";
+import { latestFrames } from "../video/latest.ts";
 import { type FrameInput, openFrames } from "../video/open.ts";
 import { expectFields } from "./fields.ts";
 import { type FrameImage, frameImage, runOnFrame } from "./frame_features.ts";
@@ -54,6 +55,12 @@ export interface InitOptions {
    * made again from masks. Default: as many as fit into 256 MiB, but at most 750; of a stream, which cannot go back, none.
    */
   keepMasks?: number;
+  /**
+   * Of a stream: drop the frames that come while one is computed, so that a camera is followed at whatever rate the machine
+   * has. Every frame that is looked at is the latest that has come; they are numbered 0, 1, 2 … without the dropped ones,
+   * and `arrival` of a result tells which of all it was. Dropped `VideoFrame`s are closed.
+   */
+  latest?: boolean;
   /** ends the call early: it rejects with the reason of the signal */
   signal?: AbortSignal;
 }
@@ -112,13 +119,14 @@ export class VideoPredictor {
   /**
    * Open a video: a folder of frames, a video file, a list of images, or images that arrive one by one.
    *
-   * @throws ImageError if there is no frame, or the first one cannot be read
+   * @throws ImageError if there is no frame, or the first one cannot be read; UsageError if `latest` is asked of no stream
    */
   async initState(
     video: FrameInput | Frames,
-    { keepAll = false, keepMasks, signal }: InitOptions = {},
+    { keepAll = false, keepMasks, latest = false, signal }: InitOptions = {},
   ): Promise<VideoState> {
-    return new VideoState(await openFrames(video, { signal }), { keepAll, keepMasks });
+    const frames = await openFrames(latest ? latestFrames(video) : video, { signal });
+    return new VideoState(frames, { keepAll, keepMasks });
   }
 
   /**
@@ -464,7 +472,8 @@ export class VideoPredictor {
       return { id, score: output?.score, predMasks: output && this.#filled(output) };
     });
     const objects = videoMasks(this.sam2, state, found, this.options.nonOverlapMasks, returnLogits);
-    return { frame, objects };
+    const arrival = state.frames.arrival?.(frame);
+    return { frame, ...(arrival !== undefined && { arrival }), objects };
   }
 }
 

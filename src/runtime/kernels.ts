@@ -23,6 +23,13 @@ export interface Taps {
   readonly weights: Tensor; // [n_out, T]; starts[i] + T ≤ n_in
 }
 
+/** One axis of a resize of bytes in fixed point: out[i] = Σ_t weights[i, t]/2²² · in[starts[i] + t], t < counts[i]. */
+export interface ByteTaps {
+  readonly starts: Int32Array; // [n_out], all on the heap
+  readonly counts: Int32Array; // [n_out], at most T
+  readonly weights: Int32Array; // [n_out, T], less than 2²⁶; T even, zeros from counts[i] on
+}
+
 /** The thresholds of `maskBits`, in logits. */
 export interface MaskLimits {
   readonly threshold: number;
@@ -116,6 +123,9 @@ export interface Kernels {
   /** Resize one axis: y [P, n_out, Q], x [P, n_in, Q]. Bilinear, antialiased, bicubic and nearest are all such sums. */
   resample(y: Tensor, x: Tensor, taps: Taps): void;
 
+  /** Resize one axis of bytes: y [P, n_out, Q], x [P, n_in, Q]. Sums are rounded to the nearest byte. */
+  resampleBytes(y: Uint8Array, x: Uint8Array, nIn: number, Q: number, taps: ByteTaps): void;
+
   /**
    * Which logits of a resized mask exceed a threshold. The logits are those of two `resample`s, of the columns and then of
    * the rows, and are not stored.
@@ -156,4 +166,6 @@ export interface Kernels {
   above(y: Uint8Array, x: Tensor, limit: number): void;
   /** y [H, W, 3] ← pixels/255, RGB bytes: torchvision's ToTensor. */
   fromPixels(y: Tensor, pixels: Uint8Array): void;
+  /** y [H, W, 3] ← (pixels/255 − mean)/std, RGB bytes; mean, std [3] */
+  normalizePixels(y: Tensor, pixels: Uint8Array, mean: Tensor, std: Tensor): void;
 }

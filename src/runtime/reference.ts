@@ -221,6 +221,20 @@ export const reference: Kernels = {
     }
   },
 
+  resampleBytes(y, x, nIn, Q, { starts, counts, weights }) {
+    const nOut = starts.length;
+    const T = weights.length / nOut;
+    for (let p = 0; p < x.length / (nIn * Q); p++) {
+      for (let i = 0; i < nOut; i++) {
+        for (let q = 0; q < Q; q++) {
+          let sum = 2 ** 21;
+          for (let t = 0; t < counts[i]; t++) sum += weights[i * T + t] * x[(p * nIn + starts[i] + t) * Q + q];
+          y[(p * nOut + i) * Q + q] = Math.min(Math.max(sum >> 22, 0), 255);
+        }
+      }
+    }
+  },
+
   maskBits(bits, counts, mask, rows, columns, limits) {
     const [h, w] = mask.shape;
     const [H, W] = [rows.weights.shape[0], columns.weights.shape[0]];
@@ -309,6 +323,13 @@ export const reference: Kernels = {
   fromPixels(y, pixels) {
     const out = values(y);
     for (let i = 0; i < out.length; i++) out[i] = pixels[i] / 255;
+  },
+
+  normalizePixels(y, pixels, mean, std) {
+    const [out, means, stds] = [values(y), values(mean), values(std)];
+    for (let i = 0; i < out.length; i++) {
+      out[i] = Math.fround(Math.fround(pixels[i] / 255) - means[i % 3]) / stds[i % 3];
+    }
   },
 };
 

@@ -55,6 +55,15 @@ export function elementwiseKernels(
       overRows("resample_f32", P * nOut, Q * T, [address(y), address(x), ...tables, P, nIn, nOut, Q, T]);
     },
 
+    resampleBytes(y, x, nIn, Q, { starts, counts, weights }) {
+      const nOut = starts.length;
+      const [P, T] = [x.length / (nIn * Q), weights.length / nOut];
+      const tables = [starts.byteOffset, counts.byteOffset, weights.byteOffset];
+      const args = [y.byteOffset, x.byteOffset, ...tables, P, nIn, nOut];
+      if (Q === 3) parallelFor("resample_u8x3", Math.ceil(P / 4), [...args, T]);
+      else overRows("resample_u8", P * nOut, Q * T, [...args, Q, T]);
+    },
+
     maskBits(bits, counts, mask, rows, columns, { threshold, high, low }) {
       const [H, T] = rows.weights.shape;
       const [W, U] = columns.weights.shape;
@@ -105,6 +114,11 @@ export function elementwiseKernels(
 
     fromPixels(y, pixels) {
       overValues("pixels_f32", y, [pixels.byteOffset, numel(y.shape)]);
+    },
+
+    normalizePixels(y, pixels, mean, std) {
+      const n = pixels.length / 3;
+      overRows("normalize_u8", n, 3, [address(y), pixels.byteOffset, address(mean), address(std), n]);
     },
   };
 }

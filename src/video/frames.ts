@@ -15,6 +15,8 @@ export interface Frames {
   readonly height: number;
   /** name of the file that holds a frame, if it is in a folder */
   name(frame: number): string | undefined;
+  /** number of a frame among all that arrived, if it is the last of a stream of which some are dropped */
+  arrival?(frame: number): number | undefined;
   /**
    * @param step 1 or −1: where the next frame will be; 0 if there is none
    * @returns undefined after the last frame

@@ -4,7 +4,8 @@ import { platform } from "../platform/platform.ts";
 import { framesOfFolder } from "./folder.ts";
 import type { Frames, ReadOptions } from "./frames.ts";
 import { openList } from "./list.ts";
-import { type FrameStream, openStream } from "./stream.ts";
+import { type FrameStream, openStream, type StreamFrame } from "./stream.ts";
+import type { Arrived } from "./video_frame.ts";
 import { VideoFile } from "./video_file.ts";
 
 /**
@@ -13,12 +14,14 @@ import { VideoFile } from "./video_file.ts";
  */
 export type FrameInput = string | readonly ImageInput[] | FrameStream;
 
+type OpenInput = FrameInput | Frames | AsyncIterable<Arrived<StreamFrame>>;
+
 /**
  * Open a video and read its first frame, which sets the size.
  *
  * @throws ImageError if there is none, or it cannot be read
  */
-export async function openFrames(input: FrameInput | Frames, options: ReadOptions = {}): Promise<Frames> {
+export async function openFrames(input: OpenInput, options: ReadOptions = {}): Promise<Frames> {
   const { signal } = options;
   if (typeof input === "string") {
     const files = await filesOf(input);
@@ -31,11 +34,11 @@ export async function openFrames(input: FrameInput | Frames, options: ReadOption
   return openList(list, signal);
 }
 
-function isOpen(input: Exclude<FrameInput | Frames, string>): input is Frames {
+function isOpen(input: Exclude<OpenInput, string>): input is Frames {
   return "read" in input;
 }
 
-export function isList(input: Exclude<FrameInput, string>): input is readonly ImageInput[] {
+export function isList(input: Exclude<OpenInput, string>): input is readonly ImageInput[] {
   return Array.isArray(input);
 }
 

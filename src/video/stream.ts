@@ -3,7 +3,10 @@ import type { RgbImage } from "../io/image.ts";
 import type { ImageInput } from "../io/image_input.ts";
 import { expectSize, type Frames } from "./frames.ts";
 import { readFrame } from "./list.ts";
-import { isVideoFrame, takePixels, type VideoFrameLike } from "./video_frame.ts";
+import { type Arrived, isArrived, isVideoFrame, takePixels, type VideoFrameLike } from "./video_frame.ts";
+
+/** A frame of a stream. */
+export type StreamFrame = ImageInput | VideoFrameLike;
 
 /** Frames that arrive one by one: an async iterable, or a ReadableStream, which in some browsers is none. */
 export type FrameStream =
@@ -21,11 +24,14 @@ export interface FrameReader {
   cancel(): Promise<void>;
 }
 
+/** A FrameStream of whatever items. */
+type Stream<T> = AsyncIterable<T> | { getReader(): { read(): Promise<IteratorResult<T>>; cancel(): Promise<void> } };
+
 export function isStream(input: object): input is FrameStream {
   return Symbol.asyncIterator in input || "getReader" in input;
 }
 
-export function framesOf(stream: FrameStream): AsyncIterable<ImageInput | VideoFrameLike> {
+export function framesOf<T>(stream: Stream<T>): AsyncIterable<T> {
   if (Symbol.asyncIterator in stream) return stream;
   const reader = stream.getReader();
   const end = async () => {
@@ -36,24 +42,37 @@ export function framesOf(stream: FrameStream): AsyncIterable<ImageInput | VideoF
 }
 
 /** Frames that arrive one by one: only the latest is kept, and the next is asked for when it is needed. */
-export async function openStream(stream: FrameStream, signal?: AbortSignal): Promise<Frames> {
+export async function openStream(
+  stream: Stream<StreamFrame | Arrived<StreamFrame>>,
+  signal?: AbortSignal,
+): Promise<Frames> {
   const iterator = framesOf(stream)[Symbol.asyncIterator]();
   const where = "of the stream";
   let last = -1;
+  let arrival: number | undefined;
   let latest: RgbImage | undefined;
 
   const advance = async (signal?: AbortSignal): Promise<boolean> => {
     const { done, value } = await iterator.next();
     if (done) return false;
-    const image = isVideoFrame(value) ? await takePixels(value) : value;
+    const taken = isArrived(value) ? value.image : value;
+    const image = isVideoFrame(taken) ? await takePixels(taken) : taken;
     const next = await readFrame({ where, image }, last + 1, signal);
     if (latest) expectSize(next, latest, `frame ${last + 1} (${where})`);
     latest = next;
+    arrival = isArrived(value) ? value.arrival : undefined;
     last++;
     return true;
   };
 
-  if (!(await advance(signal))) {
+  const end = () => {
+    iterator.return?.().catch(() => {}); // nobody waits for it
+  };
+  const found = await advance(signal).catch((error) => {
+    end();
+    throw error;
+  });
+  if (!found) {
     throw new ImageError("initState", "at least one frame", "a stream without any", "check where the frames come from");
   }
   const { width, height } = latest!;
@@ -66,6 +85,7 @@ export async function openStream(stream: FrameStream, signal?: AbortSignal): Pro
     width,
     height,
     name: () => undefined,
+    arrival: (frame) => (frame === last ? arrival : undefined),
     async read(frame, _step, signal) {
       while (last < frame) if (!(await advance(signal))) return undefined;
       if (last === frame) return latest;
@@ -73,6 +93,6 @@ export async function openStream(stream: FrameStream, signal?: AbortSignal): Pro
       const todo = "pass a folder, a list or a video file to go back in time";
       throw new UsageError(`frame ${frame}`, expected, "one that has passed", todo);
     },
-    close: () => void iterator.return?.(),
+    close: end,
   };
 }

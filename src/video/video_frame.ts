@@ -13,6 +13,16 @@ export interface VideoFrameLike {
   close(): void;
 }
 
+/** A frame of a stream of which some are dropped, and its number among all that came. */
+export interface Arrived<T> {
+  image: T;
+  arrival: number;
+}
+
+export function isArrived<T>(frame: T | Arrived<T>): frame is Arrived<T> {
+  return typeof frame === "object" && frame !== null && "arrival" in frame;
+}
+
 export function isVideoFrame(image: unknown): image is VideoFrameLike {
   return typeof image === "object" && image !== null && "displayWidth" in image && "copyTo" in image;
 }

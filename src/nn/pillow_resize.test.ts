@@ -1,7 +1,11 @@
 import { readFileSync } from "node:fs";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type { RgbImage } from "./image.ts";
+import { builds } from "../../tests/tables.ts";
+import type { RgbImage } from "../io/image.ts";
+import type { Kernels } from "../runtime/kernels.ts";
+import { type Machine, withMachine } from "../runtime/machine.ts";
+import { reference } from "../runtime/reference.ts";
 import { pillowResize } from "./pillow_resize.ts";
 
 interface Case {
@@ -24,14 +28,21 @@ function photo(width: number, height: number): RgbImage {
 
 const PillowResize = suite("pillowResize");
 
-for (const { from, to, pixels } of cases) {
-  PillowResize(`${from.join("×")} → ${to.join("×")} equals Image.resize in every byte`, () => {
-    const got = pillowResize(photo(...from), ...to);
-    assert.equal([got.width, got.height], to);
-    const want = Buffer.from(pixels, "base64");
-    assert.is(got.data.length, want.length);
-    assert.is(got.data.filter((byte, i) => byte !== want[i]).length, 0);
-  });
+for (const { heap, tables } of builds) {
+  for (const kernels of [...tables, reference] as Kernels[]) {
+    for (const { from, to, pixels } of cases) {
+      PillowResize(`${kernels.name}: ${from.join("×")} → ${to.join("×")} equals Image.resize in every byte`, () => {
+        withMachine({ heap, kernels } as Machine, () =>
+          heap.scope(() => {
+            const got = pillowResize(photo(...from), ...to);
+            const want = Buffer.from(pixels, "base64");
+            assert.is(got.length, want.length);
+            assert.is(got.filter((byte, i) => byte !== want[i]).length, 0);
+          }),
+        );
+      });
+    }
+  }
 }
 
 PillowResize("the cases hold both orders of the passes", () => {
