@@ -105,7 +105,7 @@ Kept.before(async () => {
     root: folder,
     configFile: false,
     logLevel: "warn",
-    resolve: { alias: { "sam2-ts": join(root, "dist/index.js") } },
+    resolve: { alias: { "sam2-ts": join(root, "dist/browser/index.js") } },
     build: { outDir: join(folder, "site") },
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -28,7 +28,8 @@ export interface FrameReader {
 type Stream<T> = AsyncIterable<T> | { getReader(): { read(): Promise<IteratorResult<T>>; cancel(): Promise<void> } };
 
 export function isStream(input: object): input is FrameStream {
-  return Symbol.asyncIterator in input || "getReader" in input;
+  const { [Symbol.asyncIterator]: iterate, getReader } = input as Record<PropertyKey, unknown>;
+  return typeof (Symbol.asyncIterator in input ? iterate : getReader) === "function";
 }
 
 export function framesOf<T>(stream: Stream<T>): AsyncIterable<T> {
