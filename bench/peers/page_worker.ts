@@ -1,4 +1,5 @@
 // One stage in a worker of a page: a page's main thread may not wait for other threads.
+import { usePagePlatform } from "../page_platform.ts";
 import { carryOut, type Job } from "./job.ts";
 import { type Ort, onnxruntime } from "./onnxruntime.ts";
 import { ours } from "./ours.ts";
@@ -9,6 +10,7 @@ const ORT: Record<string, string> = {
   "onnxruntime-web-of-transformers": "/onnxruntime-web-of-transformers/ort.webgpu.min.mjs",
 };
 
+usePagePlatform();
 addEventListener("message", async ({ data: job }: MessageEvent<Job>) => {
   try {
     const open = async () => onnxruntime((await import(/* @vite-ignore */ ORT[job.peer])) as Ort, job);

@@ -1,0 +1,28 @@
+// The platform of a worker that runs the graph's own modules in a page; Vite bundles the kernels and the helper with it.
+import { browserPlatform } from "../src/platform/browser.ts";
+import { setPlatform } from "../src/platform/platform.ts";
+import type { Platform } from "../src/platform/types.ts";
+
+const KERNELS = {
+  kernels: new URL("../build/kernels.wasm", import.meta.url),
+  kernels_fma: new URL("../build/kernels_fma.wasm", import.meta.url),
+};
+
+const pagePlatform: Platform = {
+  ...browserPlatform,
+  kernels: async (build) => new Uint8Array(await (await fetch(KERNELS[build])).arrayBuffer()),
+  startWorker(_program, { onMessage, onDeath }) {
+    const worker = new Worker(new URL("./page_helper.ts", import.meta.url), { type: "module" });
+    worker.addEventListener("error", ({ message }) => onDeath(message ?? "its program could not be loaded"));
+    if (onMessage) worker.addEventListener("message", ({ data }) => onMessage(data));
+    return {
+      post: (message, transfer = []) => worker.postMessage(message, transfer),
+      hold: () => {},
+      stop: async () => worker.terminate(),
+    };
+  },
+};
+
+export function usePagePlatform(): void {
+  setPlatform(pagePlatform);
+}
