@@ -3,8 +3,8 @@ import { kindOf } from "../io/kind_of.ts";
 import { framesOf, isStream, type StreamFrame } from "./stream.ts";
 import { type Arrived, isVideoFrame } from "./video_frame.ts";
 
-/** Items are taken for so long at a stretch, in ms; then whatever else waits has its turn. */
-const STRETCH = 8;
+/** Items are taken so many at a stretch; then whatever else waits has its turn. */
+const STRETCH = 64;
 
 /**
  * The frames of a stream of which only the latest is looked at: they are taken as they come, and when one is asked for, it
@@ -31,7 +31,6 @@ function latestOf<T>(items: AsyncIterable<T>, drop: (item: T) => void): AsyncIte
   let wake = () => {};
 
   const take = async () => {
-    let since = performance.now();
     for (let arrival = 0; ; arrival++) {
       const { done, value } = await iterator.next();
       if (done) return;
@@ -39,9 +38,7 @@ function latestOf<T>(items: AsyncIterable<T>, drop: (item: T) => void): AsyncIte
       latest = { image: value, arrival };
       if (ended) return forget();
       wake();
-      if (performance.now() - since < STRETCH) continue;
-      await nextTurn();
-      since = performance.now();
+      if (arrival % STRETCH === STRETCH - 1) await nextTurn();
     }
   };
   const forget = () => {
