@@ -1,5 +1,5 @@
 // The platform of a worker that runs the graph's own modules in a page; Vite bundles the kernels and the helper with it.
-import { browserPlatform } from "../src/platform/browser.ts";
+import { browserPlatform, handleOf } from "../src/platform/browser.ts";
 import { setPlatform } from "../src/platform/platform.ts";
 import type { Platform } from "../src/platform/types.ts";
 
@@ -11,16 +11,8 @@ const KERNELS = {
 const pagePlatform: Platform = {
   ...browserPlatform,
   kernels: async (build) => new Uint8Array(await (await fetch(KERNELS[build])).arrayBuffer()),
-  startWorker(_program, { onMessage, onDeath }) {
-    const worker = new Worker(new URL("./page_helper.ts", import.meta.url), { type: "module" });
-    worker.addEventListener("error", ({ message }) => onDeath(message ?? "its program could not be loaded"));
-    if (onMessage) worker.addEventListener("message", ({ data }) => onMessage(data));
-    return {
-      post: (message, transfer = []) => worker.postMessage(message, transfer),
-      hold: () => {},
-      stop: async () => worker.terminate(),
-    };
-  },
+  startWorker: (_program, events) =>
+    handleOf(new Worker(new URL("./page_helper.ts", import.meta.url), { type: "module" }), events),
 };
 
 export function usePagePlatform(): void {

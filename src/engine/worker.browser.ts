@@ -3,7 +3,7 @@
  * imports and names no file, so that it runs from any address, and no bundler finds a worker that refers to itself. The
  * codecs' wasm lies in the page's bundle, and the page is asked for it when it is first needed.
  */
-import { browserPlatform } from "../platform/browser.ts";
+import { browserPlatform, handleOf } from "../platform/browser.ts";
 import type { SentWasm } from "../platform/page.ts";
 import { EngineError } from "../errors.ts";
 import { setPlatform } from "../platform/platform.ts";
@@ -24,15 +24,8 @@ const KERNELS: Record<KernelBuild, () => Promise<{ default: Uint8Array<ArrayBuff
 };
 
 /** This program once more. */
-function startHelper(_program: WorkerProgram, { onMessage, onDeath }: WorkerEvents): WorkerHandle {
-  const worker = new Worker(location.href, { name: HELPER });
-  worker.addEventListener("error", ({ message }) => onDeath(message ?? "its program could not be loaded"));
-  if (onMessage) worker.addEventListener("message", ({ data }) => onMessage(data));
-  return {
-    post: (message, transfer = []) => worker.postMessage(message, transfer),
-    hold: () => {},
-    stop: async () => worker.terminate(),
-  };
+function startHelper(_program: WorkerProgram, events: WorkerEvents): WorkerHandle {
+  return handleOf(new Worker(location.href, { name: HELPER }), events);
 }
 
 /** A dependency's wasm, from the page. */

@@ -1,7 +1,7 @@
 import { unzlibSync, zlibSync } from "fflate";
 import { UsageError } from "../errors.ts";
 import { downloadBlob, openKept } from "./browser_cache.ts";
-import type { OpenFile, Platform } from "./types.ts";
+import type { OpenFile, Platform, WorkerEvents, WorkerHandle } from "./types.ts";
 
 // Workers alone have it, and TypeScript's types for a page do not.
 declare const FileReaderSync: (new () => { readAsArrayBuffer(blob: Blob): ArrayBuffer }) | undefined;
@@ -26,6 +26,17 @@ function noFiles(path: string): never {
 /** bundled.ts has them. */
 function notBundled(): never {
   throw new UsageError("sam2-ts", "an entry of the package", "one of its parts alone", 'import from "sam2-ts"');
+}
+
+/** A browser's worker as its maker sees it. */
+export function handleOf(worker: Worker, { onMessage, onDeath }: WorkerEvents): WorkerHandle {
+  worker.addEventListener("error", ({ message }) => onDeath(message ?? "its program could not be loaded"));
+  if (onMessage) worker.addEventListener("message", ({ data }) => onMessage(data));
+  return {
+    post: (message, transfer = []) => worker.postMessage(message, transfer),
+    hold: () => {},
+    stop: async () => worker.terminate(),
+  };
 }
 
 export const browserPlatform: Platform = {
