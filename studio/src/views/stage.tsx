@@ -1,0 +1,158 @@
+/**
+ * The picture with the masks on it, and the prompts. Picture, masks and prompts lie on one sheet which CSS moves and scales,
+ * so that zooming costs the page's thread nothing; the painter draws the masks anew when the zoom has settled.
+ */
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import type { Session } from "../session/session.ts";
+import type { Desk } from "../state/desk.ts";
+import {
+  appearanceOf,
+  type Box,
+  colourOf,
+  type Document,
+  type Prompt,
+  selectedObject,
+  type View,
+} from "../state/document.ts";
+import { Crosshair, Prompts } from "./prompts.tsx";
+import { type Gesture, gestures, type Pointed } from "./gestures.ts";
+import { useStore } from "./use.ts";
+
+interface Props {
+  desk: Desk;
+  session: Session;
+  doc: Document;
+}
+
+/** Where the sheet lies on the stage. @units CSS pixels */
+export interface Layout {
+  /** of a pixel of the picture */
+  scale: number;
+  left: number;
+  top: number;
+}
+
+/** Free around a picture that is wholly seen. */
+const MARGIN = 16;
+
+export function layoutOf(
+  view: View,
+  picture: { width: number; height: number },
+  stage: { width: number; height: number },
+): Layout {
+  const margin = Math.min(MARGIN, stage.width / 20);
+  const whole = Math.min((stage.width - 2 * margin) / picture.width, (stage.height - 2 * margin) / picture.height);
+  const scale = Math.max(0.001, whole * view.zoom);
+  const place = (stage: number, picture: number, centre: number) => {
+    const free = stage - picture * scale;
+    if (free >= 0) return free / 2;
+    return Math.min(margin, Math.max(free - margin, stage / 2 - centre * picture * scale));
+  };
+  return {
+    scale,
+    left: place(stage.width, picture.width, view.centre[0]),
+    top: place(stage.height, picture.height, view.centre[1]),
+  };
+}
+
+export function Stage({ desk, session, doc }: Props) {
+  const stage = useRef<HTMLDivElement>(null);
+  const [size, setSize] = useState({ width: 0, height: 0 });
+  const shown = useStore(session.shown);
+  const picture = useRef<HTMLCanvasElement>(null);
+  const objects = useRef<HTMLCanvasElement>(null);
+  const preview = useRef<HTMLCanvasElement>(null);
+  const [draft, setDraft] = useState<Gesture>();
+  const [cross, setCross] = useState<readonly [x: number, y: number]>();
+
+  useLayoutEffect(() => {
+    const measure = () => {
+      const { clientWidth: width, clientHeight: height } = stage.current!;
+      setSize({ width, height });
+    };
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(stage.current!);
+    return () => observer.disconnect();
+  }, []);
+
+  useLayoutEffect(() => {
+    const canvases = [objects, preview].map(({ current }) => current!.transferControlToOffscreen());
+    session.painter.tell({ type: "canvases", objects: canvases[0], preview: canvases[1] }, canvases);
+  }, []);
+
+  useEffect(() => {
+    const canvas = picture.current!;
+    if (!shown) return;
+    void createImageBitmap(shown.bitmap).then((copy) => {
+      canvas.width = copy.width;
+      canvas.height = copy.height;
+      canvas.getContext("bitmaprenderer")!.transferFromImageBitmap(copy);
+    });
+  }, [shown]);
+
+  const { source, view } = doc;
+  const layout = source && size.width > 0 ? layoutOf(view, source, size) : undefined;
+  const scale = layout?.scale ?? 1;
+
+  useEffect(() => {
+    const timer = setTimeout(() => session.draw(scale), 120);
+    return () => clearTimeout(timer);
+  }, [scale]);
+
+  const seen = { desk, session, doc, layout, stage: size, draft, setDraft, cross, setCross };
+  const latest = useRef(seen);
+  latest.current = seen;
+  useEffect(() => gestures(stage.current!, () => latest.current), []);
+
+  const object = selectedObject(doc);
+  const prompt = draftedPrompt(appearanceOf(object, doc.frame)?.prompt, draft);
+  const colour = object ? colourOf(object) : "#fff";
+  const box = source && { width: `${source.width}px`, height: `${source.height}px` };
+  return (
+    <div
+      ref={stage}
+      class={`stage tool-${doc.tool}`}
+      tabIndex={0}
+      role="application"
+      aria-label={source ? `${source.name}. Arrow keys move a cross, Space clicks there.` : "No picture is open."}
+      aria-describedby="hint"
+    >
+      <div
+        class="sheet"
+        hidden={!layout}
+        style={
+          layout && {
+            ...box,
+            transform: `translate(${layout.left}px, ${layout.top}px) scale(${layout.scale})`,
+            "--pixelated": layout.scale * devicePixelRatio >= 4 ? "pixelated" : "auto",
+          }
+        }
+      >
+        <canvas ref={picture} class="picture" />
+        <canvas ref={objects} class="masks" />
+        <canvas ref={preview} class="masks preview" />
+      </div>
+      {layout && source && (
+        <>
+          <Prompts prompt={prompt} layout={layout} colour={colour} draft={draft} radius={doc.radius} />
+          {cross && <Crosshair at={cross} layout={layout} />}
+        </>
+      )}
+    </div>
+  );
+}
+
+/** The prompt as it is while a point is dragged or a box is drawn. */
+export function draftedPrompt(prompt: Prompt | undefined, draft: Gesture | undefined): Prompt | undefined {
+  if (draft?.type === "move" && prompt) {
+    const [x, y] = draft.to;
+    return { ...prompt, clicks: prompt.clicks.with(draft.index, { ...prompt.clicks[draft.index], x, y }) };
+  }
+  if (draft?.type === "box") return { clicks: prompt?.clicks ?? [], box: boxBetween(draft.from, draft.to) };
+  return prompt;
+}
+
+export function boxBetween(a: Pointed, b: Pointed): Box {
+  return [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[0], b[0]), Math.max(a[1], b[1])];
+}
