@@ -1,6 +1,7 @@
 import { render } from "preact";
-import { CHECKPOINT, openFile } from "./media/open.ts";
-import { openPhoto } from "./media/photo.ts";
+import { openAgain, openFiles } from "./media/files.ts";
+import { CHECKPOINT } from "./media/open.ts";
+import { drawnClip } from "./media/clip.ts";
 import { drawnScene } from "./media/scene.ts";
 import { kept } from "./session/keep.ts";
 import { lastModel, models as keptModels } from "./session/kept_models.ts";
@@ -26,15 +27,11 @@ void (async () => models.use(asked.get("model") ?? (await lastModel())))();
 /** What was open, or else the drawing. */
 async function openLast(): Promise<void> {
   const last = await kept().catch(() => undefined);
-  if (last?.doc.source && !last.doc.source.isDrawn && last.file) {
-    const { source } = last.doc;
-    const opened = await openPhoto(last.file, source.name).catch(() => undefined);
-    if (opened) return session.restore({ ...opened, source }, last.doc);
-  }
+  const source = last?.doc.source;
+  const opened = source && (await openAgain(source, last!.files).catch(() => undefined));
+  if (opened && !desk.doc.source) return session.restore(opened, last!.doc);
   const scene = await drawnScene();
-  if (desk.doc.source) return; // the visitor was faster
-  if (last?.doc.source?.isDrawn) session.restore(scene, last.doc);
-  else session.openMedia(scene);
+  if (!desk.doc.source) session.openMedia(scene); // unless the visitor was faster
 }
 
 /** Files of a choice, a drop or the clipboard. */
@@ -43,7 +40,7 @@ async function take(files: readonly File[]): Promise<void> {
   if (!file) return;
   if (CHECKPOINT.test(file.name)) return models.useFile(file);
   try {
-    session.openMedia(await openFile(file));
+    session.openMedia(await openFiles(files));
   } catch (error) {
     session.tell("problem", (error as Error).message);
   }
@@ -58,7 +55,9 @@ function choose(accept: string): void {
 const effects = desk.onEffect;
 desk.onEffect = (effect) => {
   effects?.(effect);
-  if (effect === "choosePicture") choose("image/*");
+  if (effect === "choosePicture") choose("image/*,video/*,.mkv");
+  if (effect === "openScene") void drawnScene().then(session.openMedia);
+  if (effect === "openClip") session.openMedia(drawnClip());
   if (effect === "chooseModel") choose(".pt,.pth,.safetensors");
 };
 addEventListener("dragover", (event) => event.preventDefault());

@@ -10,7 +10,6 @@ import {
   type MaskRecord,
   type Rle,
   Sam2,
-  type Prompt as ModelPrompt,
 } from "sam2-ts";
 import { painter as startPainter, type Painter } from "../masks/painter.ts";
 import type { Layer, Stroke } from "../masks/protocol.ts";
@@ -34,8 +33,11 @@ import {
 import { type Store, store } from "../state/store.ts";
 import { keep } from "./keep.ts";
 import { Latest } from "./latest.ts";
+import { modelPrompt } from "./model_prompt.ts";
 import { NANO, namedModel } from "./models.ts";
+import { playhead } from "./playhead.ts";
 import { AT_FIRST, NOTHING_FOUND, type Status } from "./status.ts";
+import { videoSession } from "./video.ts";
 
 /** Pictures that undo can bring back. */
 const MOST_MEDIA = 6;
@@ -44,6 +46,10 @@ const OFFERED = "sam2-offered";
 /** After the last change, until it is kept. */
 const KEEP_MS = 400;
 /** A side of the grid of points for everything: nano's answers are few and quick, others take long. */
+/** A model that takes longer for a picture previews nothing in videos. */
+const QUICK_MS = 400;
+/** A frame that is seen for so long is worth a look of the model. */
+const REST_MS = 250;
 const GRID = { nano: 16, others: 24 };
 
 export interface Options {
@@ -59,11 +65,20 @@ interface Loaded {
   generator: AutomaticMaskGenerator;
 }
 
+/** A picture, and which frame it is. */
+export interface Shown {
+  bitmap: ImageBitmap;
+  source: string;
+  frame: number;
+  /** @units s from the first */
+  time: number;
+}
+
 export interface Session {
   status: Store<Status>;
   painter: Painter;
   /** the picture that is seen */
-  shown: Store<{ bitmap: ImageBitmap } | undefined>;
+  shown: Store<Shown | undefined>;
   openMedia(media: Media): void;
   /** What was open at the last visit. */
   restore(media: Media, doc: Document): void;
@@ -85,7 +100,7 @@ export interface Session {
 
 export function session(desk: Desk, options: Options): Session {
   const status = store<Status>(AT_FIRST);
-  const shown = store<{ bitmap: ImageBitmap } | undefined>(undefined);
+  const shown = store<Shown | undefined>(undefined);
   const painter = startPainter();
   const media = new Map<string, Media>();
   /** calls of the picture in use: aborted when it goes */
@@ -95,6 +110,7 @@ export function session(desk: Desk, options: Options): Session {
   let model: Loaded | undefined;
   /** `source.id` and frame that the model has looked at, or looks at */
   let looked = "";
+  let hasLooked = false;
   let scale = 1;
 
   const change = (changed: Partial<Status>) => status.set({ ...status.get(), ...changed });
@@ -195,16 +211,26 @@ export function session(desk: Desk, options: Options): Session {
     change({ offersModels: false });
   }
 
-  async function showPicture(): Promise<void> {
+  /** Of frames that are passed quickly, the newest is seen. */
+  const showing = new Latest<void>(async () => {
     const { source, frame } = desk.doc;
     const opened = source && media.get(source.id);
     if (!opened) return;
-    const bitmap = await opened.picture(frame);
-    shown.get()?.bitmap.close();
-    shown.set({ bitmap });
-    painter.tell({ type: "size", size: { width: source.width, height: source.height } });
-    draw(scale);
-  }
+    const before = shown.get();
+    if (before?.source === source.id && before.frame === frame) return;
+    try {
+      const bitmap = await opened.picture(frame);
+      if (desk.doc.source?.id !== source.id) return bitmap.close();
+      before?.bitmap.close();
+      shown.set({ bitmap, source: source.id, frame, time: opened.timeOf(frame) });
+      if (before?.source !== source.id) {
+        painter.tell({ type: "size", size: { width: source.width, height: source.height } });
+      }
+      draw(scale);
+    } catch (error) {
+      problem(error);
+    }
+  });
 
   /** Let the model look at what is seen, unless it has. */
   async function lookAtPicture(): Promise<void> {
@@ -213,11 +239,18 @@ export function session(desk: Desk, options: Options): Session {
     if (!opened || !model) return;
     const place = `${source.id} ${frame}`;
     if (looked === place) return;
+    const isVideo = source.kind === "video";
+    if (isVideo) {
+      change({ picture: "ready", everything: NOTHING_FOUND });
+      void video.answer();
+      if (!isQuick() || video.isTracking || status.get().isPlaying) return;
+    }
     looked = place;
+    hasLooked = false;
     look.abort();
     look = new AbortController();
     const { signal } = look;
-    change({ picture: "looking", fraction: 0, everything: NOTHING_FOUND });
+    if (!isVideo) change({ picture: "looking", fraction: 0, everything: NOTHING_FOUND });
     const start = performance.now();
     const done = await attempt(async ({ predictor }) => {
       const image = await opened.input(frame, signal);
@@ -229,17 +262,40 @@ export function session(desk: Desk, options: Options): Session {
       if (model) change({ picture: "none" });
       return;
     }
+    hasLooked = true;
+    if (isVideo) return;
     const ms = performance.now() - start;
     const { gmac } = namedModel(model!.name) ?? {};
     change({ picture: "ready", ...(gmac && { measured: { gmac, ms } }) });
     answer();
   }
 
+  /** May a frame be looked at just to preview masks on it? */
+  function isQuick(): boolean {
+    const { gmac } = namedModel(model!.name) ?? {};
+    const { measured } = status.get();
+    if (!gmac || !measured) return model!.name === NANO;
+    return (measured.ms / measured.gmac) * gmac < QUICK_MS;
+  }
+
+  // ---- a video
+
+  const mediaInUse = () => media.get(desk.doc.source?.id ?? "");
+  const video = videoSession({ desk, painter, change, media: mediaInUse, attempt });
+  const head = playhead({ desk, video, change, media: mediaInUse, show: () => showing.ask() });
+
+  let resting: ReturnType<typeof setTimeout> | undefined;
+  function lookSoon(): void {
+    clearTimeout(resting);
+    resting = setTimeout(() => void lookAtPicture(), REST_MS);
+  }
+
   // ---- prompts
 
   /** Ask for the first prompt on this frame that has no answer. */
   async function answer(): Promise<void> {
-    const { objects, frame } = desk.doc;
+    const { objects, frame, source } = desk.doc;
+    if (source?.kind === "video") return model && video.answer();
     const object = objects.find((one) => one.on[frame] && isUnanswered(one.on[frame]));
     ask?.abort();
     if (!object || status.get().picture !== "ready") {
@@ -275,7 +331,9 @@ export function session(desk: Desk, options: Options): Session {
 
   let wanted: Prompt | undefined;
   const hover = new Latest<Prompt>(async (prompt) => {
-    if (status.get().picture !== "ready" || status.get().isAsking) return;
+    if (status.get().picture !== "ready" || status.get().isAsking || !hasLooked) return;
+    const { source, frame } = desk.doc;
+    if (looked !== `${source?.id} ${frame}`) return;
     const found = await attempt(({ predictor }) =>
       predictor.predict(modelPrompt(prompt), { multimaskOutput: isAmbiguous(prompt), returnMasks: false }),
     );
@@ -309,7 +367,8 @@ export function session(desk: Desk, options: Options): Session {
 
   function draw(newScale: number): void {
     scale = newScale;
-    const { objects, frame, selected, panel } = desk.doc;
+    const { objects, selected, panel } = desk.doc;
+    const frame = shown.get()?.frame ?? desk.doc.frame; // a mask is seen on its own picture
     const { records, state } = status.get().everything;
     if (panel === "everything" && state === "ready") {
       const masks = records.map(({ segmentation }) => segmentation as Rle);
@@ -415,8 +474,12 @@ export function session(desk: Desk, options: Options): Session {
 
   const EFFECTS: Partial<Record<Effect, () => void>> = {
     findEverything: () => void findEverything(),
+    play: () => void head.play(),
+    trackForward: () => void head.track("forward").then(lookSoon),
+    trackBackward: () => void head.track("backward").then(lookSoon),
     stop() {
       all?.abort();
+      head.stop();
       draw(scale);
     },
     saveCutout: () => void cutout().then((cut) => cut && save(cut.blob, `${cut.name}.png`), problem),
@@ -450,10 +513,16 @@ export function session(desk: Desk, options: Options): Session {
     const doc = desk.doc;
     const old = before;
     before = doc;
-    if (doc.source?.id !== old.source?.id || doc.frame !== old.frame) {
+    if (doc.source?.id !== old.source?.id || doc.run !== old.run) video.settle(doc);
+    if (doc.source?.id === old.source?.id && doc.frame !== old.frame) {
+      head.moved(doc.frame);
+      preview(undefined);
+      void showing.ask();
+      lookSoon();
+    } else if (doc.source?.id !== old.source?.id) {
       change({ picture: "opening", everything: NOTHING_FOUND });
       preview(undefined);
-      void showPicture().catch(problem);
+      void showing.ask();
       void lookAtPicture();
     } else if (doc.objects !== old.objects) void answer();
     if (doc.objects !== old.objects || doc.selected !== old.selected || doc.panel !== old.panel) {
@@ -481,13 +550,6 @@ export function session(desk: Desk, options: Options): Session {
     answerOffer,
     clear: (field) => change({ [field]: undefined }),
     tell: (field, text) => change({ [field]: text }),
-  };
-}
-
-function modelPrompt({ clicks, box }: Prompt): ModelPrompt {
-  return {
-    ...(clicks.length > 0 && { points: clicks.map(({ x, y }) => [x, y]), labels: clicks.map(({ label }) => label) }),
-    ...(box && { box }),
   };
 }
 

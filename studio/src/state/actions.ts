@@ -23,10 +23,23 @@ import {
   WHOLE,
 } from "./document.ts";
 import type { Rle } from "sam2-ts";
+import { VIDEO_ACTIONS } from "./video_actions.ts";
 
 /** What the world outside is asked for. */
 export type Effect =
-  "choosePicture" | "chooseModel" | "findEverything" | "stop" | "saveCutout" | "copyCutout" | "undo" | "redo";
+  | "choosePicture"
+  | "chooseModel"
+  | "findEverything"
+  | "stop"
+  | "saveCutout"
+  | "copyCutout"
+  | "undo"
+  | "redo"
+  | "trackForward"
+  | "trackBackward"
+  | "play"
+  | "openScene"
+  | "openClip";
 
 export interface Outcome {
   doc: Document;
@@ -35,7 +48,7 @@ export interface Outcome {
   say?: string;
 }
 
-export type Group = "Picture" | "Prompts" | "Brush" | "Objects" | "View" | "Other";
+export type Group = "Picture" | "Video" | "Prompts" | "Brush" | "Objects" | "View" | "Other";
 
 export interface Action<A = void> {
   label: string;
@@ -45,6 +58,8 @@ export interface Action<A = void> {
   keys?: readonly string[];
   /** is it a step that undo takes back? */
   undoable?: boolean;
+  /** does it complete a step that this document holds already? */
+  isPartOf?(doc: Document, args: A): boolean;
   isEnabled?(doc: Document): boolean;
   perform(doc: Document, args: A): Outcome;
 }
@@ -81,6 +96,8 @@ export const ACTIONS = {
       say: `${source.name}, ${source.width} by ${source.height} pixels.`,
     }),
   }),
+  openScene: action({ label: "The drawing", group: "Picture", perform: (doc) => ({ doc, effect: "openScene" }) }),
+  openClip: action({ label: "The drawn clip", group: "Picture", perform: (doc) => ({ doc, effect: "openClip" }) }),
   /** A document that was kept or saved. */
   restore: action<Document>({
     label: "Restore",
@@ -229,7 +246,10 @@ export const ACTIONS = {
     perform: (doc, { id, frame, found }) => {
       const object = doc.objects.find((one) => one.id === id);
       if (keyOf(object?.on[frame]?.prompt) !== found.of) return { doc }; // the prompt has changed meanwhile
-      return { doc: withObject(doc, id, (one) => appearing(one, frame, (seen) => ({ ...seen, found }))) };
+      const corrected = (seen: Appearance) => (seen.found?.by === "track" ? { tracked: seen.found } : {});
+      return {
+        doc: withObject(doc, id, (one) => appearing(one, frame, (seen) => ({ ...seen, ...corrected(seen), found }))),
+      };
     },
   }),
   /** A mask from elsewhere as an object of its own: of everything that was found, of a file. */
@@ -257,6 +277,8 @@ export const ACTIONS = {
       },
     }),
   }),
+
+  ...VIDEO_ACTIONS,
 
   // ---- view
   look: action<View>({
@@ -370,10 +392,11 @@ export function isEnabled(name: ActionName, doc: Document): boolean {
   return (ACTIONS[name] as Action<never>).isEnabled?.(doc) ?? true;
 }
 
-/** The action of a key, as `keyOfEvent` gives it. */
-export function actionOfKey(key: string): PlainAction | undefined {
+/** The action of a key, as `keyOfEvent` gives it: the first that can be done. */
+export function actionOfKey(key: string, doc: Document): PlainAction | undefined {
   const names = Object.keys(ACTIONS) as ActionName[];
-  return names.find((name) => (ACTIONS[name] as Action<never>).keys?.includes(key)) as PlainAction | undefined;
+  const isMeant = (name: ActionName) => (ACTIONS[name] as Action<never>).keys?.includes(key) && isEnabled(name, doc);
+  return names.find(isMeant) as PlainAction | undefined;
 }
 
 /** "Ctrl+Shift+z", "?", "Delete": what was pressed; a Mac's command key is Ctrl. */
@@ -551,7 +574,8 @@ function changing(doc: Document, change: (seen: Appearance) => Appearance): Outc
 function prompting(doc: Document, change: (prompt: Prompt) => Prompt): Outcome {
   const outcome = changing(doc, (seen) => {
     const prompt = change(seen.prompt ?? { clicks: [] });
-    return isEmptyPrompt(prompt) ? { ...seen, prompt: undefined, found: undefined } : { ...seen, prompt };
+    if (!isEmptyPrompt(prompt)) return { ...seen, prompt };
+    return { ...seen, prompt: undefined, found: seen.tracked, tracked: undefined };
   });
   const object = selectedObject(outcome.doc);
   if (!object || Object.keys(object.on).length > 0) return outcome;
