@@ -55,10 +55,16 @@ const MOST_ZOOM = 40;
 
 export const ACTIONS = {
   // ---- picture
-  choosePicture: action({
+  openDialog: action({
     label: "Open a picture",
     group: "Picture",
     keys: ["o"],
+    perform: (doc) => ({ doc: { ...doc, dialog: "open" } }),
+  }),
+  choosePicture: action({
+    label: "Choose a file",
+    group: "Picture",
+    keys: ["Ctrl+o"],
     perform: (doc) => ({ doc: { ...doc, dialog: undefined }, effect: "choosePicture" }),
   }),
   /** Another picture. What was made of the one before comes back by undo. */
