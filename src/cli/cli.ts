@@ -10,6 +10,7 @@ import { addEverything } from "./everything.ts";
 import { addInfo } from "./info.ts";
 import { EXIT_CODES, hasColours, Interruption, type Io, Status } from "./io.ts";
 import { addSegment } from "./segment.ts";
+import { addStudio } from "./studio.ts";
 import { addTrace } from "./trace.ts";
 import { addTrack } from "./track.ts";
 
@@ -66,6 +67,7 @@ function sam2Program(io: Io): Command {
   addSegment(program, io);
   addEverything(program, io);
   addTrack(program, io);
+  addStudio(program, io);
   addEvaluate(program, io);
   addInfo(program, io);
   addTrace(program, io);

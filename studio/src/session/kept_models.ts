@@ -8,7 +8,7 @@ export interface Models {
   /** name → bytes */
   kept: Store<ReadonlyMap<string, number>>;
   refresh(): Promise<void>;
-  use(name: string): void;
+  use(name: string): Promise<void>;
   useFile(file: File): void;
   remove(name: string): Promise<void>;
 }
@@ -24,9 +24,10 @@ export function models(session: Session): Models {
     async refresh() {
       kept.set(new Map((await cachedModels()).map(({ name, bytes }) => [name, bytes])));
     },
-    use(name) {
+    async use(name) {
       localStorage.setItem(LAST, name);
-      void session.useModel(name, sourceOf(name)).then(made.refresh);
+      await session.useModel(name, sourceOf(name));
+      await made.refresh();
     },
     useFile(file) {
       void session.useModel(file.name, file);

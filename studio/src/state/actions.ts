@@ -38,6 +38,7 @@ export type Effect =
   | "trackForward"
   | "trackBackward"
   | "play"
+  | "chooseFolder"
   | "openScene"
   | "openClip";
 
@@ -70,10 +71,16 @@ const MOST_ZOOM = 40;
 
 export const ACTIONS = {
   // ---- picture
-  choosePicture: action({
+  openDialog: action({
     label: "Open a picture",
     group: "Picture",
     keys: ["o"],
+    perform: (doc) => ({ doc: { ...doc, dialog: "open" } }),
+  }),
+  choosePicture: action({
+    label: "Choose a file",
+    group: "Picture",
+    keys: ["Ctrl+o"],
     perform: (doc) => ({ doc: { ...doc, dialog: undefined }, effect: "choosePicture" }),
   }),
   /** Another picture. What was made of the one before comes back by undo. */
@@ -95,6 +102,11 @@ export const ACTIONS = {
       },
       say: `${source.name}, ${source.width} by ${source.height} pixels.`,
     }),
+  }),
+  chooseFolder: action({
+    label: "Open a folder of frames",
+    group: "Picture",
+    perform: (doc) => ({ doc: { ...doc, dialog: undefined }, effect: "chooseFolder" }),
   }),
   openScene: action({ label: "The drawing", group: "Picture", perform: (doc) => ({ doc, effect: "openScene" }) }),
   openClip: action({ label: "The drawn clip", group: "Picture", perform: (doc) => ({ doc, effect: "openClip" }) }),

@@ -1,4 +1,5 @@
 import { useEffect } from "preact/hooks";
+import type { Opening } from "../media/opening.ts";
 import type { Models } from "../session/kept_models.ts";
 import type { Session } from "../session/session.ts";
 import { actionOfKey, keyOfEvent } from "../state/actions.ts";
@@ -17,6 +18,7 @@ interface Props {
   desk: Desk;
   session: Session;
   models: Models;
+  opening: Opening;
 }
 
 export function App(given: Props) {

@@ -7,12 +7,16 @@ import type { Status } from "../session/status.ts";
 import { type Action, ACTIONS, type Group } from "../state/actions.ts";
 import type { Desk } from "../state/desk.ts";
 import type { Document } from "../state/document.ts";
+import type { Opening } from "../media/opening.ts";
+import { Camera } from "./camera.tsx";
 import type { Models } from "../session/kept_models.ts";
 import { keyText } from "./button.tsx";
 import { Icon } from "./icons.tsx";
 import { useStore } from "./use.ts";
 
 interface Props {
+  /** Files, an address or a camera's picture. */
+  opening: Opening;
   desk: Desk;
   session: Session;
   models: Models;
@@ -22,6 +26,7 @@ interface Props {
 
 export function Dialogs(props: Props) {
   const { dialog } = props.doc;
+  if (dialog === "open") return <Open {...props} />;
   if (dialog === "help") return <Help desk={props.desk} />;
   if (dialog === "models") return <ModelList {...props} />;
   return null;
@@ -50,6 +55,59 @@ function Dialog({ desk, title, children }: { desk: Desk; title: string; children
         {children}
       </div>
     </dialog>
+  );
+}
+
+function Open({ desk, opening }: Props) {
+  const [hasCamera, setCamera] = useState(false);
+  const [address, setAddress] = useState("");
+  return (
+    <Dialog desk={desk} title="Open a picture or a video">
+      {hasCamera ? (
+        <Camera onTaken={(file) => void opening.take([file])} />
+      ) : (
+        <>
+          <button type="button" class="place" onClick={() => desk.perform("choosePicture")}>
+            <Icon name="open" />
+            <strong>Choose a file</strong>
+            <span class="quiet">a picture, a video or all frames of one; or drop it anywhere on this page</span>
+          </button>
+          <form
+            class="address"
+            onSubmit={(event) => {
+              event.preventDefault();
+              void opening.fromAddress(address);
+            }}
+          >
+            <input
+              type="text"
+              inputMode="url"
+              aria-label="Address of a picture"
+              placeholder="https://… address of a picture"
+              value={address}
+              onInput={({ currentTarget }) => setAddress(currentTarget.value)}
+            />
+            <button type="submit" disabled={address.trim() === ""}>
+              Fetch
+            </button>
+          </form>
+          <footer>
+            <button type="button" onClick={() => setCamera(true)}>
+              <Icon name="camera" /> Use the camera
+            </button>
+            <button type="button" onClick={() => desk.perform("chooseFolder")}>
+              <Icon name="clip" /> A folder of frames
+            </button>
+            <button type="button" onClick={() => void opening.drawing()}>
+              The drawing
+            </button>
+            <button type="button" onClick={() => void opening.clip()}>
+              The drawn clip
+            </button>
+          </footer>
+        </>
+      )}
+    </Dialog>
   );
 }
 
@@ -154,7 +212,7 @@ function ModelList({ desk, models, doc: _, status }: Props) {
                 type="button"
                 class={isUsed ? "" : "filled"}
                 disabled={isUsed || isComing}
-                onClick={() => models.use(one.name)}
+                onClick={() => void models.use(one.name)}
               >
                 {isUsed ? "In use" : isComing ? "Coming" : bytes || one.name === "nano" ? "Use" : "Get"}
               </button>

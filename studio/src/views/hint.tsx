@@ -109,7 +109,7 @@ function Message({ kind, text, onClose }: { kind: "problem" | "notice"; text: st
 function Offer({ session, models, status }: Props) {
   const answer = (name?: string) => {
     session.answerOffer();
-    if (name) models.use(name);
+    if (name) void models.use(name);
   };
   return (
     <div class="message offer" role="status">

@@ -22,7 +22,7 @@ export function TopBar({ desk, doc, history, status }: Props) {
         <img src={ICON.href} alt="" width="24" height="24" />
         <span>SAM 2 Studio</span>
       </h1>
-      <ActionButton {...shared} name="choosePicture" icon="open" text="Open" class="open" />
+      <ActionButton {...shared} name="openDialog" icon="open" text="Open" class="open" />
       <div class="group" role="toolbar" aria-label="Tools">
         <ActionButton {...shared} name="toolClick" icon="click" isPressed={doc.tool === "click"} />
         <ActionButton {...shared} name="toolAdd" icon="brush" isPressed={doc.tool === "add"} />

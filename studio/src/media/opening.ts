@@ -1,0 +1,78 @@
+/** All ways in which a picture or a checkpoint gets into the page. */
+import type { Models } from "../session/kept_models.ts";
+import type { Session } from "../session/session.ts";
+import type { Desk } from "../state/desk.ts";
+import { fetchPicture } from "./address.ts";
+import { drawnClip } from "./clip.ts";
+import { dropped } from "./dropped.ts";
+import { openFiles } from "./files.ts";
+import type { Media } from "./media.ts";
+import { drawnScene } from "./scene.ts";
+
+/** Files that are weights, not pictures. */
+const CHECKPOINT = /\.(pt|pth|safetensors)$/i;
+
+export interface Opening {
+  /** Of a choice, a drop, the clipboard or the camera; `folder` is where they lay, if they are a folder's. */
+  take(files: readonly File[], folder?: string): Promise<void>;
+  fromAddress(address: string): Promise<void>;
+  drawing(): Promise<void>;
+  clip(): Promise<void>;
+}
+
+export function opening(desk: Desk, session: Session, models: Models): Opening {
+  const open = async (media: () => Promise<Media>) => {
+    desk.perform("dialog", { dialog: undefined });
+    session.clear("problem");
+    try {
+      session.openMedia(await media());
+    } catch (error) {
+      session.tell("problem", (error as Error).message);
+    }
+  };
+  return {
+    async take(files, folder) {
+      const checkpoint = files.find(({ name }) => CHECKPOINT.test(name));
+      if (checkpoint) models.useFile(checkpoint);
+      else if (files.length > 0) await open(() => openFiles(files, folder));
+    },
+    fromAddress: (address) =>
+      open(async () => {
+        const file = await fetchPicture(address.trim());
+        return openFiles([file]);
+      }),
+    drawing: () => open(drawnScene),
+    clip: () => open(async () => drawnClip()),
+  };
+}
+
+/** Let drops, pastes and the two effects that ask for files lead here. */
+export function listen(desk: Desk, { take, drawing, clip }: Opening): void {
+  const choose = (how: { accept: string; multiple?: boolean } | { webkitdirectory: true }) => {
+    const input = Object.assign(document.createElement("input"), { type: "file", ...how });
+    input.addEventListener("change", () => {
+      const files = [...(input.files ?? [])];
+      void take(files, files[0]?.webkitRelativePath.split("/").at(-2));
+    });
+    input.click();
+  };
+  const others = desk.onEffect;
+  desk.onEffect = (effect) => {
+    others?.(effect);
+    if (effect === "choosePicture") choose({ accept: "image/*,video/*,.mkv", multiple: true });
+    if (effect === "chooseFolder") choose({ webkitdirectory: true });
+    if (effect === "openScene") void drawing();
+    if (effect === "openClip") void clip();
+    if (effect === "chooseModel") choose({ accept: ".pt,.pth,.safetensors" });
+  };
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    void dropped(event.dataTransfer!).then(({ files, folder }) => take(files, folder));
+  });
+  addEventListener("paste", (event) => {
+    const files = [...(event.clipboardData?.files ?? [])];
+    if (files.length > 0) event.preventDefault();
+    void take(files);
+  });
+}
