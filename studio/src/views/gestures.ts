@@ -5,19 +5,7 @@
 import type { Session } from "../session/session.ts";
 import type { Desk } from "../state/desk.ts";
 import { appearanceOf, type Document, type Prompt, selectedObject } from "../state/document.ts";
-import { boxBetween, draftedPrompt, type Layout, layoutOf } from "./stage.tsx";
-
-/** A place. @units pixels of the picture */
-export type Pointed = readonly [x: number, y: number];
-
-export type Gesture =
-  | { type: "hover"; at: Pointed; radius?: number }
-  | { type: "press"; from: Pointed; index?: number; label: 0 | 1 }
-  | { type: "move"; index: number; to: Pointed }
-  | { type: "box"; from: Pointed; to: Pointed }
-  | { type: "stroke"; points: Pointed[]; erases: boolean }
-  | { type: "pan" }
-  | { type: "pinch" };
+import { boxBetween, draftedPrompt, type Gesture, type Layout, layoutOf, type Pointed } from "./geometry.ts";
 
 interface Seen {
   desk: Desk;

@@ -1,7 +1,6 @@
 /** What was said of the selected object, drawn over the picture at the screen's size. */
 import type { Prompt } from "../state/document.ts";
-import type { Gesture } from "./gestures.ts";
-import type { Layout } from "./stage.tsx";
+import type { Gesture, Layout } from "./geometry.ts";
 
 interface Props {
   prompt: Prompt | undefined;

@@ -5,54 +5,16 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Session } from "../session/session.ts";
 import type { Desk } from "../state/desk.ts";
-import {
-  appearanceOf,
-  type Box,
-  colourOf,
-  type Document,
-  type Prompt,
-  selectedObject,
-  type View,
-} from "../state/document.ts";
+import { appearanceOf, colourOf, type Document, selectedObject } from "../state/document.ts";
 import { Crosshair, Prompts } from "./prompts.tsx";
-import { type Gesture, gestures, type Pointed } from "./gestures.ts";
+import { draftedPrompt, type Gesture, layoutOf } from "./geometry.ts";
+import { gestures } from "./gestures.ts";
 import { useStore } from "./use.ts";
 
 interface Props {
   desk: Desk;
   session: Session;
   doc: Document;
-}
-
-/** Where the sheet lies on the stage. @units CSS pixels */
-export interface Layout {
-  /** of a pixel of the picture */
-  scale: number;
-  left: number;
-  top: number;
-}
-
-/** Free around a picture that is wholly seen. */
-const MARGIN = 16;
-
-export function layoutOf(
-  view: View,
-  picture: { width: number; height: number },
-  stage: { width: number; height: number },
-): Layout {
-  const margin = Math.min(MARGIN, stage.width / 20);
-  const whole = Math.min((stage.width - 2 * margin) / picture.width, (stage.height - 2 * margin) / picture.height);
-  const scale = Math.max(0.001, whole * view.zoom);
-  const place = (stage: number, picture: number, centre: number) => {
-    const free = stage - picture * scale;
-    if (free >= 0) return free / 2;
-    return Math.min(margin, Math.max(free - margin, stage / 2 - centre * picture * scale));
-  };
-  return {
-    scale,
-    left: place(stage.width, picture.width, view.centre[0]),
-    top: place(stage.height, picture.height, view.centre[1]),
-  };
 }
 
 export function Stage({ desk, session, doc }: Props) {
@@ -143,18 +105,4 @@ export function Stage({ desk, session, doc }: Props) {
       )}
     </div>
   );
-}
-
-/** The prompt as it is while a point is dragged or a box is drawn. */
-export function draftedPrompt(prompt: Prompt | undefined, draft: Gesture | undefined): Prompt | undefined {
-  if (draft?.type === "move" && prompt) {
-    const [x, y] = draft.to;
-    return { ...prompt, clicks: prompt.clicks.with(draft.index, { ...prompt.clicks[draft.index], x, y }) };
-  }
-  if (draft?.type === "box") return { clicks: prompt?.clicks ?? [], box: boxBetween(draft.from, draft.to) };
-  return prompt;
-}
-
-export function boxBetween(a: Pointed, b: Pointed): Box {
-  return [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[0], b[0]), Math.max(a[1], b[1])];
 }
