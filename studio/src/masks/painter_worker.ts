@@ -28,6 +28,8 @@ let objects: Context;
 let preview: Context;
 let picture: Size = { width: 1, height: 1 };
 const kept = new Map<string, Silhouette | undefined>();
+/** What is being painted; it grows to what is needed. */
+const layer = new OffscreenCanvas(1, 1);
 let newest: Extract<Order, { type: "draw" }> | undefined;
 
 worker.addEventListener("message", ({ data }: MessageEvent<Order | Question>) => {
@@ -111,7 +113,10 @@ function drawNewest(): void {
     kept.set(key, found);
     if (found) paint(objects, found, colour, isSelected ? line * 1.5 : line, isSelected ? 0.5 : 0.36);
   }
-  for (const key of [...kept.keys()].slice(0, -MOST_KEPT)) kept.delete(key);
+  for (const [key, old] of [...kept].slice(0, -MOST_KEPT)) {
+    kept.delete(key);
+    if (old) old.canvas.width = 0; // its memory is not the collector's
+  }
 }
 
 function showPreview(found: Silhouette | undefined, colour: string, line: number): void {
@@ -143,31 +148,33 @@ function silhouette(mask: Uint8Array, { width }: Size): Silhouette | undefined {
 /** A tint, and around it a line of the colour in a dark one, so that it shows on any ground. */
 function paint(to: Context, { canvas, x, y }: Silhouette, colour: string, line: number, tint: number): void {
   const reach = Math.ceil(1.8 * line) + 1;
-  const layer = new OffscreenCanvas(canvas.width + 2 * reach, canvas.height + 2 * reach);
+  const [width, height] = [canvas.width + 2 * reach, canvas.height + 2 * reach];
+  if (layer.width < width) layer.width = width;
+  if (layer.height < height) layer.height = height;
   const context = layer.getContext("2d")!;
   const grown = (by: number, fill: string) => {
     context.globalCompositeOperation = "source-over";
-    context.clearRect(0, 0, layer.width, layer.height);
+    context.clearRect(0, 0, width, height);
     for (let k = 0; k < 12; k++) {
       const [dx, dy] = [Math.cos((k * Math.PI) / 6) * by, Math.sin((k * Math.PI) / 6) * by];
       context.drawImage(canvas, reach + dx, reach + dy);
     }
     context.globalCompositeOperation = "source-in";
     context.fillStyle = fill;
-    context.fillRect(0, 0, layer.width, layer.height);
+    context.fillRect(0, 0, width, height);
     context.globalCompositeOperation = "destination-out";
     context.drawImage(canvas, reach, reach);
-    to.drawImage(layer, x - reach, y - reach);
+    to.drawImage(layer, 0, 0, width, height, x - reach, y - reach, width, height);
   };
   grown(1.8 * line, "#0009");
   grown(line, colour);
   context.globalCompositeOperation = "source-over";
-  context.clearRect(0, 0, layer.width, layer.height);
+  context.clearRect(0, 0, width, height);
   context.drawImage(canvas, reach, reach);
   context.globalCompositeOperation = "source-in";
-  context.fillRect(0, 0, layer.width, layer.height);
+  context.fillRect(0, 0, width, height);
   to.globalAlpha = tint;
-  to.drawImage(layer, x - reach, y - reach);
+  to.drawImage(layer, 0, 0, width, height, x - reach, y - reach, width, height);
   to.globalAlpha = 1;
 }
 
