@@ -8,6 +8,7 @@ import { lastModel, models as keptModels } from "./session/kept_models.ts";
 import { session as beginSession } from "./session/session.ts";
 import { desk as newDesk } from "./state/desk.ts";
 import { EMPTY } from "./state/document.ts";
+import { home as beginHome } from "./take_home/home.ts";
 import { App } from "./views/app.tsx";
 
 /** How the address asks for it: ?model=tiny&threads=2&kernels=portable */
@@ -19,9 +20,13 @@ const session = beginSession(desk, {
   ...(asked.has("threads") && { threads: Number(asked.get("threads")) }),
 });
 const models = keptModels(session);
-const opening = begin(desk, session, models);
+const home = beginHome(desk, session.media);
+const opening = begin(desk, session, models, home);
 listen(desk, opening);
-render(<App desk={desk} session={session} models={models} opening={opening} />, document.getElementById("studio")!);
+render(
+  <App desk={desk} session={session} models={models} opening={opening} home={home} />,
+  document.getElementById("studio")!,
+);
 
 void openLast();
 const model = asked.get("model") ?? (await lastModel());

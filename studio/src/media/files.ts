@@ -23,7 +23,11 @@ export function openFiles(files: readonly File[], name?: string): Promise<Media>
   return openPhoto(file, file.name || "Pasted picture");
 }
 
-/** What was open at the last visit, or lay in a project. */
+/**
+ * What was open at the last visit, or lay in a project.
+ *
+ * @throws Error in one sentence for a visitor
+ */
 export async function openAgain(source: Source, files: readonly Blob[]): Promise<Media> {
   const opened = await (source.isDrawn
     ? source.kind === "video"
@@ -34,5 +38,8 @@ export async function openAgain(source: Source, files: readonly Blob[]): Promise
       : files.length === 1 && !isPicture(files[0])
         ? openVideo(files[0], source.name)
         : openFrames(files as readonly File[], source.name));
-  return { ...opened, source };
+  const { width, height, frames } = opened.source;
+  if (width === source.width && height === source.height && frames === source.frames) return { ...opened, source };
+  opened.close();
+  throw new Error(`The masks do not fit ${source.name}: it is not the picture or video that they were made on.`);
 }

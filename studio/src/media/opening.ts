@@ -5,12 +5,15 @@ import type { Desk } from "../state/desk.ts";
 import { fetchPicture } from "./address.ts";
 import { drawnClip } from "./clip.ts";
 import { dropped } from "./dropped.ts";
-import { openFiles } from "./files.ts";
+import type { Home } from "../take_home/home.ts";
+import { openAgain, openFiles } from "./files.ts";
 import type { Media } from "./media.ts";
 import { drawnScene } from "./scene.ts";
 
 /** Files that are weights, not pictures. */
 const CHECKPOINT = /\.(pt|pth|safetensors)$/i;
+const PROJECT = /\.zip$/i;
+const COCO = /\.json$/i;
 
 export interface Opening {
   /** Of a choice, a drop, the clipboard or the camera; `folder` is where they lay, if they are a folder's. */
@@ -20,20 +23,34 @@ export interface Opening {
   clip(): Promise<void>;
 }
 
-export function opening(desk: Desk, session: Session, models: Models): Opening {
-  const open = async (media: () => Promise<Media>) => {
+export function opening(desk: Desk, session: Session, models: Models, home: Home): Opening {
+  const attempt = async (work: () => Promise<void>) => {
     desk.perform("dialog", { dialog: undefined });
     session.clear("problem");
     try {
-      session.openMedia(await media());
+      await work();
     } catch (error) {
       session.tell("problem", (error as Error).message);
     }
+  };
+  const open = (media: () => Promise<Media>) => attempt(async () => session.openMedia(await media()));
+  const openProject = async (file: File) => {
+    const { doc, files } = await home.readProject(file);
+    session.openProject(await openAgain(doc.source!, files), doc);
+  };
+  const bring = async (file: File) => {
+    const { source, frame } = desk.doc;
+    const brought = await home.readCoco(file, source!, frame);
+    if (desk.doc.source !== source) return;
+    desk.perform("bring", { from: file.name, ...brought });
+    session.tell("notice", desk.said.get().text);
   };
   return {
     async take(files, folder) {
       const checkpoint = files.find(({ name }) => CHECKPOINT.test(name));
       if (checkpoint) models.useFile(checkpoint);
+      else if (files.length === 1 && PROJECT.test(files[0].name)) await attempt(() => openProject(files[0]));
+      else if (files.length === 1 && COCO.test(files[0].name)) await attempt(() => bring(files[0]));
       else if (files.length > 0) await open(() => openFiles(files, folder));
     },
     fromAddress: (address) =>
@@ -59,7 +76,7 @@ export function listen(desk: Desk, { take, drawing, clip }: Opening): void {
   const others = desk.onEffect;
   desk.onEffect = (effect) => {
     others?.(effect);
-    if (effect === "choosePicture") choose({ accept: "image/*,video/*,.mkv", multiple: true });
+    if (effect === "choosePicture") choose({ accept: "image/*,video/*,.mkv,.zip,.json", multiple: true });
     if (effect === "chooseFolder") choose({ webkitdirectory: true });
     if (effect === "openScene") void drawing();
     if (effect === "openClip") void clip();

@@ -4,7 +4,8 @@
 export type Calls<C> = { [K in keyof C]: { asks: unknown; answers: unknown } };
 
 export interface Asked<C extends Calls<C>> {
-  ask<K extends keyof C>(type: K, asks: C[K]["asks"]): Promise<C[K]["answers"]>;
+  /** @param transfer what is given away with the question */
+  ask<K extends keyof C>(type: K, asks: C[K]["asks"], transfer?: Transferable[]): Promise<C[K]["answers"]>;
   /** End the worker; what was asked is rejected. */
   close(): void;
 }
@@ -35,12 +36,12 @@ export function asked<C extends Calls<C>>(worker: Worker, died: string): Asked<C
     else asker?.reject(new Error(data.error));
   });
   return {
-    ask: (type, asks) =>
+    ask: (type, asks, transfer = []) =>
       new Promise((resolve, reject) => {
         if (failure) return reject(failure);
         const id = ids++;
         waiting.set(id, { resolve, reject });
-        worker.postMessage({ id, type: type as string, asks } satisfies Question);
+        worker.postMessage({ id, type: type as string, asks } satisfies Question, transfer);
       }),
     close: () => fail("It was closed."),
   };

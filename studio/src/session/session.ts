@@ -31,6 +31,7 @@ import {
   type Thresholds,
 } from "../state/document.ts";
 import { type Store, store } from "../state/store.ts";
+import { save } from "../take_home/save.ts";
 import { keep } from "./keep.ts";
 import { Latest } from "./latest.ts";
 import { modelPrompt } from "./model_prompt.ts";
@@ -82,6 +83,9 @@ export interface Session {
   openMedia(media: Media): void;
   /** What was open at the last visit. */
   restore(media: Media, doc: Document): void;
+  openProject(media: Media, doc: Document): void;
+  /** of the document's source */
+  media(): Media | undefined;
   useModel(name: string, source: CheckpointSource): Promise<void>;
   /** Preview what a click or box would give; undefined takes the preview away. */
   preview(prompt: Prompt | undefined): void;
@@ -196,6 +200,11 @@ export function session(desk: Desk, options: Options): Session {
   function restore(opened: Media, doc: Document): void {
     hold(opened);
     desk.perform("restore", doc);
+  }
+
+  function openProject(opened: Media, doc: Document): void {
+    hold(opened);
+    desk.perform("openProject", doc);
   }
 
   function hold(opened: Media): void {
@@ -472,6 +481,21 @@ export function session(desk: Desk, options: Options): Session {
     return blob && { blob, name: object.name };
   }
 
+  async function maskPng(): Promise<{ blob: Blob; name: string } | undefined> {
+    const object = selectedObject(desk.doc);
+    const parts = partsOf(appearanceOf(object, desk.doc.frame) ?? {});
+    if (!object || !parts) return undefined;
+    return { blob: await painter.ask("maskPng", { parts }), name: `${object.name} mask` };
+  }
+
+  /** The promise goes along, since a browser lets a page copy at once after a key alone. */
+  function copy(made: ReturnType<typeof cutout>, what: string): void {
+    const png = made.then((picture) => picture?.blob ?? Promise.reject(new Error("There is no mask to copy.")));
+    navigator.clipboard
+      .write([new ClipboardItem({ "image/png": png })])
+      .then(() => change({ notice: `The ${what} is on the clipboard.` }), problem);
+  }
+
   const EFFECTS: Partial<Record<Effect, () => void>> = {
     findEverything: () => void findEverything(),
     play: () => void head.play(),
@@ -483,12 +507,9 @@ export function session(desk: Desk, options: Options): Session {
       draw(scale);
     },
     saveCutout: () => void cutout().then((cut) => cut && save(cut.blob, `${cut.name}.png`), problem),
-    copyCutout() {
-      const png = cutout().then((cut) => cut?.blob ?? Promise.reject(new Error("There is no mask to copy.")));
-      navigator.clipboard
-        .write([new ClipboardItem({ "image/png": png })])
-        .then(() => change({ notice: "The cut-out is on the clipboard." }), problem);
-    },
+    copyCutout: () => copy(cutout(), "cut-out"),
+    saveMask: () => void maskPng().then((mask) => mask && save(mask.blob, `${mask.name}.png`), problem),
+    copyMask: () => copy(maskPng(), "mask"),
   };
 
   const others = desk.onEffect;
@@ -540,6 +561,8 @@ export function session(desk: Desk, options: Options): Session {
     shown,
     openMedia,
     restore,
+    openProject,
+    media: mediaInUse,
     useModel,
     preview,
     draw,
@@ -565,10 +588,4 @@ function isAbort(error: unknown): boolean {
 function sentence(error: unknown): string {
   const { message } = error as Error;
   return `${message.slice(0, 1).toUpperCase()}${message.slice(1)}${/[.!?]$/.test(message) ? "" : "."}`;
-}
-
-function save(blob: Blob, name: string): void {
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

@@ -33,6 +33,9 @@ export type Effect =
   | "stop"
   | "saveCutout"
   | "copyCutout"
+  | "saveMask"
+  | "copyMask"
+  | "saveProject"
   | "undo"
   | "redo"
   | "trackForward"
@@ -110,7 +113,28 @@ export const ACTIONS = {
   }),
   openScene: action({ label: "The drawing", group: "Picture", perform: (doc) => ({ doc, effect: "openScene" }) }),
   openClip: action({ label: "The drawn clip", group: "Picture", perform: (doc) => ({ doc, effect: "openClip" }) }),
-  /** A document that was kept or saved. */
+  /** A document that was saved. What was made before comes back by undo. */
+  openProject: action<Document>({
+    label: "Open a project",
+    group: "Picture",
+    undoable: true,
+    perform: (doc, { source, objects, nextId, selected, frame }) => ({
+      doc: {
+        ...doc,
+        source,
+        objects,
+        nextId,
+        selected,
+        frame,
+        run: undefined,
+        view: WHOLE,
+        panel: "objects",
+        dialog: undefined,
+      },
+      say: `${source!.name} is open again, with ${counted(objects.length)}.`,
+    }),
+  }),
+  /** A document that was kept. */
   restore: action<Document>({
     label: "Restore",
     group: "Picture",
@@ -274,6 +298,18 @@ export const ACTIONS = {
       return { doc: next, say: `${object.name} is taken.` };
     },
   }),
+  /** Masks of a file, an object each, and what is not an object there. */
+  bring: action<{ from: string; objects: readonly Pick<StudioObject, "name" | "on">[]; without: number }>({
+    label: "Bring",
+    group: "Objects",
+    undoable: true,
+    perform: (doc, { from, objects, without }) => {
+      let next = doc;
+      for (const { name, on } of objects) [next] = created(next, on, name);
+      const left = without > 0 ? ` ${without} of its annotations have no mask.` : "";
+      return { doc: next, say: `${counted(objects.length)} from ${from}.${left}` };
+    },
+  }),
   /** Another model may see more: what was prompted is to be asked for again, but for what is locked. */
   askAgain: action({
     label: "Ask again",
@@ -337,6 +373,18 @@ export const ACTIONS = {
   }),
 
   // ---- taking home
+  takeHome: action({
+    label: "Take home",
+    group: "Picture",
+    keys: ["d"],
+    perform: (doc) => ({ doc: { ...doc, dialog: "home" } }),
+  }),
+  saveProject: action({
+    label: "Save the project",
+    group: "Picture",
+    keys: ["Ctrl+s"],
+    perform: (doc) => ({ doc, effect: "saveProject" }),
+  }),
   copyCutout: action({
     label: "Copy the cut-out",
     group: "Picture",
@@ -350,6 +398,21 @@ export const ACTIONS = {
     keys: ["s"],
     isEnabled: isSelected,
     perform: (doc) => ({ doc, effect: "saveCutout" }),
+  }),
+
+  copyMask: action({
+    label: "Copy the mask",
+    group: "Picture",
+    keys: ["Shift+c"],
+    isEnabled: isSelected,
+    perform: (doc) => ({ doc, effect: "copyMask" }),
+  }),
+  saveMask: action({
+    label: "Save the mask",
+    group: "Picture",
+    keys: ["Shift+s"],
+    isEnabled: isSelected,
+    perform: (doc) => ({ doc, effect: "saveMask" }),
   }),
 
   // ---- other
@@ -522,6 +585,11 @@ function bounded({ zoom, centre }: View): View {
   if (!(zoom > 1)) return WHOLE;
   const within = (at: number) => Math.min(1, Math.max(0, at));
   return { zoom: Math.min(MOST_ZOOM, zoom), centre: [within(centre[0]), within(centre[1])] };
+}
+
+/** "1 object", "3 objects" */
+function counted(objects: number): string {
+  return `${objects} ${objects === 1 ? "object" : "objects"}`;
 }
 
 // ---- how the document changes

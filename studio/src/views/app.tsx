@@ -1,5 +1,6 @@
 import { useEffect } from "preact/hooks";
 import type { Opening } from "../media/opening.ts";
+import type { Home } from "../take_home/home.ts";
 import type { Models } from "../session/kept_models.ts";
 import type { Session } from "../session/session.ts";
 import { actionOfKey, keyOfEvent } from "../state/actions.ts";
@@ -19,6 +20,7 @@ interface Props {
   session: Session;
   models: Models;
   opening: Opening;
+  home: Home;
 }
 
 export function App(given: Props) {

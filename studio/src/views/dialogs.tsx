@@ -8,10 +8,12 @@ import { type Action, ACTIONS, type Group } from "../state/actions.ts";
 import type { Desk } from "../state/desk.ts";
 import type { Document } from "../state/document.ts";
 import type { Opening } from "../media/opening.ts";
+import type { Home } from "../take_home/home.ts";
 import { Camera } from "./camera.tsx";
 import type { Models } from "../session/kept_models.ts";
 import { keyText } from "./button.tsx";
 import { Icon } from "./icons.tsx";
+import { TakeHome } from "./take_home.tsx";
 import { useStore } from "./use.ts";
 
 interface Props {
@@ -20,6 +22,7 @@ interface Props {
   desk: Desk;
   session: Session;
   models: Models;
+  home: Home;
   doc: Document;
   status: Status;
 }
@@ -28,11 +31,12 @@ export function Dialogs(props: Props) {
   const { dialog } = props.doc;
   if (dialog === "open") return <Open {...props} />;
   if (dialog === "help") return <Help desk={props.desk} />;
+  if (dialog === "home") return <TakeHome {...props} />;
   if (dialog === "models") return <ModelList {...props} />;
   return null;
 }
 
-function Dialog({ desk, title, children }: { desk: Desk; title: string; children: ComponentChildren }) {
+export function Dialog({ desk, title, children }: { desk: Desk; title: string; children: ComponentChildren }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const close = () => desk.perform("dialog", { dialog: undefined });
   useEffect(() => dialog.current!.showModal(), []);
@@ -70,7 +74,9 @@ function Open({ desk, opening }: Props) {
           <button type="button" class="place" onClick={() => desk.perform("choosePicture")}>
             <Icon name="open" />
             <strong>Choose a file</strong>
-            <span class="quiet">a picture, a video or all frames of one; or drop it anywhere on this page</span>
+            <span class="quiet">
+              a picture, a video or all frames of one, a project, masks (COCO); or drop it anywhere on this page
+            </span>
           </button>
           <form
             class="address"

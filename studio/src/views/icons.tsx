@@ -22,6 +22,7 @@ const PATHS = {
   down: "M6 9.5l6 6 6-6",
   close: "M6 6l12 12M18 6L6 18",
   save: "M12 4v11M7.5 11l4.5 4.5 4.5-4.5M5 20h14",
+  check: "M5 12.5l4.5 4.5L19 7.5",
   copy: "M9 9h11v11H9zM5 15H4V4h11v1",
   next: "M12 5v14M5 12h14",
   whole: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5",
