@@ -70,6 +70,8 @@ export default defineConfig({
       },
     },
   },
+  // of workers, which are not searched for what they import: found later, the page would be loaded anew
+  optimizeDeps: { include: ["fflate", "mediabunny"] },
   server: { headers: ISOLATION, host: "127.0.0.1" },
   build: {
     outDir: at("../dist/studio"),

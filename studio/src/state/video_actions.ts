@@ -1,5 +1,5 @@
 /** What can be done in a video: a part of the one table of actions.ts. */
-import type { Action, Effect } from "./actions.ts";
+import type { Action, Effect } from "./action.ts";
 import type { Document, Found } from "./document.ts";
 import { isSaid, leastSure } from "./tracks.ts";
 
