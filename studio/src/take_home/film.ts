@@ -5,7 +5,7 @@ import {
   getFirstEncodableVideoCodec,
   Mp4OutputFormat,
   Output,
-  QUALITY_HIGH,
+  Quality,
   type VideoCodec,
   WebMOutputFormat,
 } from "mediabunny";
@@ -37,7 +37,7 @@ export async function film({ kind, doc }: Order): Promise<Maker> {
   const target = new BufferTarget();
   const format = name === "mp4" ? new Mp4OutputFormat({ fastStart: "in-memory" }) : new WebMOutputFormat();
   const output = new Output({ format, target });
-  const source = new CanvasSource(canvas, { codec, quality: QUALITY_HIGH, alpha });
+  const source = new CanvasSource(canvas, { codec, quality: new Quality("high"), alpha });
   output.addVideoTrack(source);
   await output.start();
   const context = canvas.getContext("2d", { alpha: name === "transparent" })!;
@@ -60,7 +60,11 @@ export async function film({ kind, doc }: Order): Promise<Maker> {
 
 async function codecFor(name: FilmName, size: { width: number; height: number }): Promise<VideoCodec> {
   const isTransparent = name === "transparent";
-  const options = { ...size, quality: QUALITY_HIGH, alpha: isTransparent ? ("keep" as const) : ("discard" as const) };
+  const options = {
+    ...size,
+    quality: new Quality("high"),
+    alpha: isTransparent ? ("keep" as const) : ("discard" as const),
+  };
   const codec = "VideoEncoder" in globalThis && (await getFirstEncodableVideoCodec([...CODECS[name]], options));
   if (codec) return codec;
   if (isTransparent) {

@@ -109,6 +109,7 @@ export function pictures(
     frames: [doc.frame],
     needsPicture,
     async add(_, picture) {
+      if (seen.length === 0) throw new Error("No object has a pixel on this frame.");
       for (const shown of seen) made.push([`${safeName(shown.object.name) || shown.object.id}.png`, await make(shown, picture)]); // prettier-ignore
     },
     async end() {
