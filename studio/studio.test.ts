@@ -375,14 +375,14 @@ Studio(
 
 Studio("once it was loaded it works offline", async () => {
   await visit(async (page, context) => {
-    await page.waitForFunction(
-      async (files) => {
+    const files = readdirSync(site, { recursive: true, encoding: "utf8" });
+    const wanted = files.filter((name) => /\.(js|css|safetensors|html|svg)$/.test(name)).length; // sw.js is not, ./ is
+    const keptFiles = () =>
+      page.evaluate(async () => {
         const name = (await caches.keys()).find((one) => one.startsWith("sam2-studio"));
-        const cache = name && (await caches.open(name));
-        return cache ? (await cache.keys()).length >= files : false;
-      },
-      readdirSync(site, { recursive: true, encoding: "utf8" }).filter((name) => /\.(js|css|safetensors|html)$/.test(name)).length, // prettier-ignore
-    );
+        return name ? (await (await caches.open(name)).keys()).length : 0;
+      });
+    while ((await keptFiles()) < wanted) await page.waitForTimeout(50);
     await context.setOffline(true);
     await page.reload();
     await ready(page);
@@ -493,4 +493,4 @@ Studio(
   },
 );
 
-runWithChromium(Studio, "studio", 18);
+runWithChromium(Studio, "studio", 19);
