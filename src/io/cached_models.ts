@@ -1,5 +1,6 @@
 import { UsageError } from "../errors.ts";
 import { platform } from "../platform/platform.ts";
+import { kindOf } from "./kind_of.ts";
 import { OFFICIAL_CHECKPOINTS, officialCheckpoint } from "./official.ts";
 
 /** A checkpoint that was downloaded by its name. */
@@ -22,10 +23,15 @@ export async function cachedModels(): Promise<CachedModel[]> {
  * @throws UsageError if no model has this name
  */
 export async function deleteCachedModel(name: string): Promise<void> {
-  const checkpoint = officialCheckpoint(name);
+  const checkpoint = typeof name === "string" ? officialCheckpoint(name) : undefined;
   if (!checkpoint) {
     const names = OFFICIAL_CHECKPOINTS.map((official) => official.name).join(", ");
-    throw new UsageError("deleteCachedModel", names, `"${name}"`, "name one of these");
+    throw new UsageError(
+      "deleteCachedModel",
+      names,
+      typeof name === "string" ? `"${name}"` : kindOf(name),
+      "name one of these",
+    );
   }
   await platform.removeCached(checkpoint);
 }

@@ -44,7 +44,7 @@ export async function openKept(remote: RemoteFile, options: CacheOptions, openBl
 export async function keptBytes({ file, pageUrl }: RemoteFile): Promise<number | undefined> {
   const handle = await (await anyFolder())?.getFileHandle(file).catch(() => undefined);
   if (handle) return (await handle.getFile()).size;
-  const kept = await (await globalThis.caches?.open(PLACE).catch(() => undefined))?.match(pageUrl);
+  const kept = await globalThis.caches?.match(pageUrl, { cacheName: PLACE }).catch(() => undefined);
   return kept && (await kept.blob()).size;
 }
 
@@ -52,7 +52,7 @@ export async function keptBytes({ file, pageUrl }: RemoteFile): Promise<number |
 export async function removeKept({ file, pageUrl }: RemoteFile): Promise<void> {
   const folder = await anyFolder();
   for (const name of [noteName(file), file]) await folder?.removeEntry(name).catch(() => {}); // it may not be there
-  await (await globalThis.caches?.open(PLACE).catch(() => undefined))?.delete(pageUrl);
+  if (await globalThis.caches?.has(PLACE).catch(() => false)) await (await caches.open(PLACE)).delete(pageUrl);
 }
 
 /** The folder where there is one, for those who do not write to it: a page may not. */

@@ -59,7 +59,7 @@ export interface Status {
   /** one sentence that asks for nothing */
   notice?: string;
   /** what the model took for a picture here */
-  measured?: { gmac: number; ms: number };
+  measured?: { work: number; ms: number };
   /** is the visitor to be told that nano knows drawings only? */
   offersModels: boolean;
 }

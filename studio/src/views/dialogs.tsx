@@ -71,7 +71,7 @@ function Open({ desk, opening }: Props) {
         <Camera onTaken={(file) => void opening.take([file])} />
       ) : (
         <>
-          <button type="button" class="place" onClick={() => desk.perform("choosePicture")}>
+          <button type="button" class="place" autofocus onClick={() => desk.perform("choosePicture")}>
             <Icon name="open" />
             <strong>Choose a file</strong>
             <span class="quiet">

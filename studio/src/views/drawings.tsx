@@ -7,7 +7,7 @@ export function Drawings({ desk, doc }: { desk: Desk; doc: Document }) {
   if (!doc.source?.isDrawn || doc.panel !== "objects") return null;
   const isClip = doc.source.kind === "video";
   return (
-    <div class="drawings" role="group" aria-label="Which drawing">
+    <div class="drawings" data-used={doc.objects.length > 0} role="group" aria-label="Which drawing">
       <button type="button" aria-pressed={!isClip} onClick={() => isClip && desk.perform("openScene")}>
         Picture
       </button>

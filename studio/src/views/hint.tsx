@@ -61,15 +61,22 @@ function hintOf(doc: Document, status: Status): string {
   if (doc.tool === "erase")
     return object ? "Paint over what is too much." : "Select an object first, then paint over what is too much.";
   if (doc.label === 0) return "Click what does not belong to it.";
-  if (object && doc.source.kind === "video" && !doc.run)
-    return "Click to add, right click to take away. Then track it.";
-  if (object) return "Click to add, right click to take away. Enter for the next object.";
+  if (object && doc.source.kind === "video" && !doc.run) {
+    return isTouch ? "Tap to add to it. Then track it." : "Click to add, right click to take away. Then track it.";
+  }
+  if (object) {
+    return isTouch
+      ? "Tap to add; the plus above switches to taking away."
+      : "Click to add, right click to take away. Enter for the next object.";
+  }
   if (doc.objects.length > 0) return "Click the next thing, or one in the list to change it.";
   if (doc.source.kind === "video") return "Go to any frame, click a thing, and track it through the video.";
   return doc.source.isDrawn
     ? "Point at something and click. Or drop your own picture here."
     : "Point at something and click, or drag a box around it.";
 }
+
+const isTouch = matchMedia("(pointer: coarse)").matches;
 
 /** The masks of an ambiguous click. */
 function Candidates({ desk, doc }: Props) {

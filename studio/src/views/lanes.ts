@@ -32,7 +32,7 @@ export function marks(frames: number, width: number): number[] {
   const most = Math.max(1, Math.floor(width / APART));
   const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000].find((step) => frames / step <= most) ?? 10_000;
   const regular = Array.from({ length: Math.floor(frames / step) }, (_, i) => (i + 1) * step - 1);
-  return regular[0] === 0 ? regular : [0, ...regular];
+  return [0, ...regular.filter((frame) => frame > step / 2)];
 }
 
 export function drawLanes(canvas: HTMLCanvasElement, doc: Document, { width, ruler, row }: LaneSizes): void {
