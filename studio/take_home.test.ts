@@ -52,7 +52,7 @@ Home.after(async () => {
 async function visit(files: string[], use: (page: Page) => Promise<void>, colorScheme: "light" | "dark" = "light") {
   const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, colorScheme });
   const page = await context.newPage();
-  page.setDefaultTimeout(40_000);
+  page.setDefaultTimeout(PATIENCE_MS);
   const errors: string[] = [];
   page.on("pageerror", (error) => errors.push(`${error}`));
   try {
@@ -264,7 +264,7 @@ for (const colorScheme of ["light", "dark"] as const) {
         await page.keyboard.press("Escape");
         const saved = page.waitForEvent("download");
         await page.keyboard.press("Shift+s");
-        assert.is((await saved).suggestedFilename(), "a cat mask.png");
+        assert.is((await saved).suggestedFilename(), "photo a cat mask.png");
       },
       colorScheme,
     );

@@ -20,7 +20,7 @@ const session = beginSession(desk, {
   ...(asked.has("threads") && { threads: Number(asked.get("threads")) }),
 });
 const models = keptModels(session);
-const home = beginHome(desk, session.media);
+const home = beginHome(desk, session);
 const opening = begin(desk, session, models, home);
 listen(desk, opening);
 render(

@@ -2,7 +2,7 @@
  * The painter: a worker that decodes masks, draws them over the picture, and does all else that would hold the page up. The
  * newest `draw` counts; what is drawn again is kept.
  */
-import { encodeMaskPng, encodeRle, type Rle } from "sam2-ts";
+import { encodeRle, type Rle } from "sam2-ts";
 import type { MaskParts } from "../state/document.ts";
 import { aboveZero, composed, resampled, stroked } from "./pixels.ts";
 import type { Answer, LabelMap, Order, Question, Questions, Size } from "./protocol.ts";
@@ -65,7 +65,6 @@ const ANSWERS: { [K in keyof Questions]: (asked: Questions[K]["asks"]) => unknow
   encode: ({ masks, size: { width, height } }) => masks.map((mask) => encodeRle(mask, width, height)),
   stroke: ({ parts, stroke, size }) => stroked(parts, stroke, size),
   mask: ({ parts }) => composed(parts).mask,
-  maskPng: ({ parts }) => maskPng(parts),
   cutout: ({ picture: bitmap, parts }) => cutout(bitmap, parts).finally(() => bitmap.close()),
 };
 
@@ -151,9 +150,4 @@ function drawAll(masks: readonly Rle[], colours: readonly string[]): void {
 function bgr(colour: string): number {
   const [r, g, b] = [1, 3, 5].map((at) => Number.parseInt(colour.slice(at, at + 2), 16));
   return r | (g << 8) | (b << 16);
-}
-
-function maskPng(parts: MaskParts): Blob {
-  const { mask, size } = composed(parts);
-  return new Blob([encodeMaskPng(mask, size.width, size.height) as BlobPart], { type: "image/png" });
 }

@@ -39,8 +39,6 @@ export interface Questions {
   stroke: { asks: { parts: MaskParts; stroke: Stroke; size: Size }; answers: Pick<MaskParts, "added" | "erased"> };
   /** a byte a pixel */
   mask: { asks: { parts: MaskParts }; answers: Uint8Array };
-  /** PNG, white where the mask is */
-  maskPng: { asks: { parts: MaskParts }; answers: Blob };
   /** PNG of the object alone, cut to its bounds; undefined if the mask is empty */
   cutout: { asks: { picture: ImageBitmap; parts: MaskParts }; answers: Blob | undefined };
 }

@@ -2,10 +2,14 @@
  * Decodes a video file: mediabunny reads it, the browser's VideoDecoder decodes. Frames are made when they are asked for, by
  * number; the latest few stay. Two decoders: one for the eye, one for the model, so that looking elsewhere while the model
  * follows an object does not make either begin anew.
+ *
+ * Another one of these workers writes the videos that are taken home: so that mediabunny is in the page once.
  */
 import { BlobSource, Input, MATROSKA, MP4, QTFF, VideoSampleSink, WEBM, EncodedPacketSink } from "mediabunny";
 import type { InputVideoTrack, VideoSample } from "mediabunny";
 import type { PixelArray } from "sam2-ts";
+import { answersOf, type MakerCalls } from "../take_home/calls.ts";
+import { film } from "../take_home/film.ts";
 import { type FrameTimes, frameTimes, nearestFrame, type Packet, restartAt } from "./frame_times.ts";
 import type { VideoCalls } from "./video_calls.ts";
 import { answerCalls } from "./worker_calls.ts";
@@ -150,7 +154,7 @@ async function open({ file, name }: { file: Blob; name: string }): Promise<Video
   return new Video(name, track, { width, height }, frames);
 }
 
-answerCalls<VideoCalls>({
+answerCalls<VideoCalls & MakerCalls>({
   async open(asks) {
     video = await open(asks);
     const { width, height, frames } = video;
@@ -158,4 +162,5 @@ answerCalls<VideoCalls>({
   },
   picture: ({ frame }) => video!.picture(frame),
   pixels: ({ frame }) => video!.pixels(frame),
+  ...answersOf(film),
 });

@@ -31,7 +31,7 @@ import {
   type Thresholds,
 } from "../state/document.ts";
 import { type Store, store } from "../state/store.ts";
-import { save } from "../take_home/save.ts";
+import { copy, save } from "../take_home/save.ts";
 import { keep } from "./keep.ts";
 import { Latest } from "./latest.ts";
 import { modelPrompt } from "./model_prompt.ts";
@@ -483,21 +483,6 @@ export function session(desk: Desk, options: Options): Session {
     return blob && { blob, name: object.name };
   }
 
-  async function maskPng(): Promise<{ blob: Blob; name: string } | undefined> {
-    const object = selectedObject(desk.doc);
-    const parts = partsOf(appearanceOf(object, desk.doc.frame) ?? {});
-    if (!object || !parts) return undefined;
-    return { blob: await painter.ask("maskPng", { parts }), name: `${object.name} mask` };
-  }
-
-  /** The promise goes along, since a browser lets a page copy at once after a key alone. */
-  function copy(made: ReturnType<typeof cutout>, what: string): void {
-    const png = made.then((picture) => picture?.blob ?? Promise.reject(new Error("There is no mask to copy.")));
-    navigator.clipboard
-      .write([new ClipboardItem({ "image/png": png })])
-      .then(() => change({ notice: `The ${what} is on the clipboard.` }), problem);
-  }
-
   const EFFECTS: Partial<Record<Effect, () => void>> = {
     findEverything: () => void findEverything(),
     play: () => void head.play(),
@@ -509,9 +494,10 @@ export function session(desk: Desk, options: Options): Session {
       draw(scale);
     },
     saveCutout: () => void cutout().then((cut) => cut && save(cut.blob, `${cut.name}.png`), problem),
-    copyCutout: () => copy(cutout(), "cut-out"),
-    saveMask: () => void maskPng().then((mask) => mask && save(mask.blob, `${mask.name}.png`), problem),
-    copyMask: () => copy(maskPng(), "mask"),
+    copyCutout() {
+      const png = cutout().then((cut) => cut?.blob ?? Promise.reject(new Error("There is no mask to copy.")));
+      copy(png).then(() => change({ notice: "The cut-out is on the clipboard." }), problem);
+    },
   };
 
   const others = desk.onEffect;

@@ -1,14 +1,15 @@
 /** Taking home, as the page sees it: one file at a time is made, in a worker that ends with it. */
 import type { Media } from "../media/media.ts";
 import { asked, type Asked } from "../media/worker_calls.ts";
+import type { Session } from "../session/session.ts";
 import type { Desk } from "../state/desk.ts";
-import type { Document, Source } from "../state/document.ts";
+import { type Document, selectedObject, type Source } from "../state/document.ts";
 import { type Store, store } from "../state/store.ts";
 import type { Brought } from "./coco_in.ts";
 import type { HomeCalls, MakerCalls } from "./calls.ts";
 import { type KindName, lackOf } from "./kinds.ts";
 import type { Taken } from "./maker.ts";
-import { save } from "./save.ts";
+import { copy, save } from "./save.ts";
 
 export interface Taking {
   kind: KindName;
@@ -27,11 +28,11 @@ export interface Home {
   readCoco(file: File, source: Source, frame: number): Promise<{ objects: Brought[]; without: number }>;
 }
 
+/** These are written by the worker that reads videos. */
 const FILMS: readonly KindName[] = ["mp4", "webm", "transparent"];
 const DIED = "The program that makes files stopped; try again.";
 
-/** @param media of the document's source */
-export function home(desk: Desk, media: () => Media | undefined): Home {
+export function home(desk: Desk, { media, tell }: Pick<Session, "media" | "tell">): Home {
   const taking = store<Taking | undefined>(undefined);
   let worker: Asked<MakerCalls> | undefined;
 
@@ -71,10 +72,28 @@ export function home(desk: Desk, media: () => Media | undefined): Home {
     taking.set(undefined);
   }
 
+  async function selectedMask(): Promise<Taken> {
+    const { doc } = desk;
+    const object = selectedObject(doc)!;
+    const only = { ...doc, objects: [{ ...object, visible: true }] };
+    const worker = homeWorker();
+    try {
+      return await made("masks", only, media()!, worker, () => {});
+    } finally {
+      worker.close();
+    }
+  }
+
+  const problem = (error: Error) => tell("problem", error.message);
   const others = desk.onEffect;
   desk.onEffect = (effect) => {
     others?.(effect);
     if (effect === "saveProject") void take("project");
+    if (effect === "saveMask") selectedMask().then(({ blob, name }) => save(blob, name), problem);
+    if (effect === "copyMask") {
+      const png = selectedMask().then(({ blob }) => blob);
+      copy(png).then(() => tell("notice", "The mask is on the clipboard."), problem);
+    }
   };
 
   return {
@@ -130,6 +149,6 @@ function homeWorker(): Asked<HomeCalls> {
 }
 
 function filmWorker(): Asked<MakerCalls> {
-  const worker = new Worker(new URL("./film_worker.ts", import.meta.url), { type: "module", name: "film" });
+  const worker = new Worker(new URL("../media/video_worker.ts", import.meta.url), { type: "module", name: "film" });
   return asked<MakerCalls>(worker, DIED);
 }

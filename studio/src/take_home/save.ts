@@ -4,3 +4,8 @@ export function save(blob: Blob, name: string): void {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
+
+/** To the clipboard. A picture that is still being made goes as a promise: right after a key alone may a page copy. */
+export function copy(png: Promise<Blob>): Promise<void> {
+  return navigator.clipboard.write([new ClipboardItem({ "image/png": png })]);
+}
