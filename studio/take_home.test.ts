@@ -112,6 +112,11 @@ async function openDialog(page: Page): Promise<void> {
   await page.waitForSelector("dialog[open] .kind");
 }
 
+async function closeDialog(page: Page): Promise<void> {
+  await page.keyboard.press("Escape");
+  await page.waitForSelector("dialog", { state: "detached" });
+}
+
 async function cocoMask(page: Page): Promise<{ mask: Uint8Array; name: string; path: string }> {
   const { bytes, path } = await taken(page, "COCO");
   const { annotations, categories } = JSON.parse(new TextDecoder().decode(bytes));
@@ -159,7 +164,7 @@ Home(
       const again = await cocoMask(page);
       assert.is(again.name, "a cat");
       assert.ok(Buffer.from(again.mask).equals(mask));
-      await page.keyboard.press("Escape");
+      await closeDialog(page);
 
       const bytes = readFileSync(project);
       const damaged = join(folder, "damaged.sam2.zip");
@@ -248,7 +253,7 @@ for (const colorScheme of ["light", "dark"] as const) {
       async (page) => {
         await openDialog(page);
         assert.is(await page.locator(".kind:enabled").count(), 1); // a project
-        await page.keyboard.press("Escape");
+        await closeDialog(page);
         await makeObject(page, "a cat");
         await openDialog(page);
         await page.evaluate(axe.source);
@@ -261,7 +266,7 @@ for (const colorScheme of ["light", "dark"] as const) {
         await page.keyboard.press("Tab");
         await page.keyboard.press("Enter");
         assert.match((await download).suggestedFilename(), "cut-out.png");
-        await page.keyboard.press("Escape");
+        await closeDialog(page);
         const saved = page.waitForEvent("download");
         await page.keyboard.press("Shift+s");
         assert.is((await saved).suggestedFilename(), "photo a cat mask.png");

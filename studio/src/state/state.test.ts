@@ -81,6 +81,8 @@ State("every action that is undoable and changes the document is taken back by o
   desk.perform("select", { id: 1 });
   const args: Record<string, unknown> = {
     open: { ...PHOTO, id: "two" },
+    openProject: { ...desk.doc, source: { ...PHOTO, id: "three" }, objects: [] },
+    bring: { from: "a.json", objects: [{ name: "Cup", on: { 0: { found: answer(desk.doc).found } } }], without: 0 },
     click: { x: 9, y: 9, label: 1 },
     moveClick: { index: 0, x: 8, y: 8 },
     removeClick: { index: 0 },
