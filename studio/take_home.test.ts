@@ -11,6 +11,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { createServer, type ViteDevServer } from "vite";
 import { still } from "../models/nano/scenes.ts";
+import { headersOf, ISOLATION } from "../src/cli/studio_headers.ts";
 import { readCocoSegmentation } from "../src/io/formats/coco.ts";
 import { decodeImage } from "../src/io/image.ts";
 import { maskOfId, readMaskFile } from "../src/io/mask_file.ts";
@@ -36,8 +37,15 @@ Home.before(async () => {
   folder = mkdtempSync(join(tmpdir(), "studio home "));
   photo = join(folder, "photo.png");
   writeFileSync(photo, encodePng({ ...still(22, SIDE), channels: 3 }));
+  const policy = headersOf("")["Content-Security-Policy"].match(/worker-src[^;]*/)![0];
+  const headers = { ...ISOLATION, "Content-Security-Policy": policy };
   const cacheDir = join(folder, "vite"); // of its own: other tests may serve the page at the same time
-  server = await createServer({ configFile: STUDIO, cacheDir, logLevel: "error", server: { port: 0, hmr: false } });
+  server = await createServer({
+    configFile: STUDIO,
+    cacheDir,
+    logLevel: "error",
+    server: { port: 0, hmr: false, headers },
+  });
   await server.listen();
   browser = await launchChromium();
 });

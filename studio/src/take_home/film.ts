@@ -47,7 +47,11 @@ export async function film({ kind, doc }: Order): Promise<Maker> {
     async add({ frame, time, duration }: Moment, picture) {
       if (name === "transparent") drawAlone(context, picture!, doc, frame);
       else drawTinted(context, picture!, doc, frame);
-      await source.add(time, duration);
+      await source.add(time, duration).catch((error: Error) => {
+        throw new Error(
+          `The video could not be written (${error.message}); try the other kind, or the masks as a ZIP.`,
+        );
+      });
     },
     async end() {
       await output.finalize();
