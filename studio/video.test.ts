@@ -29,7 +29,7 @@ let folder: string;
 Video.before(async () => {
   expectBuilt();
   folder = mkdtempSync(join(tmpdir(), "studio video "));
-  browser = await launchChromium();
+  browser = await launchChromium("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream");
 });
 Video.after(async () => {
   await browser.close();
@@ -254,4 +254,34 @@ for (const colorScheme of ["light", "dark"] as const) {
   });
 }
 
-runWithChromium(Video, "studio: video", 5);
+Video(
+  "what was clicked is followed before the camera; when that is lost, one sentence says so and all is there",
+  async () => {
+    await visit(async (page) => {
+      await page.evaluate(() => {
+        const { mediaDevices } = navigator;
+        const get = mediaDevices.getUserMedia.bind(mediaDevices);
+        mediaDevices.getUserMedia = async (asked) => Object.assign(globalThis, { camera: await get(asked) }).camera;
+      });
+      await page.keyboard.press("o");
+      await page.getByRole("button", { name: "Follow live" }).click();
+      await page.waitForFunction(() =>
+        document.querySelector(".stage")!.getAttribute("aria-label")!.startsWith("Camera"),
+      );
+      await page.waitForFunction(() => document.querySelector<HTMLCanvasElement>(".picture")!.width > 600);
+      const { x, y, width, height } = (await page.locator(".picture").boundingBox())!;
+      await page.mouse.click(x + width / 2, y + height / 2);
+      await page.waitForFunction(() => document.querySelector(".row") && !document.querySelector(".prompts .click"));
+      await page.evaluate(() => {
+        const { camera } = globalThis as unknown as { camera: MediaStream };
+        camera.getVideoTracks()[0].dispatchEvent(new Event("ended"));
+      });
+      assert.match(await page.getByRole("alert").innerText(), /^The camera is gone\./);
+      const doc = await documentWhen(page, ({ source, objects }) => source?.kind === "camera" && objects.length === 1);
+      assert.is(on(doc)[0].found!.by, "track");
+      assert.is(on(doc)[0].prompt, undefined);
+    });
+  },
+);
+
+runWithChromium(Video, "studio: video", 6);

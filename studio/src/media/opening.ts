@@ -3,6 +3,7 @@ import type { Models } from "../session/kept_models.ts";
 import type { Session } from "../session/session.ts";
 import type { Desk } from "../state/desk.ts";
 import { fetchPicture } from "./address.ts";
+import { openCamera } from "./camera.ts";
 import { drawnClip } from "./clip.ts";
 import { dropped } from "./dropped.ts";
 import { openFiles } from "./files.ts";
@@ -18,6 +19,8 @@ export interface Opening {
   fromAddress(address: string): Promise<void>;
   drawing(): Promise<void>;
   clip(): Promise<void>;
+  /** Follow things before the camera. */
+  camera(): Promise<void>;
 }
 
 export function opening(desk: Desk, session: Session, models: Models): Opening {
@@ -42,6 +45,13 @@ export function opening(desk: Desk, session: Session, models: Models): Opening {
         return openFiles([file]);
       }),
     drawing: () => open(drawnScene),
+    camera: () =>
+      open(() =>
+        openCamera(() => {
+          desk.perform("stopTracking");
+          session.tell("problem", "The camera is gone. What was found is still here; plug it in and open it again.");
+        }),
+      ),
     clip: () => open(async () => drawnClip()),
   };
 }
