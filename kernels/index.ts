@@ -18,6 +18,7 @@ export { above_u8, add_f32, affine_f32, cos_f32, exp2_f32, exp_f32, gelu_f32, mu
 export { layernorm_f32 } from "./norm";
 export { softmax_f32 } from "./softmax";
 export { mask_bits } from "./mask";
+export { mask_codes, mask_extents } from "./mask_runs";
 export { normalize_u8, resample_u8, resample_u8x3 } from "./pixels";
 export { maxpool_f32_2x2 } from "./pool";
 export { resample_f32 } from "./resample";

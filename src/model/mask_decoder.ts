@@ -12,6 +12,7 @@ import { argmax, concat, contiguous, countAbove, stack } from "../nn/layout.ts";
 import { matmul } from "../nn/linear.ts";
 import { mlp } from "../nn/mlp.ts";
 import { layerNorm } from "../nn/norm.ts";
+import { machine } from "../runtime/machine.ts";
 import { narrow, permute, reshape, select, type Tensor } from "../tensor/view.ts";
 import type { Sam2Config } from "./config.ts";
 import { fewTokensTransformer } from "./few_tokens.ts";
@@ -116,19 +117,29 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
     };
   };
 
-  /** All four masks; token 0 is the single mask, tokens 1…3 the three of `multimaskOutput`. @shape → [B, 4, 4E, 4E] */
-  const paint = (image: ImageFeatures, { maskTokens, imageTokens }: DecodedTokens): Tensor => {
+  /**
+   * All four masks of some of the prompts; token 0 is the single mask, tokens 1…3 the three of `multimaskOutput`.
+   *
+   * @shape → of each prompt [4, 4E, 4E]
+   */
+  const paint = (
+    image: ImageFeatures,
+    { maskTokens, imageTokens }: DecodedTokens,
+    prompts: readonly number[],
+  ): Tensor[] => {
     const [, E] = image.imageEmbed.shape;
-    const B = maskTokens.shape[0];
-    const upscaled = upscale(reshape(imageTokens, [B, E, E, D]), image.highResFeats); // [B, 4E, 4E, D/8]
     const hyperIn = stack(
       outputHypernetworksMlps.map((net, i) => net(contiguous(select(maskTokens, 1, i)))),
       1,
     ); // [B, 4, D/8]
-    const masks = Array.from({ length: B }, (_, b) =>
-      permute(matmul(reshape(narrow(upscaled, 0, b, 1), [16 * E * E, D / 8]), select(hyperIn, 0, b)), [1, 0]),
-    ); // B × [4, 16·E²]
-    return reshape(stack(masks, 0), [B, MASK_TOKENS, 4 * E, 4 * E]);
+    const masks = prompts.map((b) =>
+      machine.heap.scope(() => {
+        const upscaled = upscale(reshape(select(imageTokens, 0, b), [1, E, E, D]), image.highResFeats); // [1, 4E, 4E, D/8]
+        const mask = matmul(reshape(upscaled, [16 * E * E, D / 8]), select(hyperIn, 0, b)); // [16·E², 4]
+        return contiguous(permute(mask, [1, 0]));
+      }),
+    );
+    return masks.map((mask) => reshape(mask, [MASK_TOKENS, 4 * E, 4 * E]));
   };
 
   /**
@@ -143,7 +154,7 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
     (image: ImageFeatures, imagePe: Tensor, prompts: PromptEmbeddings, multimaskOutput: boolean): DecodedMasks => {
       const tokens = decodeTokens(image, imagePe, prompts);
       const { ious, maskTokens, objectScoreLogits } = tokens;
-      const masks = paint(image, tokens);
+      const masks = stack(paint(image, tokens, [...Array(ious.shape[0]).keys()]), 0);
       if (multimaskOutput) {
         return {
           masks: contiguous(narrow(masks, 1, 1, MULTIMASK_OUTPUTS)),

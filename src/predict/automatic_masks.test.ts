@@ -9,7 +9,6 @@ import { watch } from "../nn/layer.ts";
 import { AutomaticMaskGenerator } from "./automatic_masks.ts";
 import type { AutomaticMaskGeneratorOptions } from "./automatic_mask_options.ts";
 import { cropBoxes, isAtCropEdge, pointGrid } from "./crops.ts";
-import { runReader } from "./mask_runs.ts";
 import { nms } from "./nms.ts";
 import { Sam2 } from "./sam2.ts";
 import { removeSmallRegions } from "./small_regions.ts";
@@ -204,34 +203,6 @@ Parts("suppression is strict, keeps the first of equals, and boxes without area 
   assert.equal(nms(boxes, scores, 0.5), [1, 0, 4, 3]);
   assert.equal(nms(boxes, scores, 0.49), [1, 4, 3]);
   assert.equal(nms(new Float32Array(), new Float32Array(), 0.5), []);
-});
-
-Parts("runs, area and box of bits in a crop are those of the mask in the image", () => {
-  const next = random(2);
-  for (const [imageWidth, imageHeight, box] of [
-    [70, 40, [0, 0, 70, 40]],
-    [70, 40, [5, 3, 69, 40]],
-    [33, 9, [0, 0, 33, 9]],
-    [3, 50, [1, 0, 3, 20]],
-  ] as const) {
-    for (const density of [-2, 0, 0.9, 2]) {
-      const [x0, y0, x1, y1] = box;
-      const words = Math.ceil((x1 - x0) / 32);
-      const bits = new Int32Array(words * (y1 - y0));
-      const mask = new Uint8Array(imageWidth * imageHeight);
-      for (let y = y0; y < y1; y++) {
-        for (let x = x0; x < x1; x++) {
-          if (next() >= density) continue;
-          mask[y * imageWidth + x] = 1;
-          bits[(y - y0) * words + ((x - x0) >> 5)] |= 1 << ((x - x0) & 31);
-        }
-      }
-      const { runs, area } = runReader(box, imageWidth, imageHeight)(bits);
-      const want = encodeRle(mask, imageWidth, imageHeight);
-      assert.equal(runs, rleRuns(want));
-      assert.is(area, rleArea(want));
-    }
-  }
 });
 
 Parts("small holes are filled, small islands removed, but the largest of small ones stays", () => {

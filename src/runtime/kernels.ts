@@ -37,6 +37,23 @@ export interface MaskLimits {
   readonly low: number;
 }
 
+/** Of each code that `maskCodes` writes: where it begins, its length, which is written too, and of which mask it is. */
+export interface CodePlaces {
+  readonly starts: Int32Array;
+  readonly lengths: Int32Array;
+  readonly masks: Int32Array;
+}
+
+/** H × W pixels of a larger image, from column x0 and row y0 on. */
+export interface CropOfImage {
+  readonly H: number;
+  readonly W: number;
+  readonly x0: number;
+  readonly y0: number;
+  readonly imageH: number;
+  readonly imageW: number;
+}
+
 /** Memories as `axialAttention` reads them. */
 export interface PlacedMemory {
   /** width of the grid of P places */
@@ -127,13 +144,29 @@ export interface Kernels {
   resampleBytes(y: Uint8Array, x: Uint8Array, nIn: number, Q: number, taps: ByteTaps): void;
 
   /**
-   * Which logits of a resized mask exceed a threshold. The logits are those of two `resample`s, of the columns and then of
+   * Which logits of resized masks exceed a threshold. The logits are those of two `resample`s, of the columns and then of
    * the rows, and are not stored.
    *
-   * bits [H, ⌈W/32⌉]: column x in bit x mod 32 of word ⌊x/32⌋; counts [H, 2]: how many of a row exceed `high` and `low`;
-   * mask [h, w], contiguous.
+   * bits [B, H, ⌈W/32⌉]: column x in bit x mod 32 of word ⌊x/32⌋; counts [B, H, 2]: how many of a row exceed `high` and
+   * `low`; masks [B, h, w], contiguous.
    */
-  maskBits(bits: Int32Array, counts: Int32Array, mask: Tensor, rows: Taps, columns: Taps, limits: MaskLimits): void;
+  maskBits(bits: Int32Array, counts: Int32Array, masks: Tensor, rows: Taps, columns: Taps, limits: MaskLimits): void;
+
+  /**
+   * Of masks of bits: how often a bit differs from the one above, where outside of the mask nothing is set; how many are set;
+   * first column and row, last column and row that have one, all 0 if none has.
+   *
+   * extents [B, 6]; bits [B, H, ⌈W/32⌉]
+   */
+  maskExtents(extents: Int32Array, bits: Int32Array, H: number, W: number): void;
+
+  /**
+   * COCO's compressed run lengths of some masks, each covering a crop of an image: that of masks[i] comes to
+   * codes[starts[i] …], seven bytes a run at most, and its length to lengths[i].
+   *
+   * bits [B, H, ⌈W/32⌉] of the crop
+   */
+  maskCodes(codes: Uint8Array, places: CodePlaces, bits: Int32Array, crop: CropOfImage): void;
 
   /**
    * Rotate pairs of channels: (y₂ᵢ, y₂ᵢ₊₁) = (x₂ᵢ·cos − x₂ᵢ₊₁·sin, x₂ᵢ·sin + x₂ᵢ₊₁·cos).

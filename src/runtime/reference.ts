@@ -1,3 +1,4 @@
+import { encodeRle } from "../io/rle.ts";
 import { numel } from "../tensor/shape.ts";
 import { reshape, select, type Tensor, tensor, values } from "../tensor/view.ts";
 import type { Epilogue, Kernels, Packed } from "./kernels.ts";
@@ -235,21 +236,49 @@ export const reference: Kernels = {
     }
   },
 
-  maskBits(bits, counts, mask, rows, columns, limits) {
-    const [h, w] = mask.shape;
+  maskBits(bits, counts, masks, rows, columns, limits) {
+    const [B, h, w] = masks.shape;
     const [H, W] = [rows.weights.shape[0], columns.weights.shape[0]];
-    const wide = tensor(new Float32Array(h * W), [h, W, 1]);
-    const logits = tensor(new Float32Array(H * W), [1, H, W]);
-    reference.resample(wide, reshape(mask, [h, w, 1]), columns);
-    reference.resample(logits, reshape(wide, [1, h, W]), rows);
+    const wide = tensor(new Float32Array(B * h * W), [B * h, W, 1]);
+    const logits = tensor(new Float32Array(B * H * W), [B, H, W]);
+    reference.resample(wide, reshape(masks, [B * h, w, 1]), columns);
+    reference.resample(logits, reshape(wide, [B, h, W]), rows);
     const [threshold, high, low] = [limits.threshold, limits.high, limits.low].map(Math.fround);
     bits.fill(0);
     counts.fill(0);
     values(logits).forEach((logit, i) => {
-      const [y, x] = [Math.floor(i / W), i % W];
+      const [y, x] = [Math.floor(i / W), i % W]; // rows of all masks
       if (logit > threshold) bits[y * Math.ceil(W / 32) + (x >> 5)] |= 1 << (x & 31);
       if (logit > high) counts[2 * y]++;
       if (logit > low) counts[2 * y + 1]++;
+    });
+  },
+
+  maskExtents(extents, bits, H, W) {
+    for (let b = 0; b < extents.length / 6; b++) {
+      let [flips, area] = [0, 0];
+      let [left, top, right, bottom] = [W, H, 0, 0];
+      for (let x = 0; x < W; x++) {
+        for (let y = 0; y <= H; y++) {
+          if (bitOf(bits, b, y, x, H, W) !== bitOf(bits, b, y - 1, x, H, W)) flips++;
+          if (!bitOf(bits, b, y, x, H, W)) continue;
+          area++;
+          [left, top, right, bottom] = [Math.min(left, x), Math.min(top, y), Math.max(right, x), Math.max(bottom, y)];
+        }
+      }
+      extents.set(area > 0 ? [flips, area, left, top, right, bottom] : [0, 0, 0, 0, 0, 0], 6 * b);
+    }
+  },
+
+  maskCodes(codes, { starts, lengths, masks }, bits, { H, W, x0, y0, imageH, imageW }) {
+    masks.forEach((b, i) => {
+      const whole = new Uint8Array(imageH * imageW);
+      for (let y = 0; y < H; y++) {
+        for (let x = 0; x < W; x++) whole[(y0 + y) * imageW + x0 + x] = bitOf(bits, b, y, x, H, W);
+      }
+      const code = new TextEncoder().encode(encodeRle(whole, imageW, imageH).counts);
+      codes.set(code, starts[i]);
+      lengths[i] = code.length;
     });
   },
 
@@ -361,6 +390,11 @@ function relu(x: number): number {
 function map(y: Tensor, x: Tensor, f: (value: number) => number): void {
   const [out, input] = [values(y), values(x)];
   for (let i = 0; i < out.length; i++) out[i] = f(input[i]);
+}
+
+/** Column x of row y of mask b of bits [B, H, ⌈W/32⌉]; 0 above and below it. */
+function bitOf(bits: Int32Array, b: number, y: number, x: number, H: number, W: number): number {
+  return y < 0 || y >= H ? 0 : (bits[(b * H + y) * Math.ceil(W / 32) + (x >> 5)] >>> (x & 31)) & 1;
 }
 
 /** Position of element [b, i, j, 0] in the data of a view. */
