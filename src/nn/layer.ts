@@ -21,6 +21,11 @@ export interface LayerEvent {
 let watcher: ((event: LayerEvent) => void) | undefined;
 let started = 0;
 
+/** Are layers watched? What is one step for speed is done layer by layer then, with the same bits. */
+export function isWatched(): boolean {
+  return watcher !== undefined;
+}
+
 /** See every layer of a run as it finishes. */
 export async function watch<R>(see: (event: LayerEvent) => void, run: () => R | Promise<R>): Promise<R> {
   watcher = see;

@@ -248,7 +248,7 @@ class CropFinder {
     const { painted, prompts } = this.#paint(graph, decoded, wanted);
     const chosen = prompts.flatMap((b, i) => {
       const ious = [...values(select(decoded.ious, 0, b))];
-      return ious.flatMap((iou, m) => (wanted(iou, m) ? [{ mask: select(painted[i], 0, m), iou, b }] : []));
+      return ious.flatMap((iou, m) => (wanted(iou, m) ? [{ mask: select(select(painted, 0, i), 0, m), iou, b }] : []));
     });
     return gathered(chosen, this.#imageSize / 4);
   }
@@ -258,7 +258,7 @@ class CropFinder {
     const passes = (iou: number) => all || this.#passes(iou);
     const { painted, prompts } = this.#paint(graph, decoded, passes);
     const chosen = prompts.flatMap((b, i) => {
-      const [masks, ious] = [painted[i], select(decoded.ious, 0, b)];
+      const [masks, ious] = [select(painted, 0, i), select(decoded.ious, 0, b)];
       const m = stableMask(masks, ious);
       const iou = values(ious)[m];
       return passes(iou) ? [{ mask: select(masks, 0, m), iou, b }] : [];
@@ -266,7 +266,7 @@ class CropFinder {
     return gathered(chosen, this.#imageSize / 4);
   }
 
-  /** All four masks of the prompts of which one is wanted. @shape → of each [4, 4E, 4E] */
+  /** All four masks of the prompts of which one is wanted. @shape → [n, 4, 4E, 4E] */
   #paint(graph: Sam2Graph, decoded: DecodedTokens, wanted: (iou: number, m: number) => boolean) {
     const [B] = decoded.ious.shape;
     const prompts = [...Array(B).keys()].filter((b) => values(select(decoded.ious, 0, b)).some(wanted));

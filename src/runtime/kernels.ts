@@ -54,6 +54,19 @@ export interface CropOfImage {
   readonly imageW: number;
 }
 
+/** A transposed convolution with kernel 2×2 and stride 2 as two products: of the upper and of the lower row of all cells. */
+export interface PackedCells {
+  readonly weights: readonly [Packed, Packed]; // [2·Cout, Cin]: the two pixels of a row, (q, c)
+  readonly bias: Tensor; // [2·Cout]
+}
+
+/** The mask decoder's upscaling: gelu(dc2(gelu(norm(dc1(x) + fine1))) + fine0). */
+export interface Upscaling {
+  readonly dc1: PackedCells; // D → C1
+  readonly norm: { readonly weight: Tensor; readonly bias: Tensor; readonly eps: number }; // over C1 channels
+  readonly dc2: PackedCells; // C1 → C2
+}
+
 /** Memories as `axialAttention` reads them. */
 export interface PlacedMemory {
   /** width of the grid of P places */
@@ -126,6 +139,23 @@ export interface Kernels {
     cos: Tensor,
     sin: Tensor,
     scale: number,
+  ): void;
+
+  /**
+   * masks[i, m] = tokens[i][m] · upscaled image of prompts[i], a sum over channels: what `gemm`, `layerNorm` and `gelu` give
+   * in turn, to the bit, without the tensors between them.
+   *
+   * masks [n, M, 4E, 4E], M ≤ 8; x [B, E·E, D]; fine0 [4E, 4E, C2]; fine1 [2E, 2E, C1]; prompts [n]; tokens [n·16, C2]: of
+   * each prompt M rows, packed. All contiguous.
+   */
+  paint(
+    masks: Tensor,
+    x: Tensor,
+    upscaling: Upscaling,
+    fine0: Tensor,
+    fine1: Tensor,
+    prompts: Int32Array,
+    tokens: Packed,
   ): void;
 
   /** y[m, n, c] = e^(scale·x[m, n, c])/Σₙ e^(scale·x[m, n, c]); y, x [M, N, C], contiguous, C a multiple of 8; y may be x. */

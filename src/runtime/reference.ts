@@ -1,7 +1,7 @@
 import { encodeRle } from "../io/rle.ts";
 import { numel } from "../tensor/shape.ts";
-import { reshape, select, type Tensor, tensor, values } from "../tensor/view.ts";
-import type { Epilogue, Kernels, Packed } from "./kernels.ts";
+import { narrow, permute, reshape, select, type Tensor, tensor, values } from "../tensor/view.ts";
+import type { Epilogue, Kernels, Packed, PackedCells } from "./kernels.ts";
 
 /**
  * The table as scalar loops: the oracle of the WASM kernels.
@@ -146,6 +146,30 @@ export const reference: Kernels = {
       }
       for (let c = 0; c < C; c++) out[n * C + c] = sum[c] / total;
     }
+  },
+
+  paint(masks, x, { dc1, norm, dc2 }, fine0, fine1, prompts, tokens) {
+    const [, M, side] = masks.shape;
+    const E = side / 4;
+    const made = (shape: number[]) => tensor(new Float32Array(numel(shape)), shape);
+    /** @shape [W·W, Cin] → [2W, 2W, Cout] */
+    const upscaled = (image: Tensor, W: number, { weights, bias }: PackedCells, fine: Tensor) => {
+      const y = made(fine.shape);
+      const half = (t: Tensor, p: number) => select(reshape(t, [W, 2, W, weights[0].N]), 1, p);
+      weights.forEach((weight, p) => reference.gemm(half(y, p), image, weight, { bias, residual: half(fine, p) }));
+      return y;
+    };
+    const rows = (t: Tensor) => reshape(t, [-1, t.shape.at(-1)!]);
+    prompts.forEach((b, i) => {
+      const x1 = upscaled(select(x, 0, b), E, dc1, fine1);
+      reference.layerNorm(rows(x1), rows(x1), norm.weight, norm.bias, norm.eps);
+      reference.gelu(x1, x1);
+      const x2 = upscaled(rows(x1), 2 * E, dc2, fine0);
+      reference.gelu(x2, x2);
+      const ofPlaces = made([side * side, M]);
+      reference.gemm(ofPlaces, rows(x2), { data: narrow(tokens.data, 0, 16 * i, 16), N: M, K: tokens.K }, {});
+      reference.copy(reshape(select(masks, 0, i), [M, side * side]), permute(ofPlaces, [1, 0]));
+    });
   },
 
   softmax(y, x, scale) {

@@ -1,7 +1,7 @@
 import { ShapeError } from "../errors.ts";
 import { type Tensor, unsqueeze } from "../tensor/view.ts";
 import { address, walk } from "./address.ts";
-import type { Epilogue, Kernels } from "./kernels.ts";
+import type { Epilogue, Kernels, PackedCells } from "./kernels.ts";
 import { type ParallelFor, SCRATCH_BYTES } from "./threads.ts";
 import { elementwiseKernels } from "./wasm_elementwise.ts";
 
@@ -26,6 +26,7 @@ export type RegisterTile = "6x8" | "6x16";
 export interface ScratchSizes {
   gemm_f32_pack_scratch(K: number): number;
   conv2d_f32_scratch(K: number, mc: number): number;
+  paint_f32_scratch(E: number, C1: number, C2: number): number;
   attention_f32_scratch(d: number, dv: number, nq: number, keys: number): number;
   axial_attention_f32_scratch(
     d: number,
@@ -100,6 +101,20 @@ export function wasmKernels(
       const numbers = [h, N, S, d, dv, scale * Math.LOG2E, nq, keys, wide];
       const args = [...walk(o), ...walk(q), ...walk(k), ...walk(v), ...numbers];
       parallelFor("attention_f32", B * h * blocks, args);
+    },
+
+    paint(masks, x, { dc1, norm, dc2 }, fine0, fine1, prompts, tokens) {
+      const [n, M, side] = masks.shape;
+      const E = side / 4;
+      const [D, C1, C2] = [dc1.weights[0].K, dc2.weights[0].K, tokens.K];
+      if (sizes.paint_f32_scratch(E, C1, C2) > SCRATCH_BYTES) {
+        throw new ShapeError("paint", "a smaller image", `${16 * E} pixels a side`, "paint layer by layer");
+      }
+      const cells = ({ weights, bias }: PackedCells) => [...weights.map(({ data }) => address(data)), address(bias)];
+      const tensors = [address(masks), address(x), prompts.byteOffset, address(tokens.data), ...cells(dc1)];
+      const normed = [address(norm.weight), address(norm.bias), norm.eps];
+      const args = [...tensors, ...normed, ...cells(dc2), address(fine1), address(fine0)];
+      parallelFor("paint_f32", E, [...args, n, M, E, D, C1, C2, wide]);
     },
 
     axialAttention(o, q, { W, keys, values, loneKeys, loneValues }, projection, cos, sin, scale) {
