@@ -17,6 +17,7 @@ export { peak_f32_128, peak_f32_256 } from "./peak";
 export { above_u8, add_f32, affine_f32, cos_f32, exp2_f32, exp_f32, gelu_f32, mul_f32, pixels_f32, relu_f32, sigmoid_f32, sin_f32 } from "./elementwise";
 export { layernorm_f32 } from "./norm";
 export { softmax_f32 } from "./softmax";
+export { places_f32, places_f32_scratch, places_merge_f32 } from "./places";
 export { paint_f32, paint_f32_scratch } from "./paint";
 export { mask_bits } from "./mask";
 export { mask_codes, mask_extents } from "./mask_runs";

@@ -20,7 +20,7 @@
  *
  * B prompts in a batch · N prompt tokens · S image tokens · D embedding · h heads
  */
-import { gatherHeads, mergeHeads, sdpa, softmax, spreadHeads, splitHeads } from "../nn/attention.ts";
+import { attendToPlaces, gatherHeads, mergeHeads, sdpa, softmax, spreadHeads, splitHeads } from "../nn/attention.ts";
 import { add } from "../nn/elementwise.ts";
 import { layer } from "../nn/layer.ts";
 import { concat } from "../nn/layout.ts";
@@ -28,12 +28,12 @@ import { type Fused, multiply, packed } from "../nn/linear.ts";
 import { machine } from "../runtime/machine.ts";
 import type { SharedImage } from "./shared_image.ts";
 import { type Attention, HEADS, type TwoWayTransformer } from "./two_way_transformer.ts";
-import { narrow, permute, reshape, select, type Tensor, unsqueeze } from "../tensor/view.ts";
+import { narrow, permute, reshape, select, type Tensor } from "../tensor/view.ts";
 
-/** The image as tokens see it: without positions as values, with them as keys and queries. Both [B, S, D]. */
+/** The image as tokens see it: places [B, S, D] as values, with their positions [S, D] added as keys and queries. */
 interface Places {
   plain: Tensor;
-  placed: Tensor;
+  pe: Tensor;
 }
 
 /** The image of one prompt, or what all prompts share of it. */
@@ -44,13 +44,13 @@ function tokenToImage({ w, qProj, vProj, outProj }: Attention, D: number) {
   const scale = 1 / Math.sqrt(D / 2 / HEADS);
   const keyWeight = machine.heap.scope(() => packed(permute(w.at("k_proj").get("weight", [D / 2, D]), [1, 0])));
 
-  const folded = layer(w, "Attention", (q: Tensor, { plain, placed }: Places, fused: Fused) => {
+  const folded = layer(w, "Attention", (q: Tensor, { plain, pe }: Places, fused: Fused) => {
     const { heap } = machine;
     const Q = spreadHeads(qProj(q), HEADS); // [B, N·h, D/2]
     const [B, rows] = Q.shape;
     const toPlaces = multiply(heap.alloc([B * rows, D]), reshape(Q, [B * rows, D / 2]), keyWeight);
-    const seen = sdpa(reshape(toPlaces, [B, 1, rows, D]), unsqueeze(placed, 1), unsqueeze(plain, 1), scale); // [B, 1, N·h, D]
-    return outProj(gatherHeads(vProj(mergeHeads(seen)), HEADS), fused); // [B, N, D]
+    const seen = attendToPlaces(reshape(toPlaces, [B, rows, D]), plain, pe, scale); // [B, N·h, D]
+    return outProj(gatherHeads(vProj(seen), HEADS), fused); // [B, N, D]
   });
 
   /** The same where the image is projected already. All prompts' tokens are queries to the same places. */
@@ -84,7 +84,7 @@ function imageToToken({ w, kProj, vProj }: Attention, D: number) {
     multiply(y, scores, packed(fromTokens), { bias: outBias, residual });
   };
 
-  const folded = layer(w, "Attention", (k: Tensor, v: Tensor, { plain, placed }: Places) => {
+  const folded = layer(w, "Attention", (k: Tensor, v: Tensor, { plain, pe }: Places) => {
     const { heap } = machine;
     const [K, V] = [spreadHeads(kProj(k), HEADS), spreadHeads(vProj(v), HEADS)]; // [B, N·h, D/2]
     const [B, rows] = K.shape;
@@ -95,7 +95,7 @@ function imageToToken({ w, kProj, vProj }: Attention, D: number) {
         const toPlaces = multiply(heap.alloc([rows, D + 1]), select(K, 0, b), queryWeight); // the last column is bᵠᵢ·kₙᵢ
         const bias = concat([select(toPlaces, 1, D)], 0);
         const weight = packed(narrow(toPlaces, 1, 0, D));
-        const scores = multiply(heap.alloc([S, rows]), select(placed, 0, b), weight, { bias });
+        const scores = multiply(heap.alloc([S, rows]), add(select(plain, 0, b), pe), weight, { bias });
         told(select(y, 0, b), scores, select(V, 0, b), select(plain, 0, b));
       });
     }
@@ -153,7 +153,7 @@ export function fewTokensTransformer(transformer: TwoWayTransformer, D: number) 
     w,
     "TwoWayTransformer",
     (image: Tensor | SharedImage, imagePe: Tensor, pointEmbedding: Tensor) => {
-      const place = (plain: Tensor): Places => ({ plain, placed: add(plain, imagePe) });
+      const place = (plain: Tensor): Places => ({ plain, pe: imagePe });
       let queries = pointEmbedding;
       const [first, ...others] = blocks;
       const told = (block: typeof first, places: ImageSide): Places => {

@@ -3,7 +3,7 @@ import type { PlacedMemory } from "../runtime/kernels.ts";
 import { machine } from "../runtime/machine.ts";
 import { expectShape } from "../tensor/shape.ts";
 import { contiguous, full } from "./layout.ts";
-import { diagonal, permute, reshape, type Tensor } from "../tensor/view.ts";
+import { diagonal, narrow, permute, reshape, type Tensor } from "../tensor/view.ts";
 
 /** Channels as h heads. @shape [B, N, h·d] → [B, h, N, d], a view */
 export function splitHeads(x: Tensor, h: number): Tensor {
@@ -64,6 +64,34 @@ export function sdpa(q: Tensor, k: Tensor, v: Tensor, scale = 1 / Math.sqrt(q.sh
   machine.macs += B * h * N * S * (d + dv);
   machine.kernels.attention(o, q, k, v, scale);
   return o;
+}
+
+const PART = 512; // places that one thread sums up: a picture has eight parts, whatever the machine
+
+/**
+ * R queries of each prompt attend to all places, whose values are x and whose keys are x + pe: `sdpa` of one head for few
+ * queries.
+ *
+ * @shape q [B, R, D]; x [B, S, D]; pe [S, D] → [B, R, D]
+ */
+export function attendToPlaces(q: Tensor, x: Tensor, pe: Tensor, scale: number): Tensor {
+  const { heap, kernels } = machine;
+  const [B, R, D] = q.shape;
+  const [, S] = x.shape;
+  expectShape("attendToPlaces places", x.shape, [B, S, D]);
+  expectShape("attendToPlaces positions", pe.shape, [S, D]);
+  machine.macs += 2 * B * R * S * D;
+  return heap.scope(() => {
+    const whole = Math.ceil(R / 16) * 16; // rows that fill panels
+    const rows = full([B, whole, D], 0);
+    kernels.copy(narrow(rows, 1, 0, R), q);
+    const packed = kernels.pack(reshape(rows, [B * whole, D]), B * whole);
+    const parts = Math.ceil(S / PART);
+    const room = { sums: heap.alloc([B, parts, whole, D]), state: heap.alloc([B, parts, 2, whole]) };
+    const o = heap.alloc([B, whole, D]);
+    kernels.attendToPlaces(o, packed, x, pe, scale, room);
+    return contiguous(narrow(o, 1, 0, R));
+  });
 }
 
 /** softmax(scale·x) over the middle axis, overwriting x. @shape [M, N, C] */

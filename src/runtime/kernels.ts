@@ -67,6 +67,12 @@ export interface Upscaling {
   readonly dc2: PackedCells; // C1 → C2
 }
 
+/** Room for what `attendToPlaces` makes of each part of the places. */
+export interface PartSums {
+  readonly sums: Tensor;
+  readonly state: Tensor;
+}
+
 /** Memories as `axialAttention` reads them. */
 export interface PlacedMemory {
   /** width of the grid of P places */
@@ -123,6 +129,14 @@ export interface Kernels {
    * between heads or batches), channels adjacent. dv may differ from d.
    */
   attention(o: Tensor, q: Tensor, k: Tensor, v: Tensor, scale: number): void;
+
+  /**
+   * o[b, r] = Σ_s p_s·x[b, s], p = softmax over s of scale·q[b, r]·(x[b, s] + pe[s]): few queries that see many places.
+   *
+   * o [B, R, D]; q packed from [B·R, D], R a multiple of 16; x [B, S, D]; pe [S, D]; D a multiple of 16; all contiguous.
+   * The places are summed up in P parts, in `room`: sums [B, P, R, D] and state [B, P, 2, R].
+   */
+  attendToPlaces(o: Tensor, q: Packed, x: Tensor, pe: Tensor, scale: number, room: PartSums): void;
 
   /**
    * o = softmax(scale · q·Kᵀ) · V, where the keys K = R_p·(W·k + b) are neither projected nor rotated: see

@@ -107,6 +107,16 @@ export const reference: Kernels = {
     }
   },
 
+  attendToPlaces(o, q, x, pe, scale) {
+    const [B, R, D] = o.shape;
+    const S = x.shape[1];
+    const placed = tensor(new Float32Array(numel(x.shape)), x.shape);
+    reference.add(placed, x, pe);
+    const queries = reshape(narrow(q.data, 0, 0, B * R), [B, 1, R, D]);
+    const out = reshape(o, [B, 1, R, D]);
+    reference.attention(out, queries, reshape(placed, [B, 1, S, D]), reshape(x, [B, 1, S, D]), scale);
+  },
+
   axialAttention(o, q, memory, projection, cos, sin, scale) {
     const { keys, values: held, loneKeys, loneValues } = memory;
     const [P, C, T] = keys.shape;

@@ -26,6 +26,7 @@ export type RegisterTile = "6x8" | "6x16";
 export interface ScratchSizes {
   gemm_f32_pack_scratch(K: number): number;
   conv2d_f32_scratch(K: number, mc: number): number;
+  places_f32_scratch(D: number, R: number): number;
   paint_f32_scratch(E: number, C1: number, C2: number): number;
   attention_f32_scratch(d: number, dv: number, nq: number, keys: number): number;
   axial_attention_f32_scratch(
@@ -101,6 +102,26 @@ export function wasmKernels(
       const numbers = [h, N, S, d, dv, scale * Math.LOG2E, nq, keys, wide];
       const args = [...walk(o), ...walk(q), ...walk(k), ...walk(v), ...numbers];
       parallelFor("attention_f32", B * h * blocks, args);
+    },
+
+    attendToPlaces(o, q, x, pe, scale, { sums, state }) {
+      const [B, R, D] = o.shape;
+      const S = x.shape[1];
+      if (sizes.places_f32_scratch(D, R) > SCRATCH_BYTES) {
+        throw new ShapeError(
+          "attendToPlaces",
+          "queries that fit in the scratch",
+          `${R} of ${D} channels`,
+          "use attention",
+        );
+      }
+      const parts = sums.shape[1];
+      const part = Math.ceil(S / parts);
+      const exponents = scale * Math.LOG2E;
+      const parted = [address(sums), address(state)];
+      const args = [...parted, address(q.data), address(x), address(pe), S, D, R, exponents, part, wide];
+      parallelFor("places_f32", B * parts, args);
+      parallelFor("places_merge_f32", B, [address(o), ...parted, parts, R, D, exponents]);
     },
 
     paint(masks, x, { dc1, norm, dc2 }, fine0, fine1, prompts, tokens) {
