@@ -76,7 +76,7 @@ export function places_f32(
 }
 
 /** y = x + pe */
-function place(y: usize, x: usize, pe: usize, bytes: usize): void {
+export function place(y: usize, x: usize, pe: usize, bytes: usize): void {
   for (const end = y + bytes; y < end; y += 32, x += 32, pe += 32) {
     const y0 = f32x4.add(v128.load(x), v128.load(pe)), y1 = f32x4.add(v128.load(x, 16), v128.load(pe, 16));
     v128.store(y, y0);

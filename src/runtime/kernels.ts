@@ -60,10 +60,28 @@ export interface PackedCells {
   readonly bias: Tensor; // [2·Cout]
 }
 
+/** A LayerNorm over the last axis. */
+export interface Norm {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+  readonly eps: number;
+}
+
+/** What of the places is compared with keys: the same for all prompts, or a prompt's places and their positions. */
+export type Scored = { readonly z: Tensor } | { readonly pe: Tensor };
+
+/** What places are told by B prompts: R keys, packed in whole panels a prompt, and values. */
+export interface Told {
+  readonly keys: Packed; // [B·⌈R/16⌉·16, K]
+  readonly offsets?: Tensor; // [B, R]
+  readonly values: Packed; // [B·D, R]
+  readonly bias: Tensor; // [D]
+}
+
 /** The mask decoder's upscaling: gelu(dc2(gelu(norm(dc1(x) + fine1))) + fine0). */
 export interface Upscaling {
   readonly dc1: PackedCells; // D → C1
-  readonly norm: { readonly weight: Tensor; readonly bias: Tensor; readonly eps: number }; // over C1 channels
+  readonly norm: Norm; // over C1 channels
   readonly dc2: PackedCells; // C1 → C2
 }
 
@@ -137,6 +155,15 @@ export interface Kernels {
    * The places are summed up in P parts, in `room`: sums [B, P, R, D] and state [B, P, 2, R].
    */
   attendToPlaces(o: Tensor, q: Packed, x: Tensor, pe: Tensor, scale: number, room: PartSums): void;
+
+  /**
+   * y[b, s] = norm(x[b, s] + bias + Σ_r p_r·values[b][:, r]), p = softmax of scale·(keys[b][r]·z[s] + offsets[b, r]) over the
+   * tokens of each head: what `gemm`, `softmax`, `gemm` and `layerNorm` give in turn, to the bit.
+   *
+   * y [B, S, D]; x [B, S, D] or, shared, [1, S, D]; z [S, K] for all prompts, or x + pe [S, D] of each; R = tokens·heads,
+   * heads a multiple of 8; all contiguous.
+   */
+  tellPlaces(y: Tensor, x: Tensor, scored: Scored, told: Told, norm: Norm, heads: number, scale: number): void;
 
   /**
    * o = softmax(scale · q·Kᵀ) · V, where the keys K = R_p·(W·k + b) are neither projected nor rotated: see

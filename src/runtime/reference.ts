@@ -117,6 +117,25 @@ export const reference: Kernels = {
     reference.attention(out, queries, reshape(placed, [B, 1, S, D]), reshape(x, [B, 1, S, D]), scale);
   },
 
+  tellPlaces(y, x, scored, { keys, offsets, values: told, bias }, norm, heads, scale) {
+    const [B, S, D] = y.shape;
+    const [K, R] = [keys.K, told.K];
+    const whole = Math.ceil(R / 16) * 16;
+    for (let b = 0; b < B; b++) {
+      const [places, out] = [select(x, 0, x.shape[0] === 1 ? 0 : b), select(y, 0, b)];
+      const scores = tensor(new Float32Array(S * R), [S, R]);
+      const z = "z" in scored ? scored.z : tensor(new Float32Array(S * D), [S, D]);
+      if ("pe" in scored) reference.add(z, places, scored.pe);
+      const key = { data: narrow(keys.data, 0, b * whole, whole), N: R, K };
+      reference.gemm(scores, z, key, { bias: offsets && select(offsets, 0, b) });
+      const byHead = reshape(scores, [S, R / heads, heads]);
+      reference.softmax(byHead, byHead, scale);
+      const value = { data: narrow(told.data, 0, b * D, D), N: D, K: R };
+      reference.gemm(out, scores, value, { bias, residual: places });
+      reference.layerNorm(out, out, norm.weight, norm.bias, norm.eps);
+    }
+  },
+
   axialAttention(o, q, memory, projection, cos, sin, scale) {
     const { keys, values: held, loneKeys, loneValues } = memory;
     const [P, C, T] = keys.shape;

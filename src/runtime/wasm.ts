@@ -27,6 +27,7 @@ export interface ScratchSizes {
   gemm_f32_pack_scratch(K: number): number;
   conv2d_f32_scratch(K: number, mc: number): number;
   places_f32_scratch(D: number, R: number): number;
+  tell_f32_scratch(D: number, R: number): number;
   paint_f32_scratch(E: number, C1: number, C2: number): number;
   attention_f32_scratch(d: number, dv: number, nq: number, keys: number): number;
   axial_attention_f32_scratch(
@@ -122,6 +123,21 @@ export function wasmKernels(
       const args = [...parted, address(q.data), address(x), address(pe), S, D, R, exponents, part, wide];
       parallelFor("places_f32", B * parts, args);
       parallelFor("places_merge_f32", B, [address(o), ...parted, parts, R, D, exponents]);
+    },
+
+    tellPlaces(y, x, scored, { keys, offsets, values, bias }, norm, heads, scale) {
+      const [B, S, D] = y.shape;
+      const [K, R] = [keys.K, values.K];
+      if (sizes.tell_f32_scratch(D, R) > SCRATCH_BYTES) {
+        throw new ShapeError("tellPlaces", "places that fit in the scratch", `${D} channels`, "use attention");
+      }
+      const of = (t?: Tensor) => (t ? address(t) : 0);
+      const places = [address(y), address(x), x.shape[0] === 1 ? 0 : 4 * x.stride[0]];
+      const compared = "z" in scored ? [address(scored.z), 0] : [0, address(scored.pe)];
+      const tokens = [address(keys.data), of(offsets), address(values.data), address(bias)];
+      const args = [...places, ...compared, ...tokens, address(norm.weight), address(norm.bias), norm.eps];
+      const tiles = B * Math.ceil(S / ROWS);
+      parallelFor("tell_f32", tiles, [...args, S, D, K, R, heads, scale * Math.LOG2E, wide]);
     },
 
     paint(masks, x, { dc1, norm, dc2 }, fine0, fine1, prompts, tokens) {

@@ -10,7 +10,10 @@ const BANDS = 16; // of a mask's rows: each begins with rows that the one before
 /** The part of the table on kernels.wasm that is no product of matrices: memory bandwidth decides its speed. */
 export function elementwiseKernels(
   parallelFor: ParallelFor,
-): Omit<Kernels, "name" | "pack" | "gemm" | "conv2d" | "attention" | "axialAttention" | "attendToPlaces" | "paint"> {
+): Omit<
+  Kernels,
+  "name" | "pack" | "gemm" | "conv2d" | "attention" | "axialAttention" | "attendToPlaces" | "paint" | "tellPlaces"
+> {
   /** Rows of about `values` values each, several to a tile. */
   const overRows = (kernel: string, rows: number, values: number, args: readonly number[]) => {
     const tile = Math.ceil(TILE / Math.max(1, values));
