@@ -94,7 +94,7 @@ function imageToToken({ w, kProj, vProj }: Attention, norm: Norm, D: number) {
   /** The tokens as keys that fit the places, and as values Wᵒᵢ·vₙᵢ that are added to them. */
   const told = (k: Tensor, v: Tensor, image: ImageSide): ToldTokens => {
     const { heap } = machine;
-    const [K, V] = [spreadHeads(kProj(k), HEADS), spreadHeads(vProj(v), HEADS)]; // [B, N·h, D/2]
+    const [K, V] = [spreadHeads(kProj(k), HEADS), spreadHeads(vProj(v), HEADS)];
     const [B, rows] = K.shape;
     const values = heap.alloc([B, D, rows]);
     for (let b = 0; b < B; b++) {
@@ -158,7 +158,7 @@ export function fewTokensTransformer(transformer: TwoWayTransformer, D: number) 
   });
 
   /** Is it less work for N tokens? */
-  const pays = (N: number) => N * HEADS < D / 2;
+  const pays = (N: number) => D % 16 === 0 && N * HEADS < D / 2;
 
   /** @shape  imagePe [S, D]; pointEmbedding [B, N, D] → tokens [B, N, D], image [B, S, D] */
   const transform = layer(

@@ -137,7 +137,7 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
     return reshape(stack(masks, 0), [B, MASK_TOKENS, 4 * E, 4 * E]);
   };
 
-  /** The same masks, to the bit, of some of the prompts. @shape → [n, 4, 4E, 4E] */
+  /** The same masks, to the bit, of some of the prompts, in one pass over the image: the upscaled image is not stored. */
   const paint = (
     image: ImageFeatures,
     { maskTokens, imageTokens }: DecodedTokens,
