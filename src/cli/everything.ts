@@ -7,7 +7,7 @@ import { Sam2 } from "../predict/sam2.ts";
 import { stemOf } from "../video/folder.ts";
 import { addFormatOption } from "./annotation_files.ts";
 import { EverythingIndex } from "./everything_index.ts";
-import { type EverythingOptions, EverythingRun, type Picture } from "./everything_run.ts";
+import { type EverythingOptions, EverythingRun, maskOptions, type Picture } from "./everything_run.ts";
 import { pictureName, STDIN } from "./files.ts";
 import { type Io, Status, tell } from "./io.ts";
 import { chosenModel } from "./models.ts";
@@ -84,7 +84,7 @@ export function addEverything(program: Command, io: Io): void {
 async function everything(paths: readonly string[], options: EverythingOptions, io: Io): Promise<void> {
   const { out, format: formats = [], quiet } = options;
   expectFolder(options, ["masks", "format"]);
-  checkOptions(options);
+  checkOptions(maskOptions(options));
   const pictures = picturesOf(paths, options);
   const isSeveral = pictures.length > 1;
   for (const { path, name } of pictures) {

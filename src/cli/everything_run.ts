@@ -96,7 +96,7 @@ export class EverythingRun {
 }
 
 /** The options of the generator. */
-function maskOptions(options: EverythingOptions): AutomaticMaskGeneratorOptions {
+export function maskOptions(options: EverythingOptions): AutomaticMaskGeneratorOptions {
   const { model, out, masks, format, json, quiet, debug, config, threads, kernels, imageSize, offline, ...own } =
     options;
   return own;
