@@ -1,4 +1,5 @@
 import { ImageError } from "../errors.ts";
+import type { Notice } from "../platform/notices.ts";
 import { avifHeader, decodeAvif } from "./avif.ts";
 import { bmpHeader, decodeBmp } from "./bmp.ts";
 import { exifOrientation } from "./exif.ts";
@@ -6,7 +7,7 @@ import { decodeGif, gifHeader } from "./gif.ts";
 import { kindOf } from "./kind_of.ts";
 import { atLeast, CALLBACK, expectOptions, FLAG, type Kinds, TEXT } from "./options.ts";
 import { decodeJpeg, jpegHeader } from "./jpeg.ts";
-import { type ImageHeader, type Notice, type Raster, type RgbImage, sayOnce } from "./pixels.ts";
+import { type ImageHeader, type Raster, type RgbImage, sayOnce } from "./pixels.ts";
 import { decodePng, pngHeader } from "./png.ts";
 import { packRgb, rasterToRgb, upright } from "./raster.ts";
 import { decodeTiff, tiffHeader } from "./tiff.ts";

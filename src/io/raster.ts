@@ -1,6 +1,7 @@
 // What becomes of a file's samples: turned upright, then 8-bit RGB.
+import type { Notice } from "../platform/notices.ts";
 import type { Orientation } from "./exif.ts";
-import type { Notice, Pixels, Raster, RgbImage } from "./pixels.ts";
+import type { Pixels, Raster, RgbImage } from "./pixels.ts";
 
 /** What sensors measure with; their samples are stored as 16 bits. */
 const SENSOR_BITS = [8, 10, 12, 14];

@@ -1,7 +1,8 @@
 import { ImageError } from "../errors.ts";
+import type { Notice } from "../platform/notices.ts";
 import { platform } from "../platform/platform.ts";
 import { inkToRgb } from "./jpeg_cmyk.ts";
-import type { ImageHeader, Notice, Raster } from "./pixels.ts";
+import type { ImageHeader, Raster } from "./pixels.ts";
 
 /** What is used of geotiff, which reads strips, tiles and all usual compressions. */
 interface Geotiff {
