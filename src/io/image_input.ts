@@ -97,13 +97,23 @@ export async function readImage(input: ImageInput, signal?: AbortSignal): Promis
 /** The bytes of an image. @throws ImageError; the signal's reason if aborted */
 export async function readBytes(address: string, signal?: AbortSignal): Promise<Uint8Array> {
   try {
-    if (!/^(https?|data|blob|file):/.test(address)) return await platform.readFile(address);
+    if (/^https?:/i.test(address)) return await downloaded(address, signal);
+    if (!/^(data|blob|file):/i.test(address)) return await platform.readFile(address);
     return await bytesOf(await fetch(address, { signal }), address);
   } catch (cause) {
     signal?.throwIfAborted();
     if (cause instanceof Sam2Error) throw cause;
     const { message } = ((cause as Error).cause as Error | undefined) ?? (cause as Error);
     throw new ImageError(address, "an image", message || "no answer", "check the address", { cause });
+  }
+}
+
+async function downloaded(address: string, signal?: AbortSignal): Promise<Uint8Array> {
+  const file = await platform.download(address, { signal, Failure: ImageError });
+  try {
+    return file.read(0, file.size).slice();
+  } finally {
+    file.close();
   }
 }
 

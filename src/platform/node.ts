@@ -102,8 +102,8 @@ export const nodePlatform: Platform = {
       () => false,
     ),
   openCached: async (remote, options) => openFile(await cachedFile(remote, { env: process.env, ...options })),
-  async download(url, { signal, onProgress }) {
-    const { chunks, total } = await transfer(url, { fetch: await environmentFetch(process.env), signal });
+  async download(url, { onProgress, ...options }) {
+    const { chunks, total } = await transfer(url, { fetch: await environmentFetch(process.env), ...options });
     return spool(counted(chunks, total, onProgress), url);
   },
   async listFolder(path) {
