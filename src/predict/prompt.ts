@@ -44,10 +44,10 @@ export function checkPrompt(prompt: Prompt, { width, height, imageSize, normaliz
     );
   }
   const isLabel = (label: number) => label === LABEL.negative || label === LABEL.positive;
-  const bad = labels ? Array.from(labels).findIndex((label) => !isLabel(label)) : -1;
+  const bad = labels === undefined ? -1 : Array.from(labels).findIndex((label) => !isLabel(label));
   if (bad >= 0) {
     const got = shown(labels![bad]);
-    throw new PromptError(`${where}.labels[${bad}]`, "1 (object) or 0 (background)", got, "draw a box with `box`");
+    throw new PromptError(`${where}.labels`, "1 (object) or 0 (background)", got, "draw a box with `box`");
   }
   const [right, bottom] = normalizeCoords ? [width, height] : [1, 1];
   for (const [i, [x, y]] of (points ?? []).entries()) {
