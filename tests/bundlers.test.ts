@@ -46,11 +46,14 @@ function site(name: string, script = '<script type="module" src="page.js"></scri
 const APART = join(root, "tests/bundlers/node_modules");
 const hasBundlers = existsSync(APART);
 
+/** What the package depends on is found where this project has it. */
+const env = { ...process.env, NODE_PATH: join(root, "node_modules") };
+
 function run(tool: string, ...args: string[]): void {
   const [bin] = [root, join(root, "tests/bundlers")]
     .map((folder) => join(folder, "node_modules/.bin", tool))
     .filter((file) => existsSync(file));
-  const { status, stdout, stderr } = spawnSync(bin, args, { cwd: project, encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(bin, args, { cwd: project, encoding: "utf8", env });
   assert.is(status, 0, `${basename(bin)} ${args.join(" ")}\n${stdout}${stderr}`);
 }
 
@@ -142,6 +145,36 @@ Bundlers("a page from a file, as a classic script, with the checkpoint from a fi
   });
 });
 
+Bundlers("a program for Node that has the package in its bundle is told in one sentence to leave it out", () => {
+  const text = `import { Sam2 } from "sam2-ts"; Sam2.fromPretrained("tiny").catch((error) => console.log(String(error)));`;
+  writeFileSync(join(project, "program.js"), text);
+  for (const [format, file] of [
+    ["esm", "program.mjs"],
+    ["cjs", "program.cjs"],
+  ]) {
+    const out = `--outfile=out/${file}`;
+    run(
+      "esbuild",
+      "program.js",
+      "--bundle",
+      "--minify",
+      "--platform=node",
+      `--format=${format}`,
+      out,
+      "--log-level=error",
+    );
+    const { stdout, stderr } = spawnSync(process.execPath, [join(project, "out", file)], {
+      encoding: "utf8",
+      cwd: root,
+    });
+    assert.match(
+      stdout,
+      /^UsageError: sam2-ts: .* got a bundle; leave sam2-ts out of the bundle: serverExternalPackages: .*\n$/,
+      stderr,
+    );
+  }
+});
+
 const Apart = hasBundlers ? Bundlers : () => {};
 for (const [tool, args] of [
   ["rollup", ["page.js", "--dir", "rollup", "--plugin", "node-resolve"]],
@@ -162,5 +195,5 @@ Apart("Parcel, which knows `main` and `browser` alone", async () => {
   await served(join(project, "parcel"), ISOLATED, expectMasks);
 });
 
-runWithChromium(Bundlers, "bundlers", hasBundlers ? 9 : 6);
+runWithChromium(Bundlers, "bundlers", hasBundlers ? 10 : 7);
 if (!hasBundlers) leaveOut("bundlers", "they are not installed; run: npm ci --prefix tests/bundlers", 3);

@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { enterFolder } from "../../tests/cli_fixture.ts";
@@ -139,6 +140,30 @@ testWithFfmpeg(File, "a size that changes in mid-stream is told, never scaled aw
   const frames = await openFrames("both.mpg");
   await fails(() => checksums(frames, upTo(50)), /a picture of 64×48 after those of 128×96/);
   frames.close();
+});
+
+testWithFfmpeg(File, "after a few frames ffmpeg is stopped, and there never was a file beside the video", async () => {
+  draw("hour.mkv", "testsrc2=s=320x240:r=25:d=60", "-c:v", "mpeg4");
+  mkdirSync("temporary");
+  const before = [process.env.TMPDIR, readdirSync(".").sort()];
+  process.env.TMPDIR = resolve("temporary");
+  const ended: Promise<string>[] = [];
+  setPlatform({
+    ...nodePlatform,
+    async startProgram(...args) {
+      const program = await nodePlatform.startProgram(...args);
+      ended.push(program.ended);
+      return program;
+    },
+  });
+  const frames = await openFrames("hour.mkv");
+  assert.is((await checksums(frames, upTo(5))).length, 5);
+  assert.equal([readdirSync("temporary"), readdirSync(".").sort()], [[], before[1]]);
+  frames.close();
+  assert.equal(await Promise.all(ended), ["signal SIGKILL"]);
+  setPlatform(nodePlatform);
+  process.env.TMPDIR = before[0] as string | undefined;
+  if (before[0] === undefined) delete process.env.TMPDIR;
 });
 
 testWithFfmpeg(File, "pixels that are not square stay as they are stored, and that is said", async () => {
