@@ -14,6 +14,7 @@ import { renewSnippets, type Snippet } from "./snippets.ts";
 const PAGES = [
   ["tour", "photo"],
   ["memory", "memory"],
+  ["edgetam", "EdgeTAM"],
   ["kernels", "kernels"],
 ] as const;
 

@@ -16,7 +16,7 @@ import { renewSnippets } from "./snippets.ts";
 const FOLDER = fileURLToPath(new URL(".", import.meta.url));
 const FIGURE_BYTES = 600 * 1024;
 /** The pages that teach; what others say is of other programs, and readme.test.ts follows their links. */
-const pages = ["tour.md", "memory.md", "kernels.md"];
+const pages = ["tour.md", "memory.md", "edgetam.md", "kernels.md"];
 const read = (name: string) => readFileSync(join(FOLDER, name), "utf8");
 
 const Docs = suite("docs");
