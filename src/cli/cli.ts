@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import { Sam2Error, UsageError } from "../errors.ts";
 import { nodePlatform } from "../platform/node.ts";
 import { setPlatform } from "../platform/platform.ts";
+import { addBatch } from "./batch.ts";
 import { addDownload } from "./download.ts";
 import { addEvaluate } from "./evaluate.ts";
 import { addEverything } from "./everything.ts";
@@ -66,6 +67,7 @@ function sam2Program(io: Io): Command {
   addSegment(program, io);
   addEverything(program, io);
   addTrack(program, io);
+  addBatch(program, io);
   addEvaluate(program, io);
   addInfo(program, io);
   addTrace(program, io);
