@@ -5,13 +5,12 @@ import { type InputOptions, openInput } from "../jobs/batch_input.ts";
 import { readEntries } from "../jobs/entries.ts";
 import type { ImageRequest } from "../jobs/job.ts";
 import { nodeSource } from "../jobs/node_source.ts";
-import { Pool } from "../jobs/pool.ts";
 import { type JsonPrompt, PROMPT_ENTRY } from "../jobs/prompts.ts";
 import { runJobs } from "../jobs/run_jobs.ts";
-import type { Runner } from "../jobs/runner.ts";
 import { Store } from "../jobs/store.ts";
 import { readInput } from "../platform/node_files.ts";
 import { BatchReport } from "./batch_report.ts";
+import { type Computing, openComputing } from "./batch_computing.ts";
 import { addMaskOptions, type MaskOptions, maskOptions } from "./everything_options.ts";
 import { type Io, Status, tell } from "./io.ts";
 import { chosenModel } from "./models.ts";
@@ -21,6 +20,8 @@ interface BatchOptions extends ModelOptions, MaskOptions {
   model?: string;
   out: string;
   workers?: number;
+  queue?: string;
+  carry?: boolean;
   retries: number;
   everything?: boolean;
   prompts?: string;
@@ -59,8 +60,14 @@ export function addBatch(program: Command, io: Io): void {
     )
     .requiredOption("--out <folder>", "where results go")
     .optionsGroup("Processes:")
-    .option("--workers <n>", "processes, each with the model (default: as cores and memory allow)", count("--workers"))
+    .option(
+      "--workers <n>",
+      "processes, each with the model (default: as cores and memory allow)",
+      count("--workers", 0),
+    )
     .option("--retries <r>", "try again what failed by accident", count("--retries", 0), 2)
+    .option("--queue <url>", "let sam2 worker --queue compute, on as many machines as there are: redis://…")
+    .option("--carry", "with --queue: send the bytes of images along")
     .optionsGroup("Of a folder, for every picture:")
     .option("--everything", "find every object")
     .option("--point <x,y[,0]>", "a click; may be repeated", click)
@@ -74,7 +81,8 @@ export function addBatch(program: Command, io: Io): void {
 }
 
 async function batch(path: string, options: BatchOptions, io: Io): Promise<void> {
-  const { out, quiet, json, workers, retries } = options;
+  const { out, quiet, json, retries } = options;
+  expectComputing(options);
   const { signal } = io;
   const status = new Status(io, quiet);
   status.show(`reading ${path} …`);
@@ -86,12 +94,11 @@ async function batch(path: string, options: BatchOptions, io: Io): Promise<void>
   if (input.note && !quiet) notice(input.note);
   const model = await chosenModel(options, io);
   const store = await Store.open(out);
-  let runner: Runner | undefined;
+  let computing: Computing | undefined;
   try {
     status.show(`loading ${model} …`);
-    const { config, imageSize, kernels, threads } = options;
-    const process = { model, config, imageSize, kernels, threads, scratch: store.scratch };
-    runner = await Pool.open({ ...process, workers, signal });
+    computing = await openComputing(model, store.scratch, options, notice, signal);
+    const { runner } = computing;
     const report = new BatchReport(path, input.count, io, status, { json, quiet });
     const source = nodeSource(input.folder, signal);
     const isDone = (task: Parameters<Store["has"]>[0]) => store.has(task);
@@ -103,9 +110,15 @@ async function batch(path: string, options: BatchOptions, io: Io): Promise<void>
     report.end(summary, out);
   } finally {
     status.clear();
-    await runner?.close();
+    await computing?.close();
     await store.leave();
   }
+}
+
+function expectComputing({ queue, carry, workers }: BatchOptions): void {
+  if (queue === undefined && carry) throw new UsageError("--carry", "--queue", "none", "add --queue redis://…");
+  if (queue !== undefined || workers !== 0) return;
+  throw new UsageError("--workers", "at least one, or --queue", "0", "leave it out, or let others compute: --queue");
 }
 
 /** What the options say about a folder's pictures, or a COCO file's. */

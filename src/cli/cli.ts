@@ -13,6 +13,7 @@ import { EXIT_CODES, hasColours, Interruption, type Io, Status } from "./io.ts";
 import { addSegment } from "./segment.ts";
 import { addTrace } from "./trace.ts";
 import { addTrack } from "./track.ts";
+import { addWorker } from "./worker.ts";
 
 const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
 
@@ -68,6 +69,7 @@ function sam2Program(io: Io): Command {
   addEverything(program, io);
   addTrack(program, io);
   addBatch(program, io);
+  addWorker(program, io);
   addEvaluate(program, io);
   addInfo(program, io);
   addTrace(program, io);

@@ -79,6 +79,11 @@ export class Pool implements Runner {
     }
   }
 
+  /** Why nothing can be computed any more. */
+  get broken(): Error | undefined {
+    return this.#broken;
+  }
+
   async run(task: Task, context: RunContext): Promise<Ending> {
     const { signal, retries } = context;
     let deaths = 0;
@@ -92,9 +97,9 @@ export class Pool implements Runner {
           continue;
         }
         context.notice?.(`${task.where}: a worker process ended (${answer.died}); it is replaced`);
-        if (++deaths === MOST_DEATHS) return { attempts: MOST_DEATHS, error: givenUp(task.where) };
+        if (++deaths === MOST_DEATHS) return { attempts: MOST_DEATHS, error: givenUp(task.where), isAccident: false };
       } else if (!answer.isAccident || attempts > retries) {
-        return { attempts, error: answer.error.message };
+        return { attempts, error: answer.error.message, isAccident: answer.isAccident };
       }
       await pause(pauseAfter(attempts), signal);
     }

@@ -152,11 +152,18 @@ async function settle(one: Prepared, once: Once, options: RunJobsOptions): Promi
       notice,
       progress: progress && ((reached) => progress(where, reached)),
     });
-    if ("result" in ending) return { ...base, state: "done", job, ...ending, ms: ms() };
-    return { ...base, state: "failed", ...ending, ms: ms() };
+    const { attempts } = ending;
+    if ("error" in ending) return { ...base, state: "failed", error: ending.error, attempts, ms: ms() };
+    return { ...base, state: "done", job, result: calledAs(ending.result, job), attempts, ms: ms() };
   } finally {
     late?.end();
   }
+}
+
+/** Somebody else may have submitted the same image by another name. */
+function calledAs(result: JobResult, job: Job): JobResult {
+  if (typeof result === "string" || "video" in job) return result;
+  return { ...result, image: { ...result.image, path: job.image } };
 }
 
 /** Of equal jobs the first is done. Some 100 bytes a job are kept. */

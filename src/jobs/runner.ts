@@ -3,7 +3,9 @@ import type { JobResult } from "./process.ts";
 import type { ModelIdentity, Task } from "./task.ts";
 
 /** How a task ended, and at which attempt. */
-export type Ending = { attempts: number } & ({ result: JobResult } | { error: string });
+export type Ending = { attempts: number } & (
+  { result: JobResult } | { error: string; /** might it succeed later? */ isAccident: boolean }
+);
 
 /** What goes with a task that is tried again if it fails by accident. */
 export interface RunContext extends JobContext {

@@ -1,5 +1,5 @@
 import { createReadStream } from "node:fs";
-import { appendFile, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { appendFile, mkdir, open, readFile, rename, rm, rmdir, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -100,6 +100,7 @@ export class Store {
   /** Stop before all is done: what can be gone on with stays. */
   async leave(): Promise<void> {
     await rm(join(this.scratch, LOCK), { force: true });
+    for (const folder of [this.scratch, this.folder]) await rmdir(folder).catch(() => {}); // if nothing is in it
   }
 
   async #write(id: string, key: string, job: Job, result: JobResult): Promise<void> {
