@@ -63,19 +63,21 @@ export class Pool implements Runner {
 
   /** Start the first process; the others start when they are needed. @throws Sam2Error if it cannot load the model */
   static async open(options: PoolOptions): Promise<Pool> {
-    const first = new Member(options);
-    const stop = () => first.stop();
-    options.signal?.addEventListener("abort", stop, { once: true });
-    try {
-      const model = await first.ready;
-      options.signal?.throwIfAborted();
-      return new Pool(first, model, options);
-    } catch (error) {
-      first.stop();
-      options.signal?.throwIfAborted();
-      throw error;
-    } finally {
-      options.signal?.removeEventListener("abort", stop);
+    const { signal } = options;
+    for (let starts = 1; ; starts++) {
+      signal?.throwIfAborted();
+      const first = new Member(options);
+      const stop = () => first.stop();
+      signal?.addEventListener("abort", stop, { once: true });
+      try {
+        return new Pool(first, await first.ready, options);
+      } catch (error) {
+        await first.stop();
+        signal?.throwIfAborted();
+        if (!(error instanceof EngineError) || starts === MOST_FALSE_STARTS) throw error;
+      } finally {
+        signal?.removeEventListener("abort", stop);
+      }
     }
   }
 

@@ -28,7 +28,7 @@ process.on("message", (message: ToProcess) => {
 });
 
 function say(message: FromProcess): void {
-  process.send!(message);
+  process.send!(message, () => {}); // who is gone hears nothing, and this process ends
 }
 
 async function load(options: ProcessOptions): Promise<Processor> {
