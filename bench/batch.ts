@@ -4,7 +4,7 @@
  *     npx tsx bench/batch.ts poison [--jobs 500]     some of them unreadable; run twice
  *     npx tsx bench/batch.ts kills [--kills 20]      kill −9 of any process at random moments, then the same command
  *     npx tsx bench/batch.ts many [--jobs 10000]     memory, and what is spent outside of the model
- *     npx tsx bench/batch.ts processes [--model F]   two processes of one thread against one of two threads
+ *     npx tsx bench/batch.ts processes [--model tiny]   two processes of one thread against one of two threads
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -15,12 +15,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { goldenImage } from "../golden/hash_image.ts";
+import { hashWeights } from "../golden/hash_weights.ts";
 import { Pool } from "../src/jobs/pool.ts";
 import { encodePng } from "../src/io/png.ts";
+import { writeSafetensors } from "../src/io/safetensors.ts";
+import { variantConfig, type VariantName } from "../src/model/config.ts";
+import { parameters } from "../src/model/parameters.ts";
 import { nodePlatform } from "../src/platform/node.ts";
 import { setPlatform } from "../src/platform/platform.ts";
 import { prepare } from "../src/jobs/task.ts";
 import { nodeSource } from "../src/jobs/node_source.ts";
+import { numel } from "../src/tensor/shape.ts";
 import { descendants } from "../tests/processes.ts";
 import { random } from "../tests/random.ts";
 
@@ -158,9 +163,24 @@ function megabytes(pid: number): number {
   }
 }
 
+/** A model of an official one's shape; its values do not matter for time. */
+function writeModel(name: string): string {
+  const config = variantConfig(name as VariantName, "2.1");
+  const weights = new Map(
+    [...hashWeights(parameters(config))].map(([key, { shape, read }]) => {
+      const data = new Float32Array(numel(shape));
+      read(data);
+      return [key, { shape, data }];
+    }),
+  );
+  const path = join(folder, `${name}.safetensors`);
+  writeFileSync(path, writeSafetensors(weights));
+  return path;
+}
+
 /** In turns, so that other work on the machine meets both. */
 async function processes(): Promise<void> {
-  const { model } = values;
+  const model = values.model === undefined ? "nano" : writeModel(values.model);
   const jobs = Number(values.jobs ?? 8);
   writeJobs(1, 0, jobs);
   const kinds = [
