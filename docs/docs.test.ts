@@ -64,6 +64,14 @@ Docs(`figures are shown, each on one page, and have together at most ${FIGURE_BY
   assert.ok(shown.reduce((sum, file) => sum + read(`figures/${file}`).length, 0) <= FIGURE_BYTES);
 });
 
+Docs("README.md: a number that names its source is what stands there", () => {
+  const readme = readFileSync(join(FOLDER, "../README.md"), "utf8");
+  const named = proseNumbers(readme).filter(({ source }) => source);
+  assert.ok(named.length > 0);
+  const others = new Set(proseNumbers(readme).flatMap(({ text, source }) => (source ? [] : [text])));
+  assert.is(numberFailures(readme, measured, others).join("\n"), "");
+});
+
 Docs("all measured numbers are on a page", () => {
   const used = new Set(pages.flatMap((page) => proseNumbers(read(page)).map(({ source }) => source)));
   assert.equal(

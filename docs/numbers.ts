@@ -2,12 +2,13 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { readCheckpoint } from "../src/io/checkpoint.ts";
-import { type Sam2Config, variantConfig } from "../src/model/config.ts";
+import { type HieraConfig, type Sam2Config, variantConfig } from "../src/model/config.ts";
 import { MAX_OBJ_PTRS } from "../src/model/memory_bank.ts";
+import { HEADS } from "../src/model/two_way_transformer.ts";
 import { axialMacs } from "../src/nn/attention.ts";
 import { diarySteps } from "./diary.ts";
 import type { Activations } from "./figures.ts";
-import { pointerShares } from "./figures_of_clip.ts";
+import { pointerShares, promptedShare } from "./figures_of_clip.ts";
 import { CLICK_TOKEN, FIRST_CROSS_ATTENTION } from "./figures_of_photo.ts";
 import { CLIP, dryModel, frameWork } from "./nano.ts";
 
@@ -63,12 +64,27 @@ export async function measure({ photo, clip }: Activations): Promise<Map<string,
       "pointers.layer0.mean": 100 * mean(inFirst),
       "pointers.layer0.max": 100 * Math.max(...inFirst),
       "pointers.layer1.mean": 100 * mean(inSecond),
+      "prompted.object": 100 * promptedShare(clip, 0, true),
+      "prompted.others": 100 * promptedShare(clip, 0, false),
+      "click.rows": first.queries * HEADS,
       "fourier.angle": await largestAngle(),
       "product.share": 100 * fastestShare(),
       "tile.4x16": perLoad(4),
       "tile.6x16": perLoad(6),
+      ...stagesOf("tiny", tiny.config),
+      ...stagesOf("nano", photo.sam2.config),
     }),
   );
+}
+
+/** Blocks and windows of each stage of the trunk. */
+function stagesOf(model: string, config: Sam2Config): Record<string, number> {
+  const { stages, windowSpec } = config as HieraConfig;
+  const named = stages.flatMap((blocks, i) => [
+    [`${model}.stage${i + 1}.blocks`, blocks],
+    [`${model}.stage${i + 1}.window`, windowSpec[i]],
+  ]);
+  return Object.fromEntries(named);
 }
 
 /** Tokens of a full bank. */

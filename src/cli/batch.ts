@@ -9,10 +9,11 @@ import { type JsonPrompt, PROMPT_ENTRY } from "../jobs/prompts.ts";
 import { runJobs } from "../jobs/run_jobs.ts";
 import { Store } from "../jobs/store.ts";
 import { readInput } from "../platform/node_files.ts";
+import { notify } from "../platform/notices.ts";
 import { BatchReport } from "./batch_report.ts";
 import { type Computing, openComputing } from "./batch_computing.ts";
 import { addMaskOptions, type MaskOptions, maskOptions } from "./everything_options.ts";
-import { type Io, Status, tell } from "./io.ts";
+import { type Io, Status } from "./io.ts";
 import { chosenModel } from "./models.ts";
 import { addModelOptions, type Click, click, corners, count, type ModelOptions, once } from "./options.ts";
 
@@ -89,9 +90,9 @@ async function batch(path: string, options: BatchOptions, io: Io): Promise<void>
   const input = await openInput(path, await inputOptions(options));
   const notice = (text: string) => {
     status.clear();
-    tell(io, text);
+    notify(text);
   };
-  if (input.note && !quiet) notice(input.note);
+  if (input.note) notice(input.note);
   const model = await chosenModel(options, io);
   const store = await Store.open(out);
   let computing: Computing | undefined;

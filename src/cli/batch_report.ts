@@ -1,7 +1,8 @@
 import { Sam2Error } from "../errors.ts";
 import type { Outcome } from "../jobs/run_jobs.ts";
 import type { BatchSummary } from "../jobs/store.ts";
-import { type Io, painter, type Status, tell } from "./io.ts";
+import { notify } from "../platform/notices.ts";
+import { type Io, painter, type Status } from "./io.ts";
 
 const EVERY_MS = 100;
 /** Failures that are told at once; the others stand in failed.jsonl. */
@@ -72,9 +73,9 @@ export class BatchReport {
 
   /** The first of a kind one by one. */
   #tell(text: string, before: number, kind: string): void {
-    if (this.#isQuiet || before > SHOWN) return;
+    if (before > SHOWN) return;
     this.#status.clear();
-    tell(this.#io, before < SHOWN ? text : `more ${kind} are not shown one by one`);
+    notify(before < SHOWN ? text : `more ${kind} are not shown one by one`);
   }
 
   /** 312 of 500 · 4 failed · 3.1 a second · 1:02 left */

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { createWorker } from "../jobs/queue_worker.ts";
-import { type Io, Status, tell } from "./io.ts";
+import { notify } from "../platform/notices.ts";
+import { type Io, Status } from "./io.ts";
 import { chosenModel } from "./models.ts";
 import { addModelOptions, count, type ModelOptions } from "./options.ts";
 
@@ -45,7 +46,7 @@ async function work(options: WorkerOptions, io: Io): Promise<void> {
     ...{ queue, model, workers, config, imageSize, kernels, threads, signal },
     notice: (text) => {
       status.clear();
-      tell(io, text);
+      notify(text);
     },
     onEnd: (end) => {
       counts[end.state]++;

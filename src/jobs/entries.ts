@@ -1,13 +1,12 @@
 // Prompts and jobs as people write them: JSON, one object or a list, whose fields are checked by name and type.
 import { PromptError } from "../errors.ts";
+import type { Kind } from "../io/options.ts";
 import { expectFields } from "../predict/fields.ts";
 
 /** The bytes of a file that is named in JSON; `what` was expected there. @throws Sam2Error naming the file */
 export type ReadFile = (path: string, what: string) => Promise<Uint8Array>;
 
-/** What a field holds, in words, and the test of it. */
-export type Field = readonly [expected: string, fits: (value: unknown) => boolean];
-export type Fields = Readonly<Record<string, Field>>;
+export type Fields = Readonly<Record<string, Kind>>;
 
 /** One prompt of a file, checked. */
 export interface Entry {

@@ -1,11 +1,7 @@
 // A job is plain data: a line of JSON, a message of a queue, the body of a request.
 import { PromptError } from "../errors.ts";
-import {
-  type AutomaticMaskGeneratorOptions,
-  checkOptions,
-  type MaskThresholds,
-  withDefaults,
-} from "../predict/automatic_mask_options.ts";
+import { expectOptions } from "../io/options.ts";
+import { type AutomaticMaskGeneratorOptions, checkOptions, OPTION_KINDS } from "../predict/automatic_mask_options.ts";
 import { expectFields } from "../predict/fields.ts";
 import { checkEntries, type Fields, shown } from "./entries.ts";
 import { type JsonPrompt, PROMPT_ENTRY } from "./prompts.ts";
@@ -68,28 +64,14 @@ export function parseRequest({ prompts, everything }: Record<string, unknown>, w
   return { everything: parseEverything(everything, `${where}.everything`) };
 }
 
-const isNumber = (value: unknown) => typeof value === "number";
-const isBoolean = (value: unknown) => typeof value === "boolean";
-const isPoint = (point: unknown) => Array.isArray(point) && point.length === 2 && point.every(isNumber);
-const isGrid = (grid: unknown) => Array.isArray(grid) && grid.every(isPoint);
-
-/** The type of each option; its range is checked by the generator. */
-const OPTIONS: Fields = {
-  ...Object.fromEntries(
-    Object.keys(withDefaults({}))
-      .filter((name) => name !== ("outputMode" satisfies keyof MaskThresholds))
-      .map((name) => [name, ["a number", isNumber] as const]),
-  ),
-  useM2m: ["true or false", isBoolean],
-  multimaskOutput: ["true or false", isBoolean],
-  pointGrids: ["a list of [x, y] for each layer", (value) => Array.isArray(value) && value.every(isGrid)],
-};
+const { outputMode: _, ...REQUEST_KINDS } = OPTION_KINDS;
 
 function parseEverything(value: unknown, where: string): EverythingRequest {
-  expectObject(value, where, 'e.g. {"pointsPerSide": 16}, or {} for the defaults');
-  const [{ fields }] = checkEntries(value, OPTIONS, where);
-  checkOptions(fields);
-  return fields;
+  const given = expectObject(value, where, 'e.g. {"pointsPerSide": 16}, or {} for the defaults');
+  const options = Object.fromEntries(Object.entries(given).filter(([, option]) => option !== null));
+  expectOptions<EverythingRequest>(options, REQUEST_KINDS, where);
+  checkOptions(options);
+  return options;
 }
 
 function listOf<P>(prompts: unknown, known: Fields, where: string): P[] {

@@ -1,6 +1,6 @@
 import { PromptError, UsageError } from "../errors.ts";
 import { expectShapeOf, maskOfId, onlyMask } from "../io/mask_file.ts";
-import type { Notice } from "../io/pixels.ts";
+import type { Notice } from "../platform/notices.ts";
 import type { FrameResult, NewMask, NewPoints } from "../predict/video_predictor.ts";
 import type { ObjectMask } from "../predict/video_prompt.ts";
 import { type Entry, type Fields, PLACES, type ReadFile } from "./entries.ts";
