@@ -52,7 +52,7 @@ export function checkEntries(parsed: unknown, fields: Fields, where: string): En
 }
 
 /** @throws PromptError naming the field */
-export function checkEntry(entry: unknown, known: Fields, where: string): Entry {
+function checkEntry(entry: unknown, known: Fields, where: string): Entry {
   if (typeof entry !== "object" || entry === null || Array.isArray(entry)) {
     throw new PromptError(where, "an object", shown(entry), 'e.g. {"points": [[500, 375]]}');
   }

@@ -1,5 +1,5 @@
 import type { Job as QueueJob, Queue, QueueEvents } from "bullmq";
-import { pause } from "./accident.ts";
+import { pause } from "../platform/transfer.ts";
 import type { JobResult } from "./process.ts";
 import { openRedis, type QueuedTask, queueName, type Redis } from "./redis.ts";
 import { type Ending, givenUp, MOST_DEATHS, type RunContext, type Runner } from "./runner.ts";

@@ -1,5 +1,6 @@
 import { PromptError, Sam2Error } from "../errors.ts";
-import { isAccident, pause, pauseAfter } from "./accident.ts";
+import { pause } from "../platform/transfer.ts";
+import { isAccident, pauseAfter } from "./accident.ts";
 import { mapAhead, mapUnordered } from "./flow.ts";
 import type { JobContext } from "./image_job.ts";
 import { type Job, parseJob } from "./job.ts";
