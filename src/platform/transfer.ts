@@ -196,8 +196,10 @@ function reasonOf(error: unknown): string {
   return cause?.code ?? cause?.message ?? message;
 }
 
-function pause(ms: number, signal?: AbortSignal): Promise<void> {
+/** @throws the signal's reason if aborted */
+export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
     const stop = () => {
       clearTimeout(timer);
       reject(signal!.reason);

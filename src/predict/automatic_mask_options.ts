@@ -70,7 +70,7 @@ const GRIDS: Kind = [
   (value) => Array.isArray(value) && value.every((grid) => Array.isArray(grid) && grid.every(Array.isArray)),
 ];
 
-const OPTION_KINDS: Kinds<AutomaticMaskGeneratorOptions> = {
+export const OPTION_KINDS: Kinds<AutomaticMaskGeneratorOptions> = {
   ...THRESHOLD_KINDS,
   pointsPerSide: whole(1),
   pointsPerBatch: whole(1),
