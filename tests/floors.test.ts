@@ -15,6 +15,7 @@ const FLOORS = [
   ["model"],
   ["predict"],
   ["engine"],
+  ["jobs"],
   ["index", "index.browser", "index.node"],
   ["cli"],
 ];

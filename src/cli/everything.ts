@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Command } from "commander";
 import { Sam2Error, UsageError } from "../errors.ts";
+import { modelOf } from "../jobs/image_result.ts";
 import { checkOptions } from "../predict/automatic_mask_options.ts";
 import { Sam2 } from "../predict/sam2.ts";
 import { stemOf } from "../video/folder.ts";
@@ -12,7 +13,6 @@ import { pictureName, STDIN } from "./files.ts";
 import { type Io, Status, tell } from "./io.ts";
 import { chosenModel } from "./models.ts";
 import { addModelOptions, count, decimal, expectFolder } from "./options.ts";
-import { modelOf } from "./segment_result.ts";
 import { stopwatch } from "./stopwatch.ts";
 
 const EXAMPLES = `

@@ -1,18 +1,18 @@
 import type { AnnotatedImage } from "../io/formats/annotations.ts";
 import { type AnnotationFormat, annotationNames } from "../io/formats/write.ts";
 import { decodeImage } from "../io/image.ts";
+import { modelOf, recordResult } from "../jobs/image_result.ts";
 import type { AutomaticMaskGeneratorOptions } from "../predict/automatic_mask_options.ts";
 import { AutomaticMaskGenerator } from "../predict/automatic_masks.ts";
 import type { Sam2 } from "../predict/sam2.ts";
 import { annotationFiles, seenFrom } from "./annotation_files.ts";
 import { maskName, PICTURES, writePictures } from "./everything_pictures.ts";
 import { GenerateProgress } from "./everything_progress.ts";
-import { type EverythingResult, maskResult, objectsOf, summary } from "./everything_result.ts";
+import { type EverythingResult, objectsOf, summary } from "./everything_result.ts";
 import { readPicture } from "./files.ts";
 import { type Io, painter, type Status, tell } from "./io.ts";
 import type { ModelOptions } from "./options.ts";
 import { ResultFolder } from "./result_folder.ts";
-import { modelOf } from "./segment_result.ts";
 import { stopwatch, tenths } from "./stopwatch.ts";
 
 export interface EverythingOptions extends ModelOptions, AutomaticMaskGeneratorOptions {
@@ -67,7 +67,7 @@ export class EverythingRun {
     const onProgress = progress.follow;
     const records = await this.#generator.generate(image, { signal, onProgress });
     const stages = progress.end();
-    const masks = records.map(maskResult);
+    const masks = records.map(recordResult);
     const annotated = { file: name, path: seenFrom(root ?? ".", path), width, height, objects: objectsOf(masks) };
     const names = [...PICTURES, ...(each ? masks.map((_, k) => maskName(k)) : []), ...annotationNames(own, [name])];
     const files = folder === undefined ? undefined : await ResultFolder.open(folder, names);

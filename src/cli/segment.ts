@@ -2,6 +2,8 @@ import type { Command } from "commander";
 import { UsageError } from "../errors.ts";
 import { type AnnotationFormat, annotationNames } from "../io/formats/write.ts";
 import { decodeImage } from "../io/image.ts";
+import { modelOf, type PromptResult, promptResult } from "../jobs/image_result.ts";
+import { promptsFor } from "../jobs/prompts.ts";
 import { ImagePredictor } from "../predict/image_predictor.ts";
 import { Sam2 } from "../predict/sam2.ts";
 import { addFormatOption, annotationFiles, seenFrom } from "./annotation_files.ts";
@@ -9,19 +11,9 @@ import { pictureName, readPicture, replaceFile } from "./files.ts";
 import { type Io, painter, Status, tell } from "./io.ts";
 import { chosenModel } from "./models.ts";
 import { addModelOptions, click, corners, count, expectFolder, type ModelOptions, once } from "./options.ts";
-import { type PromptOptions, promptFromOptions, promptsFor, promptsFromFile } from "./prompts.ts";
+import { type PromptOptions, promptFromOptions, promptsFromFile } from "./prompts.ts";
 import { SegmentPictures } from "./segment_pictures.ts";
-import {
-  type Logits,
-  logitsFile,
-  logitsOf,
-  modelOf,
-  objectsOf,
-  type PromptResult,
-  promptResult,
-  type SegmentResult,
-  summary,
-} from "./segment_result.ts";
+import { type Logits, logitsFile, logitsOf, objectsOf, type SegmentResult, summary } from "./segment_result.ts";
 import { stopwatch, tenths } from "./stopwatch.ts";
 
 interface SegmentOptions extends ModelOptions, PromptOptions {
