@@ -39,18 +39,23 @@ export class Bodies {
   }
 
   async #receive(request: Request, held: { bytes: number }): Promise<Uint8Array> {
-    const { bodyBytes, bodySeconds } = this.#limits;
+    const { bodySeconds } = this.#limits;
     this.#expectRoom(Number(request.headers.get("content-length") ?? 0), held);
     if (!request.body) return new Uint8Array(0);
     const reader = request.body.getReader();
-    const end = AbortSignal.any([request.signal, AbortSignal.timeout(1000 * bodySeconds)]);
+    let isLate = false;
     const stop = () => void reader.cancel().catch(() => {});
-    end.addEventListener("abort", stop);
+    const timer = setTimeout(() => {
+      isLate = true;
+      stop();
+    }, 1000 * bodySeconds);
+    request.signal.addEventListener("abort", stop);
     const chunks: Uint8Array[] = [];
     try {
       for (;;) {
         const { done, value } = await reader.read();
-        if (end.aborted) break;
+        request.signal.throwIfAborted();
+        if (isLate) break;
         if (done) return joined(chunks, held.bytes);
         this.#expectRoom(held.bytes + value.length, held);
         held.bytes += value.length;
@@ -58,15 +63,13 @@ export class Bodies {
         chunks.push(value);
       }
     } catch (error) {
-      if (!end.aborted) {
-        stop();
-        throw error;
-      }
+      stop();
+      throw error;
     } finally {
-      end.removeEventListener("abort", stop);
+      clearTimeout(timer);
+      request.signal.removeEventListener("abort", stop);
     }
-    request.signal.throwIfAborted();
-    const got = `${held.bytes} bytes of at most ${bodyBytes}`;
+    const got = `${held.bytes} bytes`;
     throw new Problem(408, ["body", `all of it within ${bodySeconds} s`, got, "send it faster, or less"], CLOSE);
   }
 

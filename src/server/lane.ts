@@ -5,7 +5,7 @@ interface Waiting {
   start(): void;
 }
 
-/** How a task is lined up. */
+/** Where a task stands in a lane. */
 export interface Place {
   /** the lower goes first */
   rank: number;
@@ -14,9 +14,13 @@ export interface Place {
   signal: AbortSignal;
 }
 
+/** So many tasks of lower rank may overtake one that waits. */
+const PATIENCE = 64;
+
 /** Tasks one after the other, few of which may wait. */
 export class Lane {
   readonly #waiting: Waiting[] = [];
+  #overtaken = 0;
   #busy = false;
   #meanMs = 0;
 
@@ -43,8 +47,16 @@ export class Lane {
     } finally {
       this.#meanMs += (performance.now() - begun - this.#meanMs) / 8;
       this.#busy = false;
-      this.#waiting.shift()?.start();
+      this.#next()?.start();
     }
+  }
+
+  /** The first in line, or the last one if it was overtaken too often. */
+  #next(): Waiting | undefined {
+    const last = this.#waiting.findIndex(({ rank }) => rank === this.#waiting.at(-1)!.rank);
+    const at = this.#overtaken >= PATIENCE ? last : 0;
+    this.#overtaken = at === last ? 0 : this.#overtaken + 1;
+    return this.#waiting.splice(Math.max(0, at), 1)[0];
   }
 
   #refuse(limit: number): never {

@@ -10,8 +10,14 @@ export interface Limits {
   pixels: number;
   /** prompts of a request */
   prompts: number;
-  /** points of all its prompts together; of `everything`, points of the grids of all crops */
+  /** points of all its prompts together */
   points: number;
+  /** `everything`: points of the grids of all crops */
+  gridPoints: number;
+  /** `everything`: layers of crops; each crop is encoded like an image */
+  cropLayers: number;
+  /** `everything`: points that are decoded together */
+  pointsPerBatch: number;
   /** prompts on known images that may wait. Few: their callers want them at once, or can ask again */
   waitingClicks: number;
   /** other requests that may wait, for each of the two models */
@@ -32,7 +38,10 @@ export const LIMITS: Limits = {
   bodySeconds: 30,
   pixels: 50_000_000,
   prompts: 64,
-  points: 10_000,
+  points: 1000,
+  gridPoints: 20_000,
+  cropLayers: 2,
+  pointsPerBatch: 256,
   waitingClicks: 3,
   waiting: 16,
   frames: 100,
