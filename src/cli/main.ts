@@ -43,8 +43,9 @@ function listen(): void {
     else setTimeout(stop, stopAfter).unref();
   };
   const tracks = process.argv[2] === "track"; // it finishes the frame and saves, unless Ctrl-C comes twice
-  process.once("SIGINT", () => interrupt("SIGINT", tracks ? undefined : GRACE_MS));
-  process.once("SIGTERM", () => interrupt("SIGTERM", tracks ? FRAME_MS : GRACE_MS));
+  const serves = process.argv[2] === "serve"; // it answers what is under way, and looks at the clock itself
+  process.once("SIGINT", () => interrupt("SIGINT", tracks || serves ? undefined : GRACE_MS));
+  process.once("SIGTERM", () => interrupt("SIGTERM", serves ? undefined : tracks ? FRAME_MS : GRACE_MS));
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;
     process.exit(); // the reader has seen enough, as in `sam2 … | head`

@@ -1,3 +1,4 @@
+import { kindOf } from "../io/kind_of.ts";
 import type { Limits } from "./limits.ts";
 import { Problem } from "./problem.ts";
 
@@ -20,7 +21,7 @@ export class Bodies {
    *
    * @throws Problem 400, 408, 413, 415 or 503; the signal's reason if the client goes away
    */
-  async json<R>(request: Request, use: (value: unknown) => Promise<R>): Promise<R> {
+  async json<R>(request: Request, use: (body: Record<string, unknown>) => Promise<R>): Promise<R> {
     const type = request.headers.get("content-type") ?? "";
     if (!/^application\/(json|[\w.+-]+\+json)\s*(;|$)/i.test(type)) {
       const got = type === "" ? "none" : JSON.stringify(type.slice(0, 60));
@@ -103,11 +104,14 @@ function joined(chunks: readonly Uint8Array[], length: number): Uint8Array {
   return all;
 }
 
-function parse(bytes: Uint8Array): unknown {
+function parse(bytes: Uint8Array): Record<string, unknown> {
+  let value: unknown;
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (cause) {
     const got = (cause as Error).message.replace(/".{80,}/s, "…");
     throw new Problem(400, ["body", "JSON in UTF-8", got, "send one JSON object"]);
   }
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new Problem(422, ["body", "a JSON object", kindOf(value), "see /openapi.json"]);
 }

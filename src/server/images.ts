@@ -65,9 +65,10 @@ export class Images {
   }
 
   /** POST /segment @throws Problem, PromptError, ImageError; the signal's reason if aborted */
-  async segment(body: unknown, signal: AbortSignal): Promise<PromptsResult> {
-    const { id, image, prompts } = parse(segmentRequest(this.#limits), body, "segment");
-    expectFields(body as object, ["id", "image", "prompts"], "segment");
+  async segment(body: Record<string, unknown>, signal: AbortSignal): Promise<PromptsResult> {
+    const whole = { ...body, prompts: isObject(body.prompts) ? [body.prompts] : body.prompts };
+    const { id, image, prompts } = parse(segmentRequest(this.#limits), whole, "segment");
+    expectFields(body, ["id", "image", "prompts"], "segment");
     const request = parseRequest({ prompts }, "segment") as { prompts: JsonPrompt[] };
     const bytes = await this.bytesOf(image, "segment.image", signal);
     await this.#expectMasks(request.prompts, bytes);
@@ -79,9 +80,9 @@ export class Images {
   }
 
   /** POST /everything @throws as `segment` does */
-  async everything(body: unknown, signal: AbortSignal): Promise<RecordsResult> {
+  async everything(body: Record<string, unknown>, signal: AbortSignal): Promise<RecordsResult> {
     const { id, image, everything } = parse(everythingRequest, body, "everything");
-    expectFields(body as object, ["id", "image", "everything"], "everything");
+    expectFields(body, ["id", "image", "everything"], "everything");
     const request = parseRequest({ everything: everything ?? {} }, "everything") as { everything: EverythingRequest };
     this.#expectGrid(request.everything);
     const bytes = await this.bytesOf(image, "everything.image", signal);
@@ -187,6 +188,10 @@ async function digestOf(bytes: Uint8Array): Promise<string> {
 /** What a result calls the image: its address, if it has one. */
 function pathOf(image: string): string {
   return /^https?:/i.test(image) ? image : "image";
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function named(id: string | number | null | undefined): { id?: string | number } {

@@ -54,7 +54,7 @@ export function segmentRequest({ prompts }: Limits) {
   return looseObject({
     id,
     image,
-    prompts: union([pipe(array(prompt), minLength(1), maxLength(prompts)), prompt]),
+    prompts: pipe(array(prompt), minLength(1), maxLength(prompts)),
   });
 }
 
@@ -99,14 +99,11 @@ export function parse<S extends GenericSchema>(schema: S, value: unknown, where:
   if (result.success) return result.output;
   const [issue] = result.issues;
   const path = getDotPath(issue);
-  const { expected, received } = issue.issues?.[0] ?? issue;
+  const [, sign, count] = /^([<>])=(\d+)$/.exec(issue.expected ?? "") ?? [];
   throw new Problem(422, [
     path === null ? where : `${where}.${path}`,
-    (expected ?? "another value").replace(
-      /^([<>]=)(\d+)$/,
-      (_, sign, n) => `${sign === "<=" ? "at most" : "at least"} ${n}`,
-    ),
-    received.slice(0, 60),
+    sign ? `at ${sign === "<" ? "most" : "least"} ${count}` : issue.expected!,
+    issue.received === "undefined" ? "none" : issue.received.slice(0, 60),
     "see /openapi.json",
   ]);
 }

@@ -30,7 +30,7 @@ export interface ServerOptions extends GuardOptions {
   onError?: (error: unknown) => void;
 }
 
-type Answer = (body: unknown, signal: AbortSignal) => Promise<unknown>;
+type Answer = (body: Record<string, unknown>, signal: AbortSignal) => Promise<unknown>;
 
 /** What may be asked for without a token: whether it is there. */
 const OPEN = ["/", "/health"];
