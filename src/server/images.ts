@@ -3,7 +3,6 @@ import { AutomaticMaskGenerator } from "../engine/automatic_mask_generator.ts";
 import type { Sam2 } from "../engine/sam2.ts";
 import { PromptError } from "../errors.ts";
 import { imageSize } from "../io/image.ts";
-import { decodeBase64, decodeDataUri } from "../io/base64.ts";
 import type { ReadFile } from "../jobs/entries.ts";
 import { answerPrompts, setsOf } from "../jobs/image_job.ts";
 import {
@@ -18,6 +17,7 @@ import { type JsonPrompt, type PromptSet, promptsFor } from "../jobs/prompts.ts"
 import { withDefaults } from "../predict/automatic_mask_options.ts";
 import { expectFields } from "../predict/fields.ts";
 import type { Allowed } from "./allowed.ts";
+import { decodeBase64, decodeDataUri } from "./base64.node.ts";
 import { Desk } from "./desk.ts";
 import { KnownImages, type KnownImagesOptions } from "./known_images.ts";
 import type { Limits } from "./limits.ts";
@@ -32,11 +32,15 @@ const [CLICK, IMAGE] = [0, 1];
 /** A request of more prompts is no click. */
 const CLICK_PROMPTS = 4;
 
-/** The answer to prompts, and the size of their image. */
-export interface Answer {
+/** An image of a request; without its bytes, one that is known. */
+export interface Source {
+  /** made of the content: sha256:… */
+  key: string;
+  /** pixels */
   width: number;
+  /** pixels */
   height: number;
-  prompts: PromptResult[];
+  bytes?: Uint8Array;
 }
 
 /** Answers what is asked about images: prompts by one model, everything by another, so that no click waits for it. */
@@ -45,6 +49,8 @@ export class Images {
   readonly #background: Desk<{ sam2: Sam2; dispose(): Promise<void> }>;
   readonly #sources: Allowed;
   readonly #limits: Limits;
+  /** images whose features are kept, once the model is loaded */
+  known: KnownImages | undefined;
   /** times that an image was known, and was not */
   readonly found = { hits: 0, misses: 0 };
 
@@ -57,7 +63,8 @@ export class Images {
   ) {
     this.desk = new Desk(async () => {
       const sam2 = await load({ video: false });
-      return { sam2, known: new KnownImages(sam2, known), dispose: () => sam2.dispose() };
+      this.known = new KnownImages(sam2, known);
+      return { sam2, known: this.known, dispose: () => sam2.dispose() };
     });
     this.#background = background;
     this.#sources = sources;
@@ -70,12 +77,13 @@ export class Images {
     const { id, image, prompts } = parse(segmentRequest(this.#limits), whole, "segment");
     expectFields(body, ["id", "image", "prompts"], "segment");
     const request = parseRequest({ prompts }, "segment") as { prompts: JsonPrompt[] };
-    const bytes = await this.bytesOf(image, "segment.image", signal);
-    await this.#expectMasks(request.prompts, bytes);
+    const source = await this.source(image, "segment.image", signal);
+    await this.#expectMasks(request.prompts, source);
     const sets = await setsOf(request.prompts, "segment", this.#readMask);
+    const answers = await this.answer(source, sets, "segment", signal);
     const { config } = (await this.desk.tool()).sam2;
-    const { width, height, prompts: answers } = await this.answer(bytes, sets, "segment", signal);
-    const path = pathOf(image);
+    const { key, width, height } = source;
+    const path = /^https?:/i.test(image) ? image : key;
     return { ...named(id), image: { path, width, height }, model: modelOf(config), prompts: answers };
   }
 
@@ -85,14 +93,14 @@ export class Images {
     expectFields(body, ["id", "image", "everything"], "everything");
     const request = parseRequest({ everything: everything ?? {} }, "everything") as { everything: EverythingRequest };
     this.#expectGrid(request.everything);
-    const bytes = await this.bytesOf(image, "everything.image", signal);
-    const { width, height } = await imageSize(bytes, { where: "everything.image", maxPixels: this.#limits.pixels });
+    const { bytes, key, width, height } = await this.#sent(image, "everything.image", signal);
+    const path = /^https?:/i.test(image) ? image : key;
     const { waiting } = this.#limits;
     return this.#background.run(
       async ({ sam2 }) => {
         const generator = new AutomaticMaskGenerator(sam2, { ...request.everything, outputMode: "coco_rle" });
         const records = await generator.generate(bytes, { signal });
-        const head = { image: { path: pathOf(image), width, height }, model: modelOf(sam2.config) };
+        const head = { image: { path, width, height }, model: modelOf(sam2.config) };
         return { ...named(id), ...head, masks: records.map(recordResult) };
       },
       { rank: IMAGE, limit: waiting, signal },
@@ -100,29 +108,52 @@ export class Images {
   }
 
   /**
-   * Masks for prompts on the image of these bytes, encoded unless it is known.
+   * Masks for prompts on an image, which is encoded unless it is known.
    *
    * @throws Problem, PromptError, ImageError; the signal's reason if aborted
    */
-  async answer(bytes: Uint8Array, sets: readonly PromptSet[], where: string, signal: AbortSignal): Promise<Answer> {
+  async answer(
+    source: Source,
+    sets: readonly PromptSet[],
+    where: string,
+    signal: AbortSignal,
+  ): Promise<PromptResult[]> {
     this.#expectPoints(sets, where);
-    const size = await imageSize(bytes, { where: `${where}.image`, maxPixels: this.#limits.pixels });
+    const { key, width, height } = source;
     const { sam2, known } = await this.desk.tool();
-    const { imageSize: side } = sam2.config;
-    promptsFor(sets, { ...size, imageSize: side, normalizeCoords: true }); // before it waits, and is encoded
-    const key = await digestOf(bytes);
-    const isClick = known.has(key) && sets.length <= CLICK_PROMPTS;
+    const frame = { width, height, imageSize: sam2.config.imageSize };
+    promptsFor(sets, { ...frame, normalizeCoords: true }); // before it waits, and is encoded
+    const isClick = known.get(key) !== undefined && sets.length <= CLICK_PROMPTS;
     const { waitingClicks, waiting } = this.#limits;
     const place = isClick ? { rank: CLICK, limit: waitingClicks } : { rank: IMAGE, limit: waiting };
-    const prompts = await this.desk.run(
+    return this.desk.run(
       async ({ known }) => {
-        this.found[known.has(key) ? "hits" : "misses"]++;
-        const predictor = await known.predictor(key, bytes, signal);
-        return answerPrompts(predictor, sets, { ...size, imageSize: side }, signal);
+        const found = known.use(key);
+        this.found[found ? "hits" : "misses"]++;
+        const { predictor } = found ?? (await known.add(key, withBytes(source, where), signal));
+        return answerPrompts(predictor, sets, frame, signal);
       },
       { ...place, signal },
     );
-    return { ...size, prompts };
+  }
+
+  /**
+   * The image that a request means: the bytes of a file, its address, or what the server called one that it still knows.
+   *
+   * @throws Problem, ImageError; the signal's reason if aborted
+   */
+  async source(text: string, where: string, signal: AbortSignal): Promise<Source> {
+    if (!/^sha256:/i.test(text)) return this.#sent(text, where, signal);
+    const key = text.toLowerCase();
+    const known = (await this.desk.tool()).known.get(key);
+    if (known) return { key, width: known.width, height: known.height };
+    return forgotten(where);
+  }
+
+  async #sent(text: string, where: string, signal: AbortSignal): Promise<Source & { bytes: Uint8Array }> {
+    const bytes = await this.bytesOf(text, where, signal);
+    const size = await imageSize(bytes, { where, maxPixels: this.#limits.pixels });
+    return { key: await keyOf(bytes), bytes, ...size };
   }
 
   /** The bytes that a request means by a text. @throws Problem, ImageError; the signal's reason if aborted */
@@ -141,9 +172,8 @@ export class Images {
   };
 
   /** Masks are drawn at their own size: none may be larger than images are. */
-  async #expectMasks(prompts: readonly JsonPrompt[], image: Uint8Array): Promise<void> {
+  async #expectMasks(prompts: readonly JsonPrompt[], { width, height }: Source): Promise<void> {
     const { pixels } = this.#limits;
-    const { width, height } = await imageSize(image, { where: "segment.image", maxPixels: pixels });
     for (const [i, { maskImage }] of prompts.entries()) {
       const where = `segment.prompts[${i}].maskImage`;
       if (typeof maskImage === "string") {
@@ -179,15 +209,22 @@ export class Images {
   }
 }
 
-/** What is made of the content, whoever sends it. */
-async function digestOf(bytes: Uint8Array): Promise<string> {
+async function keyOf(bytes: Uint8Array): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>));
-  return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return `sha256:${[...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
-/** What a result calls the image: its address, if it has one. */
-function pathOf(image: string): string {
-  return /^https?:/i.test(image) ? image : "image";
+function withBytes({ bytes, ...source }: Source, where: string) {
+  return bytes ? { bytes, ...source } : forgotten(`${where}.image`);
+}
+
+function forgotten(where: string): never {
+  throw new Problem(404, [
+    where,
+    "an image that the server knows",
+    "another, or one it has forgotten",
+    "send its bytes",
+  ]);
 }
 
 function isObject(value: unknown): boolean {

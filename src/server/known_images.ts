@@ -11,6 +11,15 @@ export interface KnownImagesOptions {
   bytes?: number;
 }
 
+/** An image whose features are kept. */
+export interface KnownImage {
+  /** pixels */
+  width: number;
+  /** pixels */
+  height: number;
+  predictor: ImagePredictor;
+}
+
 /**
  * Images whose features are kept, those that were used last, by their content: a click on one takes the decoder's time. A
  * predictor each; that of an image that must go takes the next one.
@@ -21,7 +30,7 @@ export class KnownImages {
   /** features of an image */
   readonly bytesOfImage: number;
   readonly #sam2: Sam2;
-  readonly #predictors = new Map<string, ImagePredictor>();
+  readonly #images = new Map<string, KnownImage>();
   readonly #idle: ImagePredictor[] = [];
 
   /** @throws UsageError if there is no room for a single image */
@@ -36,25 +45,33 @@ export class KnownImages {
 
   /** Images that are kept. */
   get size(): number {
-    return this.#predictors.size;
+    return this.#images.size;
   }
 
-  has(key: string): boolean {
-    return this.#predictors.has(key);
+  get(key: string): KnownImage | undefined {
+    return this.#images.get(key);
+  }
+
+  /** Say that an image is used: others go before it does. */
+  use(key: string): KnownImage | undefined {
+    const image = this.#images.get(key);
+    if (image) {
+      this.#images.delete(key);
+      this.#images.set(key, image);
+    }
+    return image;
   }
 
   /**
-   * A predictor that has encoded the image. One call at a time.
+   * Encode an image. One call at a time.
    *
    * @throws ImageError if it is no usable image; the signal's reason if aborted
    */
-  async predictor(key: string, bytes: Uint8Array, signal: AbortSignal): Promise<ImagePredictor> {
-    const known = this.#predictors.get(key);
-    if (known) {
-      this.#predictors.delete(key);
-      this.#predictors.set(key, known); // the last to go
-      return known;
-    }
+  async add(
+    key: string,
+    { bytes, width, height }: { bytes: Uint8Array; width: number; height: number },
+    signal: AbortSignal,
+  ): Promise<KnownImage> {
     const predictor = this.#idle.pop() ?? this.#oldest() ?? new ImagePredictor(this.#sam2);
     try {
       await predictor.setImage(bytes, { signal });
@@ -62,15 +79,16 @@ export class KnownImages {
       this.#idle.push(predictor);
       throw error;
     }
-    this.#predictors.set(key, predictor);
-    return predictor;
+    const image = { width, height, predictor };
+    this.#images.set(key, image);
+    return image;
   }
 
   /** The predictor of the image that was not used for longest, if it must go. */
   #oldest(): ImagePredictor | undefined {
-    if (this.#predictors.size < this.capacity) return undefined;
-    const [key, predictor] = this.#predictors.entries().next().value!;
-    this.#predictors.delete(key);
+    if (this.#images.size < this.capacity) return undefined;
+    const [key, { predictor }] = this.#images.entries().next().value!;
+    this.#images.delete(key);
     return predictor;
   }
 }

@@ -39,6 +39,7 @@ const PROBLEMS: Record<string, string> = {
   400: "The body is no JSON.",
   401: "The token is missing, or another one.",
   403: "Asked by a name, or from a page, that the server does not know.",
+  404: "The image that is named by sha256:… is not known any more.",
   408: "The body came too slowly.",
   413: "The body is too large.",
   415: "The body is not said to be JSON.",

@@ -26,7 +26,10 @@ import {
 const image = pipe(
   string(),
   minLength(1),
-  description("the file of an image in base64, also as data:image/…;base64,…, or an address that the server allows"),
+  description(
+    "the file of an image in base64, also as data:image/…;base64,…; an address that the server allows; or, to /segment, " +
+      "image.path of an earlier answer, sha256:…, as long as the server knows the image",
+  ),
 );
 const id = nullish(pipe(union([string(), number()]), description("whatever you call the request; comes back")));
 

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Sam2 } from "../engine/sam2.ts";
@@ -17,7 +18,8 @@ const model = new ImageModel(sam2);
 /** What a job gives, on an engine of its own. */
 async function jobOf(request: Parameters<typeof runImageJob>[1], bytes = photo()) {
   const read = () => Promise.reject(new Error("no file"));
-  return runImageJob(model, request, await decodeImage(bytes), { path: "image", where: "job", read });
+  const path = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+  return runImageJob(model, request, await decodeImage(bytes), { path, where: "job", read });
 }
 
 const Segment = suite("POST /segment");
@@ -43,6 +45,15 @@ Segment("keeps the images that were used last, and encodes anew what it has forg
   assert.equal(body, await jobOf({ prompts: [{ points: [[40, 30]] }] }));
   await answer(server, click(2));
   assert.is(Number(await metric("sam2_image_misses_total")), before + 1);
+});
+
+Segment("knows an image by what it called it, and says so when it has forgotten it", async () => {
+  const { body } = await answer(server, posted("/segment", CLICK));
+  const again = await answer(server, posted("/segment", { ...CLICK, image: body.image.path }));
+  assert.equal(again.body, body);
+  const unknown = await answer(server, posted("/segment", { ...CLICK, image: `sha256:${"0".repeat(64)}` }));
+  assert.is(unknown.status, 404);
+  assert.match(unknown.body.error, /send its bytes/);
 });
 
 Segment("takes several prompts, boxes, names, masks as pictures and as run lengths", async () => {
@@ -239,7 +250,6 @@ Others("once it closes, it answers 503; models are given back", async () => {
 });
 
 async function metrics(): Promise<string> {
-  await server.fetch(new Request("http://localhost/metrics")); // figures of images come one look late
   return (await server.fetch(new Request("http://localhost/metrics"))).text();
 }
 

@@ -172,8 +172,7 @@ export class Server {
 
   #figures(): ConstructorParameters<typeof Metrics>[0] {
     const { desk, found } = this.#images;
-    let known = { size: 0, bytesOfImage: 0 };
-    const look = () => void desk.tool().then((tool) => (known = tool.known));
+    const known = () => this.#images.known ?? { size: 0, bytesOfImage: 0 };
     return [
       { name: "sam2_requests_open", help: "Requests under way.", type: "gauge", value: () => this.#open.size },
       {
@@ -192,13 +191,13 @@ export class Server {
         name: "sam2_images_known",
         help: "Images whose features are kept.",
         type: "gauge",
-        value: () => (look(), known.size),
+        value: () => known().size,
       },
       {
         name: "sam2_images_bytes",
         help: "Bytes of these features.",
         type: "gauge",
-        value: () => known.size * known.bytesOfImage,
+        value: () => known().size * known().bytesOfImage,
       },
       {
         name: "sam2_image_hits_total",

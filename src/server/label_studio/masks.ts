@@ -1,10 +1,8 @@
 // Label Studio's answer to clicks, boxes and brushes: masks as brushes.
 import { encodeBrushRle } from "../../io/formats/brush_rle.ts";
 import { decodeRle } from "../../io/rle.ts";
-import { imageSize } from "../../io/image.ts";
 import type { PromptResult } from "../../jobs/image_result.ts";
 import type { Images } from "../images.ts";
-import type { Limits } from "../limits.ts";
 import type { Region } from "../schemas.ts";
 import { type Control, controlFor, type Labelling } from "./labelling.ts";
 import { promptsOf } from "./regions.ts";
@@ -16,18 +14,18 @@ import { promptsOf } from "./regions.ts";
  */
 export async function predictMasks(
   images: Images,
-  limits: Limits,
   labelling: Labelling,
   regions: readonly Region[],
-  image: { bytes: Uint8Array; toName: string; where: string },
+  image: { address: string; toName: string; where: string },
   signal: AbortSignal,
 ): Promise<Region[]> {
-  const { bytes, toName, where } = image;
+  const { address, toName, where } = image;
   const control = controlFor(labelling, "BrushLabels", toName);
-  const size = await imageSize(bytes, { where, maxPixels: limits.pixels });
-  const wanted = promptsOf(regions, size);
+  const source = await images.source(address, where, signal);
+  const { width, height } = source;
+  const wanted = promptsOf(regions, source);
   const sets = wanted.map(({ set }) => set);
-  const { width, height, prompts } = await images.answer(bytes, sets, where, signal);
+  const prompts = await images.answer(source, sets, where, signal);
   return prompts.map((prompt, i) => {
     const { iou, rle } = bestOf(prompt);
     const brush = { format: "rle", rle: encodeBrushRle(decodeRle(rle), width, height) };

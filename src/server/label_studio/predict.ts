@@ -82,8 +82,8 @@ export class LabelStudio {
     const field = fieldOf(labelling, toName, isVideo ? "Video" : "Image");
     const where = `tasks[0].data.${field}`;
     const address = locate(task.data[field], task, this.#options, where);
+    if (!isVideo) return predictMasks(this.#images, labelling, regions, { address, toName, where }, signal);
     const bytes = await this.#images.bytesOf(address, where, signal);
-    if (!isVideo) return predictMasks(this.#images, this.#limits, labelling, regions, { bytes, toName, where }, signal);
     return this.#background.run(
       ({ sam2 }) => asFile(bytes, where, (path) => predictBoxes(sam2, this.#limits, regions, path, signal)),
       { rank: 0, limit: this.#limits.waiting, signal },
