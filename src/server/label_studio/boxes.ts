@@ -9,7 +9,7 @@ import type { Region } from "../schemas.ts";
 import { boxOf } from "./regions.ts";
 
 /** A box on a frame, in percents. With `enabled: false` it is the last one until the next in the sequence. */
-interface Keyframe {
+export interface Keyframe {
   frame: number;
   enabled: boolean;
   rotation: number;
@@ -146,23 +146,37 @@ function keyframeOf(
 }
 
 /**
- * What somebody has drawn stays; between two boxes of theirs of which the first ends the object, it is not to be seen. A
- * box is the last one where no frame follows on which the object was found.
+ * What somebody has drawn and what was tracked, as one sequence. What is drawn stays; after a box of theirs that ends the
+ * object it is not to be seen until their next one. A box is the last one where no frame follows on which it was found.
+ *
+ * @param first, last the frames that were tracked
+ * @param rate frames a second, if it is known
  */
-function resultOf({ region, sequence }: Drawn, tracked: readonly Keyframe[], first: number, last: number): Region {
+export function sequenceOf(
+  drawn: readonly Keyframe[],
+  tracked: readonly Keyframe[],
+  [first, last]: readonly [first: number, last: number],
+  rate?: number,
+): Keyframe[] {
+  const isHidden = (frame: number) => drawn.findLast((own) => own.frame < frame)?.enabled === false;
+  const found = tracked.filter(({ frame }) => !isHidden(frame) && !drawn.some((own) => own.frame === frame));
+  const all = [...drawn, ...found].sort((a, b) => a.frame - b.frame);
+  const frames = new Set(all.map(({ frame }) => frame));
+  return all.map((keyframe) => {
+    const { frame } = keyframe;
+    const isTracked = frame >= first && frame <= last;
+    const enabled = keyframe.enabled && (!isTracked || frames.has(frame + 1));
+    return { ...keyframe, enabled, ...(rate !== undefined && keyframe.time === undefined && { time: frame / rate }) };
+  });
+}
+
+function resultOf(
+  { region, sequence: drawn }: Drawn,
+  tracked: readonly Keyframe[],
+  first: number,
+  last: number,
+): Region {
   const { framesCount, duration } = region.value as { framesCount?: number; duration?: number };
   const rate = framesCount && duration ? framesCount / duration : undefined;
-  const isHidden = (frame: number) => sequence.findLast((drawn) => drawn.frame < frame)?.enabled === false;
-  const found = tracked.filter(({ frame }) => !isHidden(frame) && !sequence.some((drawn) => drawn.frame === frame));
-  const all = [...sequence, ...found].sort((a, b) => a.frame - b.frame);
-  const frames = new Set(all.map(({ frame }) => frame));
-  const whole = all.map((keyframe) => {
-    const isTracked = keyframe.frame >= first && keyframe.frame <= last;
-    return {
-      ...keyframe,
-      enabled: keyframe.enabled && (!isTracked || frames.has(keyframe.frame + 1)),
-      ...(rate !== undefined && keyframe.time === undefined && { time: keyframe.frame / rate }),
-    };
-  });
-  return { ...region, value: { ...region.value, sequence: whole } };
+  return { ...region, value: { ...region.value, sequence: sequenceOf(drawn, tracked, [first, last], rate) } };
 }

@@ -62,7 +62,7 @@ function shapesOf(regions: readonly Region[]): Shape[] {
     if (typeof rotation === "number" && rotation % 360 !== 0) {
       throw new PromptError(where, "an image that is not turned", `${rotation}°`, "turn it back in Label Studio");
     }
-    const sameId = id === undefined ? [region] : regions.filter((other) => other.id === id);
+    const sameId = [region, ...(id === undefined ? [] : regions.filter((other) => other.id === id))];
     const label = sameId.flatMap(({ value }) => Object.entries(value)).find(([key]) => /labels$/i.test(key))?.[1];
     return [{ ...region, label: Array.isArray(label) ? (label[0] as string) : undefined, where }];
   });
