@@ -1,8 +1,9 @@
+import { once } from "node:events";
 import type { Command } from "commander";
 import { Sam2 } from "../engine/sam2.ts";
 import { UsageError } from "../errors.ts";
 import { environmentFetch } from "../platform/node_fetch.ts";
-import { isLoopback, listen } from "../server/listen.node.ts";
+import { expectGuarded, isLoopback, listen } from "../server/listen.node.ts";
 import { createServer } from "../server/server.ts";
 import { LIMITS } from "../server/limits.ts";
 import { type Io, Status, tell } from "./io.ts";
@@ -83,6 +84,7 @@ async function serve(options: ServeOptions, io: Io): Promise<void> {
   const token = options.token ?? env.SAM2_TOKEN;
   if (token === "")
     throw new UsageError("--token", "a secret", "an empty one", 'e.g. --token "$(openssl rand -hex 16)"');
+  expectGuarded(host, token !== undefined);
   const url = options.labelStudioUrl ?? env.LABEL_STUDIO_URL;
   const status = new Status(io, quiet);
   const model = await chosenModel(options, io);
@@ -109,10 +111,14 @@ async function serve(options: ServeOptions, io: Io): Promise<void> {
     onError: (error) => tell(io, options.debug ? `${(error as Error).stack}` : `${error}`),
   });
   status.clear();
-  const listening = await listen(server, { host, port });
-  io.stdout.write(json ? `${JSON.stringify({ url: listening.url })}\n` : `${listening.url}\n`);
-  await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-  if (!quiet) tell(io, "ending: requests under way are answered first");
-  await listening.close(1000 * options.grace);
+  try {
+    const listening = await listen(server, { host, port });
+    io.stdout.write(json ? `${JSON.stringify({ url: listening.url })}\n` : `${listening.url}\n`);
+    if (!signal.aborted) await once(signal, "abort");
+    if (!quiet) tell(io, "ending: requests under way are answered first");
+    await listening.close(1000 * options.grace);
+  } finally {
+    await server.close(0);
+  }
   throw signal.reason;
 }

@@ -1,7 +1,6 @@
-import { createServer } from "node:http";
 import { once } from "node:events";
-import type { AddressInfo } from "node:net";
-import { BlockList, isIP } from "node:net";
+import { createServer } from "node:http";
+import { type AddressInfo, BlockList, isIP } from "node:net";
 import { Sam2Error, UsageError } from "../errors.ts";
 import type { Server } from "./server.ts";
 import { getRequestListener } from "./vendor.node.ts";
@@ -41,10 +40,7 @@ export async function listen(
   server: Server,
   { host = "127.0.0.1", port = 9090 }: ListenOptions = {},
 ): Promise<Listening> {
-  if (!server.hasToken && !isLoopback(host)) {
-    const todo = "add --token, or listen on 127.0.0.1 alone";
-    throw new UsageError("--host", "a token where other machines can ask", `${host} without one`, todo);
-  }
+  expectGuarded(host, server.hasToken);
   const answer = getRequestListener(server.fetch, { overrideGlobalObjects: false });
   const http = createServer({
     headersTimeout: HEAD_MS,
@@ -76,6 +72,14 @@ export async function listen(
   };
 }
 
+/** @throws UsageError for a host that other machines reach, without a token */
+export function expectGuarded(host: string, hasToken: boolean): void {
+  if (hasToken || isLoopback(host)) return;
+  const todo = "add --token, or listen on 127.0.0.1 alone";
+  throw new UsageError("--host", "a token where other machines can ask", `${host} without one`, todo);
+}
+
+/** Is it an address, or the name, of this machine for itself? */
 export function isLoopback(host: string): boolean {
   const family = isIP(host);
   return host === "localhost" || (family !== 0 && loopback.check(host, family === 6 ? "ipv6" : "ipv4"));
