@@ -20,6 +20,7 @@ const PAGES = [
   "models/nano/README.md",
   "models/nano/HISTORY.md",
   "bench/peers/README.md",
+  "docs/batch.md",
   "docs/bundlers.md",
   "docs/formats.md",
   "docs/serve.md",

@@ -20,7 +20,8 @@ const FLOORS = [
   ["cli"],
 ];
 /** Files of src/ that exist for Node; no other imports from it. */
-const FOR_NODE = /(\.node\.ts$|^src\/platform\/node|^src\/cli\/|\.test\.ts$)/;
+const FOR_NODE =
+  /(\.node\.ts$|^src\/platform\/node|^src\/cli\/|^src\/jobs\/(batch_input|node_source|pool|pool_process|queue|queue_worker|redis|store)\.ts$|\.test\.ts$)/;
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const files = ROOMS.flatMap((room) =>

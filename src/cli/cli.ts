@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import { Sam2Error, UsageError } from "../errors.ts";
 import { nodePlatform } from "../platform/node.ts";
 import { setPlatform } from "../platform/platform.ts";
+import { addBatch } from "./batch.ts";
 import { addDownload } from "./download.ts";
 import { addEvaluate } from "./evaluate.ts";
 import { addEverything } from "./everything.ts";
@@ -13,6 +14,7 @@ import { addSegment } from "./segment.ts";
 import { addServe } from "./serve.ts";
 import { addTrace } from "./trace.ts";
 import { addTrack } from "./track.ts";
+import { addWorker } from "./worker.ts";
 
 const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
 
@@ -67,6 +69,8 @@ function sam2Program(io: Io): Command {
   addSegment(program, io);
   addEverything(program, io);
   addTrack(program, io);
+  addBatch(program, io);
+  addWorker(program, io);
   addEvaluate(program, io);
   addServe(program, io);
   addInfo(program, io);

@@ -2,10 +2,10 @@ import type { AnnotatedImage } from "../io/formats/annotations.ts";
 import { type AnnotationFormat, annotationNames } from "../io/formats/write.ts";
 import { decodeImage } from "../io/image.ts";
 import { modelOf, recordResult } from "../jobs/image_result.ts";
-import type { AutomaticMaskGeneratorOptions } from "../predict/automatic_mask_options.ts";
 import { AutomaticMaskGenerator } from "../predict/automatic_masks.ts";
 import type { Sam2 } from "../predict/sam2.ts";
 import { annotationFiles, seenFrom } from "./annotation_files.ts";
+import { type MaskOptions, maskOptions } from "./everything_options.ts";
 import { maskName, PICTURES, writePictures } from "./everything_pictures.ts";
 import { GenerateProgress } from "./everything_progress.ts";
 import { type EverythingResult, objectsOf, summary } from "./everything_result.ts";
@@ -15,7 +15,7 @@ import type { ModelOptions } from "./options.ts";
 import { ResultFolder } from "./result_folder.ts";
 import { stopwatch, tenths } from "./stopwatch.ts";
 
-export interface EverythingOptions extends ModelOptions, AutomaticMaskGeneratorOptions {
+export interface EverythingOptions extends ModelOptions, MaskOptions {
   model?: string;
   out?: string;
   masks?: boolean;
@@ -93,11 +93,4 @@ export class EverythingRun {
       throw error;
     }
   }
-}
-
-/** The options of the generator. */
-function maskOptions(options: EverythingOptions): AutomaticMaskGeneratorOptions {
-  const { model, out, masks, format, json, quiet, debug, config, threads, kernels, imageSize, offline, ...own } =
-    options;
-  return own;
 }

@@ -2,7 +2,7 @@ import { dirname, resolve } from "node:path";
 import { type ReadFile, readEntries } from "../jobs/entries.ts";
 import { PROMPT_ENTRY, type PromptSet, promptSet, promptSets, readMaskImage, readMaskInput } from "../jobs/prompts.ts";
 import type { Prompt } from "../predict/prompt.ts";
-import { readInput } from "./files.ts";
+import { readInput } from "../platform/node_files.ts";
 import type { Click } from "./options.ts";
 
 /** What makes up one prompt: flags, or the fields of an entry in a file. */

@@ -8,7 +8,7 @@ import { encodePalettePng } from "../io/masks.ts";
 import { nodePlatform } from "../platform/node.ts";
 import { setPlatform } from "../platform/platform.ts";
 import { type TrackPrompt, withMasks } from "../jobs/track_prompts.ts";
-import { readInput } from "./files.ts";
+import { readInput } from "../platform/node_files.ts";
 import { addPromptOptions, trackPromptsFromFile } from "./track_prompts.ts";
 
 setPlatform(nodePlatform);

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { UsageError } from "../errors.ts";
 import { readEntries } from "../jobs/entries.ts";
 import { TRACK_ENTRY, type TrackPrompt, trackPrompts } from "../jobs/track_prompts.ts";
-import { readInput } from "./files.ts";
+import { readInput } from "../platform/node_files.ts";
 import { click, corners, count } from "./options.ts";
 
 /** The options --object, --frame, --point, --box and --mask; each belongs to the --object and --frame before it. */

@@ -5,6 +5,7 @@ import { basename, dirname, resolve } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { PromptError, Sam2Error, StateError, UsageError } from "../errors.ts";
 import type { AnnotationFormat } from "../io/formats/write.ts";
+import { lineOf } from "../jobs/frame_line.ts";
 import { applyPrompt, type TrackPrompt } from "../jobs/track_prompts.ts";
 import { modelTitle } from "../model/config.ts";
 import type { FrameResult, VideoPredictor } from "../predict/video_predictor.ts";
@@ -13,7 +14,7 @@ import type { Frames } from "../video/frames.ts";
 import { type Io, painter, type Status } from "./io.ts";
 import type { ModelOptions } from "./options.ts";
 import { makePreview } from "./preview.ts";
-import { annotatedFrames, lineOf, TrackFiles } from "./track_files.ts";
+import { annotatedFrames, TrackFiles } from "./track_files.ts";
 
 export interface TrackOptions extends ModelOptions {
   model?: string;

@@ -94,6 +94,11 @@ export async function readImage(input: ImageInput, signal?: AbortSignal): Promis
     : decodeImage(new Uint8Array(await (image as Blob).arrayBuffer()));
 }
 
+/** Does it name a picture of the network? */
+export function isAddress(from: string): boolean {
+  return /^https?:/i.test(from);
+}
+
 /** The bytes of an image. @throws ImageError; the signal's reason if aborted */
 export async function readBytes(address: string, signal?: AbortSignal): Promise<Uint8Array> {
   try {

@@ -58,7 +58,7 @@ export function checkEntry(entry: unknown, known: Fields, where: string): Entry 
     throw new PromptError(where, "an object", shown(entry), 'e.g. {"points": [[500, 375]]}');
   }
   expectFields(entry, Object.keys(known), where);
-  const fields = Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== null));
+  const fields = Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== null && value !== undefined));
   for (const [name, value] of Object.entries(fields)) {
     const [expected, fits] = known[name];
     if (!fits(value)) throw new PromptError(`${where}.${name}`, expected, shown(value), "correct this entry");

@@ -13,6 +13,8 @@ export interface JobContext {
   /** ends it within a layer: it rejects with the reason of the signal */
   signal?: AbortSignal;
   progress?: (progress: Progress) => void;
+  /** told what was guessed */
+  notice?: (text: string) => void;
 }
 
 /** What goes with a job about an image. */

@@ -35,8 +35,9 @@ const EXAMPLE = 'e.g. {"image": "photo.jpg", "prompts": [{"points": [[500, 375]]
 
 /** @throws PromptError that names the field; UsageError for an option of `everything` that is out of its range */
 export function parseJob(value: unknown, where: string): Job {
-  const fields = expectObject(value, where, EXAMPLE);
-  expectFields(fields, FIELDS, where);
+  const given = expectObject(value, where, EXAMPLE);
+  expectFields(given, FIELDS, where);
+  const fields = Object.fromEntries(Object.entries(given).filter(([, field]) => field !== null));
   const id = parseId(fields.id, where);
   const { image, video } = fields;
   if ((image === undefined) === (video === undefined)) {
