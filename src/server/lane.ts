@@ -53,10 +53,11 @@ export class Lane {
 
   /** The first in line, or the last one if it was overtaken too often. */
   #next(): Waiting | undefined {
+    if (this.#waiting.length === 0) return undefined;
     const last = this.#waiting.findIndex(({ rank }) => rank === this.#waiting.at(-1)!.rank);
     const at = this.#overtaken >= PATIENCE ? last : 0;
     this.#overtaken = at === last ? 0 : this.#overtaken + 1;
-    return this.#waiting.splice(Math.max(0, at), 1)[0];
+    return this.#waiting.splice(at, 1)[0];
   }
 
   #refuse(limit: number): never {
