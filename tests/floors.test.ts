@@ -15,7 +15,7 @@ const FLOORS = [
   ["model"],
   ["predict"],
   ["engine"],
-  ["jobs"],
+  ["jobs", "server"],
   ["index", "index.browser", "index.node"],
   ["cli"],
 ];

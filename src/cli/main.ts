@@ -43,8 +43,9 @@ function listen(): void {
     else setTimeout(stop, stopAfter).unref();
   };
   const saves = ["track", "batch", "worker"].includes(process.argv[2]); // unless Ctrl-C comes twice
-  process.once("SIGINT", () => interrupt("SIGINT", saves ? undefined : GRACE_MS));
-  process.once("SIGTERM", () => interrupt("SIGTERM", saves ? FRAME_MS : GRACE_MS));
+  const serves = process.argv[2] === "serve"; // it answers what is under way, and looks at the clock itself
+  process.once("SIGINT", () => interrupt("SIGINT", saves || serves ? undefined : GRACE_MS));
+  process.once("SIGTERM", () => interrupt("SIGTERM", serves ? undefined : saves ? FRAME_MS : GRACE_MS));
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;
     process.exit(); // the reader has seen enough, as in `sam2 … | head`

@@ -75,25 +75,46 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}
 
 /** `decodeImage` before the samples become 8-bit RGB, and the name of the file's format. */
 export async function decodeRaster(bytes: Uint8Array, options: DecodeOptions): Promise<Raster & { format: string }> {
-  const { orient = true, maxPixels = 2 ** 27, where = "image", onNotice = sayOnce } = options;
+  const { orient = true, where = "image", onNotice = sayOnce } = options;
+  const { format, width, height, exif } = await readHeader(bytes, options);
+  const raster = await format.decode(bytes, where, onNotice);
+  if (raster.width !== width || raster.height !== height) {
+    const got = `${raster.width}×${raster.height}`;
+    throw new ImageError(where, `${width}×${height} as the header says`, got, "the file is damaged");
+  }
+  return { ...upright(raster, orient && exif ? exifOrientation(exif) : 1), format: format.name };
+}
+
+/**
+ * The size that `decodeImage` gives, read from the file's header: nothing is decoded.
+ *
+ * @throws ImageError for anything that does not begin as an image within `maxPixels`
+ */
+export async function imageSize(
+  bytes: Uint8Array,
+  options: DecodeOptions = {},
+): Promise<Pick<RgbImage, "width" | "height">> {
+  const { width, height, exif } = await readHeader(bytes, options);
+  const isTurned = options.orient !== false && exif !== undefined && exifOrientation(exif) >= FIRST_ON_ITS_SIDE;
+  return isTurned ? { width: height, height: width } : { width, height };
+}
+
+/** EXIF orientations from here on swap width and height. */
+const FIRST_ON_ITS_SIDE = 5;
+
+async function readHeader(bytes: Uint8Array, options: DecodeOptions): Promise<ImageHeader & { format: Format }> {
+  const { maxPixels = 2 ** 27, where = "image" } = options;
   if (!(bytes instanceof Uint8Array)) {
     throw new ImageError(where, "bytes in a Uint8Array", kindOf(bytes), "wrap them: new Uint8Array(buffer)");
   }
   const format = formatOf(bytes, where);
-
   const { width, height, exif } = await format.header(bytes, where);
   const size = `${width}×${height}`;
   if (width * height === 0) throw new ImageError(where, "at least one pixel", size, "the file is damaged");
   if (width * height > maxPixels) {
     throw new ImageError(where, `at most ${maxPixels} pixels`, size, "scale the image down, or raise maxPixels");
   }
-
-  const raster = await format.decode(bytes, where, onNotice);
-  if (raster.width !== width || raster.height !== height) {
-    const got = `${raster.width}×${raster.height}`;
-    throw new ImageError(where, `${size} as the header says`, got, "the file is damaged");
-  }
-  return { ...upright(raster, orient && exif ? exifOrientation(exif) : 1), format: format.name };
+  return { format, width, height, exif };
 }
 
 const HEIC_TODO =

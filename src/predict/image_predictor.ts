@@ -1,6 +1,7 @@
 import { UsageError } from "../errors.ts";
 import { type ImageInput, readImage } from "../io/image_input.ts";
 import { atLeast, FINITE, FLAG, type Kinds, SIGNAL } from "../io/options.ts";
+import type { Sam2Config } from "../model/config.ts";
 import type { ImageFeatures } from "../model/mask_decoder.ts";
 import { above } from "../nn/layout.ts";
 import { resize } from "../nn/resize.ts";
@@ -74,6 +75,19 @@ interface EncodedImage {
   width: number;
   height: number;
   features: ImageFeatures;
+}
+
+/**
+ * Bytes of an image's features while they are kept, with what its prompts share.
+ *
+ * E side of the image embedding · D embedding
+ */
+export function featureBytes({ imageSize, dModel: D }: Pick<Sam2Config, "imageSize" | "dModel">): number {
+  const E = imageSize / 16;
+  const embeddings = 2 * E * E * D; // as it is, and with the embedding of no mask
+  const projections = (3 * E * E * D) / 2; // k, v and q
+  const highRes = (16 * E * E * D) / 8 + (4 * E * E * D) / 4;
+  return 4 * (embeddings + projections + highRes);
 }
 
 /**
