@@ -3,6 +3,7 @@ import { inspect } from "node:util";
 import { Command, CommanderError } from "commander";
 import { Sam2Error, UsageError } from "../errors.ts";
 import { nodePlatform } from "../platform/node.ts";
+import { setNoticeListener } from "../platform/notices.ts";
 import { setPlatform } from "../platform/platform.ts";
 import { addDownload } from "./download.ts";
 import { addEvaluate } from "./evaluate.ts";
@@ -63,6 +64,9 @@ function sam2Program(io: Io): Command {
       getErrHasColors: () => hasColours(io.stderr, io.env),
     })
     .exitOverride()
+    .hook("preAction", (_, command) => {
+      setNoticeListener(command.opts().quiet ? () => {} : (text) => io.stderr.write(`sam2: ${text}\n`));
+    })
     .addHelpText("after", EXAMPLES);
   addSegment(program, io);
   addEverything(program, io);

@@ -5,11 +5,12 @@ import { Sam2Error, UsageError } from "../errors.ts";
 import { checkOptions } from "../predict/automatic_mask_options.ts";
 import { Sam2 } from "../predict/sam2.ts";
 import { stemOf } from "../video/folder.ts";
+import { notify } from "../platform/notices.ts";
 import { addFormatOption } from "./annotation_files.ts";
 import { EverythingIndex } from "./everything_index.ts";
-import { type EverythingOptions, EverythingRun, type Picture } from "./everything_run.ts";
+import { type EverythingOptions, EverythingRun, maskOptions, type Picture } from "./everything_run.ts";
 import { pictureName, STDIN } from "./files.ts";
-import { type Io, Status, tell } from "./io.ts";
+import { type Io, Status } from "./io.ts";
 import { chosenModel } from "./models.ts";
 import { addModelOptions, count, decimal, expectFolder } from "./options.ts";
 import { modelOf } from "./segment_result.ts";
@@ -84,11 +85,11 @@ export function addEverything(program: Command, io: Io): void {
 async function everything(paths: readonly string[], options: EverythingOptions, io: Io): Promise<void> {
   const { out, format: formats = [], quiet } = options;
   expectFolder(options, ["masks", "format"]);
-  checkOptions(options);
+  checkOptions(maskOptions(options));
   const pictures = picturesOf(paths, options);
   const isSeveral = pictures.length > 1;
   for (const { path, name } of pictures) {
-    if (name !== pictureName(path)) tell(io, `${path}: its results are called ${name}, for another has its name`);
+    if (name !== pictureName(path)) notify(`${path}: its results are called ${name}, for another has its name`);
   }
   const index = isSeveral && out !== undefined ? await EverythingIndex.open(out, pictures, formats) : undefined;
   const status = new Status(io, quiet);
@@ -110,7 +111,7 @@ async function everything(paths: readonly string[], options: EverythingOptions, 
         if (!isSeveral || io.signal.aborted || !(error instanceof Sam2Error) || error instanceof UsageError)
           throw error;
         status.clear();
-        tell(io, error.message);
+        io.stderr.write(`sam2: ${error.message}\n`);
         index?.fail(picture, error);
         failed++;
       }

@@ -4,12 +4,13 @@ import { decodeImage } from "../io/image.ts";
 import type { AutomaticMaskGeneratorOptions } from "../predict/automatic_mask_options.ts";
 import { AutomaticMaskGenerator } from "../predict/automatic_masks.ts";
 import type { Sam2 } from "../predict/sam2.ts";
+import { notify } from "../platform/notices.ts";
 import { annotationFiles, seenFrom } from "./annotation_files.ts";
 import { maskName, PICTURES, writePictures } from "./everything_pictures.ts";
 import { GenerateProgress } from "./everything_progress.ts";
 import { type EverythingResult, maskResult, objectsOf, summary } from "./everything_result.ts";
 import { readPicture } from "./files.ts";
-import { type Io, painter, type Status, tell } from "./io.ts";
+import { type Io, painter, type Status } from "./io.ts";
 import type { ModelOptions } from "./options.ts";
 import { ResultFolder } from "./result_folder.ts";
 import { modelOf } from "./segment_result.ts";
@@ -59,7 +60,7 @@ export class EverythingRun {
     if (folder !== undefined) await ResultFolder.open(folder, [...PICTURES, ...annotationNames(own, [name])]);
     this.#status.show(`reading ${path} …`);
     const bytes = await readPicture(path, signal);
-    const image = await decodeImage(bytes, { where: path, onNotice: (text) => tell(this.#io, `${path}: ${text}`) });
+    const image = await decodeImage(bytes, { where: path, onNotice: (text) => notify(`${path}: ${text}`) });
     const { width, height } = image;
     const decode = watch.lap();
 
@@ -96,7 +97,7 @@ export class EverythingRun {
 }
 
 /** The options of the generator. */
-function maskOptions(options: EverythingOptions): AutomaticMaskGeneratorOptions {
+export function maskOptions(options: EverythingOptions): AutomaticMaskGeneratorOptions {
   const { model, out, masks, format, json, quiet, debug, config, threads, kernels, imageSize, offline, ...own } =
     options;
   return own;

@@ -1,14 +1,15 @@
 import { PromptError } from "../errors.ts";
 import { type CocoSegmentation, isCocoSegmentation, readCocoSegmentation } from "../io/formats/coco.ts";
 import { type MaskFile, readMaskFile } from "../io/mask_file.ts";
+import type { Kind } from "../io/options.ts";
 import { readInput } from "./files.ts";
-import { type Field, parseJson, shown } from "./prompt_file.ts";
+import { parseJson, shown } from "./prompt_file.ts";
 
 /** The mask of a prompt as people give it: the name of a picture or of a JSON file, or what stands in such a file. */
 export type MaskField = string | CocoSegmentation;
 
 /** What a field of a file of prompts may hold. */
-export const MASK_FIELD: Field = [
+export const MASK_FIELD: Kind = [
   "the name of a file, COCO run lengths or polygons",
   (value) => typeof value === "string" || isCocoSegmentation(value),
 ];

@@ -1,11 +1,10 @@
 // Files of prompts, of whatever command: JSON, one object or a list, whose fields are checked by name and type.
 import { PromptError } from "../errors.ts";
+import type { Kind } from "../io/options.ts";
 import { expectFields } from "../predict/fields.ts";
 import { readInput } from "./files.ts";
 
-/** What a field holds, in words, and the test of it. */
-export type Field = readonly [expected: string, fits: (value: unknown) => boolean];
-export type Fields = Readonly<Record<string, Field>>;
+export type Fields = Readonly<Record<string, Kind>>;
 
 /** One prompt of a file, checked. */
 export interface Entry {

@@ -5,6 +5,7 @@ import { checkpointConfig, expectTensors } from "../model/load.ts";
 import { Sam2 } from "../predict/sam2.ts";
 import { VideoPredictor } from "../predict/video_predictor.ts";
 import { openFrames } from "../video/open.ts";
+import { notify } from "../platform/notices.ts";
 import { addFormatOption } from "./annotation_files.ts";
 import { type Io, Status } from "./io.ts";
 import { chosenModel } from "./models.ts";
@@ -70,7 +71,7 @@ async function track(video: string, flags: readonly TrackPrompt[], options: Trac
   expectFolder(options, ["format"]);
   const given = options.prompts === undefined ? flags : await trackPromptsFromFile(options.prompts);
   expectTrackable(given, video);
-  const prompts = await withMasks(given, (text) => io.stderr.write(`sam2: ${text}\n`));
+  const prompts = await withMasks(given, notify);
   expectTrackable(prompts, video);
   const status = new Status(io, options.quiet);
   status.show("opening the video …");

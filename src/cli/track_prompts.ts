@@ -2,7 +2,7 @@ import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import { PromptError, UsageError } from "../errors.ts";
 import { expectShapeOf, maskOfId, onlyMask } from "../io/mask_file.ts";
-import type { Notice } from "../io/pixels.ts";
+import type { Notice } from "../platform/notices.ts";
 import type { FrameResult, VideoPredictor } from "../predict/video_predictor.ts";
 import type { ObjectMask } from "../predict/video_prompt.ts";
 import type { VideoState } from "../predict/video_state.ts";

@@ -3,7 +3,7 @@ import { machine } from "../runtime/machine.ts";
 
 /** One finished forward pass of one layer. Tensors in it live only until the watcher returns: copy what you keep. */
 export interface LayerEvent {
-  /** checkpoint prefix = golden key = bench row, e.g. `image_encoder.trunk.blocks.0.attn` */
+  /** checkpoint prefix = golden key = row of `sam2 trace`, e.g. `image_encoder.trunk.blocks.0.attn` */
   path: string;
   /** name of the reference class */
   class: string;

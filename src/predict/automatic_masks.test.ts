@@ -141,13 +141,13 @@ Everything("progress goes from the encoding to the last point", async () => {
 
 Everything("options out of their range, or against each other, are refused by name", async () => {
   for (const [options, message] of [
-    [{ pointsPerSide: 0 }, /pointsPerSide: expected a whole number of at least 1, got 0/],
+    [{ pointsPerSide: 0 }, /pointsPerSide: expected a whole number of at least 1, got the number 0/],
     [{ pointsPerSide: 4, pointGrids: [[[0.5, 0.5]]] }, /pointGrids: expected no pointsPerSide beside it/],
     [{ pointGrids: [[[0.5, 0.5]]], cropNLayers: 1 }, /pointGrids: expected a grid for each of 2 layers, got 1 grids/],
     [{ pointGrids: [[[0.5, 1.5]]] }, /pointGrids\[0\]: expected x and y in 0…1, got \(0.5, 1.5\)/],
     [{ pointsPerSide: 2, cropNLayers: 2, cropNPointsDownscaleFactor: 2 }, /points in layer 2, got none/],
-    [{ predIouThresh: Number.NaN }, /predIouThresh: expected a number, got NaN/],
-    [{ outputMode: "png" }, /outputMode: expected "binary_mask"/],
+    [{ predIouThresh: Number.NaN }, /predIouThresh: expected a number, got the number NaN/],
+    [{ outputMode: "png" }, /outputMode: expected one of "binary_mask"/],
     [{ cropOverlapRatio: 1 }, /cropOverlapRatio/],
   ] as [AutomaticMaskGeneratorOptions, RegExp][]) {
     assert.throws(

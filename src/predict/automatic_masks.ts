@@ -12,7 +12,6 @@ import { narrow, reshape, select, type Tensor, values } from "../tensor/view.ts"
 import {
   type AutomaticMaskGeneratorOptions,
   checkOptions,
-  checkThresholds,
   given,
   gridsOf,
   type MaskThresholds,
@@ -120,7 +119,6 @@ export class AutomaticMaskGenerator {
    */
   select(thresholds: Partial<MaskThresholds> = {}): MaskRecord[] {
     if (!this.#prepared) throw new UsageError("select", "an image", "none", "call prepare first");
-    checkThresholds(thresholds);
     return records(this.#prepared, { ...this.#options, ...given(thresholds) });
   }
 

@@ -1,5 +1,6 @@
 import { UsageError } from "../errors.ts";
 import { type ImageInput, readImage } from "../io/image_input.ts";
+import { atLeast, FINITE, FLAG, type Kinds, SIGNAL } from "../io/options.ts";
 import type { ImageFeatures } from "../model/mask_decoder.ts";
 import { above } from "../nn/layout.ts";
 import { resize } from "../nn/resize.ts";
@@ -23,6 +24,12 @@ export interface ImagePredictorOptions {
   maxSprinkleArea?: number;
 }
 
+export const PREDICTOR_KINDS: Kinds<ImagePredictorOptions> = {
+  maskThreshold: FINITE,
+  maxHoleArea: atLeast(0),
+  maxSprinkleArea: atLeast(0),
+};
+
 /** Options of `predict` and `predictBatch`. */
 export interface PredictOptions {
   /** three masks, for a prompt that may mean part or whole (default), or one */
@@ -36,6 +43,14 @@ export interface PredictOptions {
   /** ends the call early: it rejects with the reason of the signal */
   signal?: AbortSignal;
 }
+
+export const PREDICT_KINDS: Kinds<PredictOptions> = {
+  multimaskOutput: FLAG,
+  returnLogits: FLAG,
+  returnMasks: FLAG,
+  normalizeCoords: FLAG,
+  signal: SIGNAL,
+};
 
 /** M masks of one prompt, in the model's order. */
 export interface Prediction {
@@ -168,7 +183,7 @@ export class ImagePredictor {
     this.#images = [];
   }
 
-  #predict(image: EncodedImage, prompt: Prompt, options: PredictOptions, where: string): Prediction {
+  #predict(image: EncodedImage, asked: Prompt, options: PredictOptions, where: string): Prediction {
     const {
       multimaskOutput = true,
       returnLogits = false,
@@ -179,7 +194,7 @@ export class ImagePredictor {
     const { width, height, features } = image;
     const { imageSize } = this.#sam2.config;
     const frame: PromptFrame = { width, height, imageSize, normalizeCoords };
-    expectFields(prompt, PROMPT_FIELDS, where);
+    const prompt = expectFields(asked, PROMPT_FIELDS, where);
     checkPrompt(prompt, frame, where);
     const { name, maskInput } = prompt;
     const side = imageSize / 4;

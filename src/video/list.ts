@@ -1,6 +1,7 @@
 import { ImageError } from "../errors.ts";
 import type { RgbImage } from "../io/image.ts";
 import { type ImageInput, readImage } from "../io/image_input.ts";
+import type { SampleBits } from "../io/raster.ts";
 import { expectSize, type Frames } from "./frames.ts";
 
 /** An image, and what to call it in an error. */
@@ -14,13 +15,18 @@ export interface NamedImage {
 /** Frames that are decoded before they are asked for. */
 const AHEAD = 2;
 
+/** Frames of 16-bit samples that are looked at to see of how many bits they make use. */
+const PROBES = 8;
+
 /** Images at hand, or whose files are; the first one sets the size. */
 export async function openList(list: readonly NamedImage[], signal?: AbortSignal): Promise<Frames> {
-  const size = await readFrame(list[0], 0, signal);
+  const first: SampleBits = { isTrial: true };
+  const size = await readFrame(list[0], 0, signal, first);
+  const bits: SampleBits = { bits: first.isDeep ? await bitsInUse(list, first, signal) : undefined };
   const ahead = new Map<number, Promise<RgbImage>>();
 
   const fetch = (frame: number, signal?: AbortSignal) => {
-    const found = ahead.get(frame) ?? readFrame(list[frame], frame, signal);
+    const found = ahead.get(frame) ?? readFrame(list[frame], frame, signal, bits);
     found.catch(() => ahead.delete(frame)); // told to whoever reads the frame, who may try again
     ahead.set(frame, found);
     return found;
@@ -47,10 +53,32 @@ export async function openList(list: readonly NamedImage[], signal?: AbortSignal
   };
 }
 
+/** As many bits as the brightest of some frames, from all over the video, makes use of; undefined if all are black. */
+async function bitsInUse(
+  list: readonly NamedImage[],
+  first: SampleBits,
+  signal?: AbortSignal,
+): Promise<number | undefined> {
+  const step = Math.max(1, (list.length - 1) / (PROBES - 1));
+  const seen = [first];
+  for (let at = step; at < list.length; at += step) {
+    const own: SampleBits = { isTrial: true };
+    const frame = Math.round(at);
+    await readFrame(list[frame], frame, signal, own).catch(() => signal?.throwIfAborted()); // told when its turn comes
+    seen.push(own);
+  }
+  return Math.max(...seen.map(({ bits }) => bits ?? 0)) || undefined;
+}
+
 /** @throws ImageError naming the frame */
-export async function readFrame({ where, image }: NamedImage, frame: number, signal?: AbortSignal): Promise<RgbImage> {
+export async function readFrame(
+  { where, image }: NamedImage,
+  frame: number,
+  signal?: AbortSignal,
+  bits?: SampleBits,
+): Promise<RgbImage> {
   try {
-    return await readImage(image, signal);
+    return await readImage(image, signal, bits);
   } catch (cause) {
     signal?.throwIfAborted();
     const todo = "repair or replace it; what was tracked before it stays";

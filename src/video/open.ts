@@ -10,7 +10,8 @@ import { VideoFile } from "./video_file.ts";
 
 /**
  * A folder of images, or (in Node, with ffmpeg on the PATH) a video file; a list of images; or frames that arrive one by
- * one: any async iterable or ReadableStream. `VideoFrame`s are closed when they have been read.
+ * one: any async iterable or ReadableStream. A stream's `VideoFrame`s are closed when they have been read; those of a list,
+ * and whatever else can be closed, are left as they are.
  */
 export type FrameInput = string | readonly ImageInput[] | FrameStream;
 
