@@ -122,8 +122,7 @@ async function listen(server: Server, wanted: number | undefined): Promise<void>
       const todo = "name another one with --port";
       throw new Sam2Error(`--port ${wanted ?? PORT}`, "a port that is free", systemReason(cause), todo, { cause });
     }
-    tell(
-      io,
+    notify(
       `port ${PORT} is taken, so another one is used; models and pictures that a browser keeps for ${PORT} are not seen there`,
     );
     await on(0);
