@@ -17,6 +17,7 @@ export { VideoState } from "./engine/video_state.ts";
 export * from "./errors.ts";
 export { boundaryF } from "./evaluate/boundary.ts";
 export { jaccard } from "./evaluate/jaccard.ts";
+export { type CachedModel, cachedModels, deleteCachedModel } from "./io/cached_models.ts";
 export type { CheckpointSource } from "./io/checkpoint.ts";
 export type { AnnotatedImage, AnnotatedObject } from "./io/formats/annotations.ts";
 export { type CocoOptions, type CocoSegmentation, readCocoSegmentation } from "./io/formats/coco.ts";

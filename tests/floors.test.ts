@@ -6,7 +6,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 
 /** Rooms of the tree, lowest first. A file imports from its own room or a lower one; a test may also use `tests/`. */
-const ROOMS = ["src", "golden", "tests", "bench", "models", "docs"];
+const ROOMS = ["src", "golden", "tests", "bench", "models", "docs", "studio"];
 /** Floors of src/, lowest first. A file imports from its own floor or below. */
 const FLOORS = [
   ["errors", "platform", "tensor"],
@@ -19,6 +19,8 @@ const FLOORS = [
   ["index", "index.browser", "index.node"],
   ["cli"],
 ];
+/** What the studio's page has from elsewhere: the package's public API, a view library, nano's file and nano's drawings. */
+const FOR_STUDIO = /^(sam2-ts|preact(\/[\w-]+)?|models\/nano\/scenes\.ts|studio\/.+)$/;
 /** Files of src/ that exist for Node; no other imports from it. */
 const FOR_NODE =
   /(\.node\.ts$|^src\/platform\/node|^src\/cli\/|^src\/jobs\/(batch_input|node_source|pool|pool_process|queue|queue_worker|redis|store)\.ts$|\.test\.ts$)/;
@@ -61,6 +63,18 @@ Floors("nothing but a test imports a test", () => {
 
 Floors("no imports go in a circle, in the whole tree", () => {
   assert.is(files.map(circleFrom).find((circle) => circle !== undefined) ?? "", "");
+});
+
+Floors("the studio's page sees the public API, its view library and nano's drawings, and nothing behind them", () => {
+  const page = files.filter((file) => file.startsWith("studio/src/") && isNoTest(file));
+  const foreign = page.flatMap((file) =>
+    imports
+      .get(file)!
+      .filter((target) => !FOR_STUDIO.test(target))
+      .map((target) => `${file} → ${target}`),
+  );
+  assert.ok(page.length > 10);
+  assert.is(foreign.join("\n"), "");
 });
 
 Floors("the kernels import each other alone", () => {

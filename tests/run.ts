@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-const ROOTS = ["src", "golden", "tests", "bench", "models", "docs"];
+const ROOTS = ["src", "golden", "tests", "bench", "models", "docs", "studio"];
 const CHECKS: [name: string, ...command: string[]][] = [
   ["format", "prettier/bin/prettier.cjs", "--check", "."],
   ["types", "typescript/bin/tsc", "--noEmit"],

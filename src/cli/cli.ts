@@ -13,6 +13,7 @@ import { addInfo } from "./info.ts";
 import { EXIT_CODES, hasColours, Interruption, type Io, Status } from "./io.ts";
 import { addSegment } from "./segment.ts";
 import { addServe } from "./serve.ts";
+import { addStudio } from "./studio.ts";
 import { addTrace } from "./trace.ts";
 import { addTrack } from "./track.ts";
 import { addWorker } from "./worker.ts";
@@ -75,6 +76,7 @@ function sam2Program(io: Io): Command {
   addTrack(program, io);
   addBatch(program, io);
   addWorker(program, io);
+  addStudio(program, io);
   addEvaluate(program, io);
   addServe(program, io);
   addInfo(program, io);

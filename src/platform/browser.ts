@@ -1,6 +1,6 @@
 import { unzlibSync, zlibSync } from "fflate";
 import { UsageError } from "../errors.ts";
-import { downloadBlob, openKept } from "./browser_cache.ts";
+import { downloadBlob, keptBytes, openKept, removeKept } from "./browser_cache.ts";
 import type { OpenFile, Platform, WorkerEvents, WorkerHandle } from "./types.ts";
 
 // Workers alone have it, and TypeScript's types for a page do not.
@@ -55,6 +55,8 @@ export const browserPlatform: Platform = {
   exists: async () => false,
   openBlob,
   openCached: (remote, options) => openKept(remote, options, openBlob),
+  cachedBytes: keptBytes,
+  removeCached: removeKept,
   download: async (url, options) => openBlob(await downloadBlob(url, options), url),
   listFolder: async (path) => noFiles(path),
   dependencyWasm: async () => notBundled(),

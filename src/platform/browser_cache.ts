@@ -40,6 +40,30 @@ export async function openKept(remote: RemoteFile, options: CacheOptions, openBl
   return navigator.locks ? navigator.locks.request(`${PLACE}: ${remote.file}`, { signal: options.signal }, get) : get();
 }
 
+/** Bytes of what this browser keeps of a file; undefined if it keeps nothing of it. */
+export async function keptBytes({ file, pageUrl }: RemoteFile): Promise<number | undefined> {
+  const handle = await (await anyFolder())?.getFileHandle(file).catch(() => undefined);
+  if (handle) return (await handle.getFile()).size;
+  const kept = await globalThis.caches?.match(pageUrl, { cacheName: PLACE }).catch(() => undefined);
+  return kept && (await kept.blob()).size;
+}
+
+/** Forget a file, and what an interrupted attempt has left of it. */
+export async function removeKept({ file, pageUrl }: RemoteFile): Promise<void> {
+  const folder = await anyFolder();
+  for (const name of [noteName(file), file]) await folder?.removeEntry(name).catch(() => {}); // it may not be there
+  if (await globalThis.caches?.has(PLACE).catch(() => false)) await (await caches.open(PLACE)).delete(pageUrl);
+}
+
+/** The folder where there is one, for those who do not write to it: a page may not. */
+async function anyFolder(): Promise<FileSystemDirectoryHandle | undefined> {
+  try {
+    return await (await navigator.storage.getDirectory()).getDirectoryHandle(PLACE);
+  } catch {
+    return undefined; // none, a private window, or no https
+  }
+}
+
 /** Undefined where there is none, or where it cannot be written piece by piece. */
 async function privateFolder(): Promise<FileSystemDirectoryHandle | undefined> {
   try {

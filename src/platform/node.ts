@@ -10,7 +10,7 @@ import v8 from "node:v8";
 import { Worker } from "node:worker_threads";
 import { constants, crc32, deflateSync, inflateSync } from "node:zlib";
 import { UsageError } from "../errors.ts";
-import { cachedFile } from "./node_download.ts";
+import { cachedBytes, cachedFile, removeCached } from "./node_download.ts";
 import { environmentFetch } from "./node_fetch.ts";
 import { openFile, spool, writeWhole } from "./node_files.ts";
 import { counted, transfer } from "./transfer.ts";
@@ -119,6 +119,8 @@ export const nodePlatform: Platform = {
       () => false,
     ),
   openCached: async (remote, options) => openFile(await cachedFile(remote, { env: process.env, ...options })),
+  cachedBytes: (remote) => cachedBytes(remote, process.env),
+  removeCached: (remote) => removeCached(remote, process.env),
   async download(url, { onProgress, ...options }) {
     const { chunks, total } = await transfer(url, { fetch: await environmentFetch(process.env), ...options });
     return spool(counted(chunks, total, onProgress), url);

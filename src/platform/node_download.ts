@@ -68,6 +68,19 @@ export async function verifiedFile(remote: RemoteFile, options: FetchOptions): P
   return { path, isNew, bytes, sha256, isKnown: await checkDigest(path, sha256) };
 }
 
+/** Bytes of a file in the cache; undefined if it is not there. */
+export async function cachedBytes(remote: RemoteFile, env: Environment): Promise<number | undefined> {
+  return (await stat(join(cacheFolder(env), remote.file)).catch(() => undefined))?.size;
+}
+
+/** Remove a file from the cache, with its digest and what interrupted attempts have left. */
+export async function removeCached(remote: RemoteFile, env: Environment): Promise<void> {
+  const path = join(cacheFolder(env), remote.file);
+  await rm(path, { force: true });
+  await rm(`${path}.sha256`, { force: true });
+  if (await isThere(dirname(path))) await removeAbandoned(path);
+}
+
 async function isThere(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,

@@ -76,6 +76,10 @@ export interface Platform {
   exists(path: string): Promise<boolean>;
   /** From the cache, else downloaded into it; what an earlier attempt has received is continued. */
   openCached(remote: RemoteFile, options: CacheOptions): Promise<OpenFile>;
+  /** Bytes of the file in the cache, whole or not yet; undefined if there is none. */
+  cachedBytes(remote: RemoteFile): Promise<number | undefined>;
+  /** Remove the file from the cache, and what an interrupted attempt has left of it. */
+  removeCached(remote: RemoteFile): Promise<void>;
   /** Download to a file that is removed when it is closed. */
   download(url: string, options: DownloadOptions): Promise<OpenFile>;
   /** Without holding it in memory where the platform can: Node, and a browser's workers. */

@@ -37,6 +37,8 @@ export interface PredictOptions {
   multimaskOutput?: boolean;
   /** also return the logits at the size of the image */
   returnLogits?: boolean;
+  /** also return `masks` (default); without them an answer takes much less time for a large image */
+  returnMasks?: boolean;
   /** coordinates are pixels of the original image (default); false: 0…1 of it */
   normalizeCoords?: boolean;
   /** ends the call early: it rejects with the reason of the signal */
@@ -46,6 +48,7 @@ export interface PredictOptions {
 export const PREDICT_KINDS: Kinds<PredictOptions> = {
   multimaskOutput: FLAG,
   returnLogits: FLAG,
+  returnMasks: FLAG,
   normalizeCoords: FLAG,
   signal: SIGNAL,
 };
@@ -58,7 +61,7 @@ export interface Prediction {
   width: number;
   /** pixels of the original image */
   height: number;
-  /** M masks, width·height bytes each, 1 inside and 0 outside */
+  /** M masks, width·height bytes each, 1 inside and 0 outside; empty without `returnMasks` */
   masks: Uint8Array[];
   /** what the model expects each mask's IoU with the object to be, 0…1 [M] */
   iouPredictions: Float32Array;
@@ -195,7 +198,13 @@ export class ImagePredictor {
   }
 
   #predict(image: EncodedImage, asked: Prompt, options: PredictOptions, where: string): Prediction {
-    const { multimaskOutput = true, returnLogits = false, normalizeCoords = true, signal } = options;
+    const {
+      multimaskOutput = true,
+      returnLogits = false,
+      returnMasks = true,
+      normalizeCoords = true,
+      signal,
+    } = options;
     const { width, height, features } = image;
     const { imageSize } = this.#sam2.config;
     const frame: PromptFrame = { width, height, imageSize, normalizeCoords };
@@ -220,10 +229,11 @@ export class ImagePredictor {
         lowResSize: side,
         logits: returnLogits ? [] : undefined,
       };
+      if (!returnMasks && !returnLogits) return;
       for (const mask of lowRes) {
         machine.heap.scope(() => {
           const logits = this.#upscale(mask, image);
-          prediction!.masks.push(above(logits, this.#options.maskThreshold));
+          if (returnMasks) prediction!.masks.push(above(logits, this.#options.maskThreshold));
           prediction!.logits?.push(values(logits).slice());
         });
       }

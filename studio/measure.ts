@@ -1,0 +1,66 @@
+/**
+ * What a visitor feels, measured: first picture and first mask of a first visit, previews while the pointer moves, tasks of the
+ * page's thread over 50 ms. After `npm run build`, with nothing else running: npx tsx studio/measure.ts
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { launchChromium } from "../tests/chromium.ts";
+
+const command = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+const MOVES = 120;
+
+const server = spawn(process.execPath, [command, "studio", "--no-open", "--port", "0"], {
+  stdio: ["ignore", "pipe", "ignore"],
+});
+const [address] = await once(server.stdout, "data");
+const browser = await launchChromium();
+const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, bypassCSP: true });
+await page.addInitScript(() => {
+  const tasks: { start: number; ms: number }[] = [];
+  new PerformanceObserver((list) => {
+    for (const { startTime, duration } of list.getEntries()) tasks.push({ start: startTime, ms: duration });
+  }).observe({ entryTypes: ["longtask"] });
+  const post = Worker.prototype.postMessage;
+  const previews: number[] = [];
+  Worker.prototype.postMessage = function (this: Worker, ...args: [unknown]) {
+    if ((args[0] as { type?: string }).type === "preview") previews.push(performance.now());
+    return post.apply(this, args);
+  };
+  Object.assign(globalThis, { tasks, previews });
+});
+await page.goto(`${address}`.trim());
+/** ms of the page's clock at which something is so */
+const when = (isSo: string) =>
+  page
+    .waitForFunction(`(${isSo}) && performance.now()`, undefined, { polling: 5 })
+    .then((handle) => handle.jsonValue());
+
+const picture = await when('document.querySelector(".picture").width > 300');
+const ready = await when('/^Point/.test(document.querySelector(".hint").textContent)');
+const clicked = await page.evaluate(() => performance.now());
+await page.mouse.click(560, 360);
+const mask = await when('document.querySelector(".candidates")');
+console.log(
+  `picture after ${Math.round(picture as number)} ms, clicks answered after ${Math.round(ready as number)} ms`,
+);
+console.log(`first mask ${Math.round((mask as number) - clicked)} ms after the click`);
+
+await page.keyboard.press("Enter");
+const before = await page.evaluate<number>("previews.length");
+for (let k = 0; k < MOVES; k++) await page.mouse.move(300 + 4 * k, 250 + 2 * k);
+await page.waitForTimeout(300);
+const times = (await page.evaluate<number[]>("previews")).slice(before);
+const gaps = times.slice(1).map((time, k) => time - times[k]).sort((a, b) => a - b); // prettier-ignore
+console.log(`${times.length} previews, one every ${gaps[gaps.length >> 1]?.toFixed(1)} ms (median)`);
+
+await page.keyboard.press("a");
+await page.waitForSelector(".everything .found");
+await page.keyboard.press("Escape");
+const tasks = await page.evaluate<{ start: number; ms: number }[]>("tasks");
+const late = tasks.filter(({ start }) => start > (ready as number));
+console.log(
+  `tasks over 50 ms: ${tasks.length - late.length} at load, ${late.length} later: ${late.map(({ ms }) => ms).join(", ")}`,
+);
+await browser.close();
+server.kill("SIGINT");

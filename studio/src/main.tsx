@@ -1,0 +1,45 @@
+import { render } from "preact";
+import { listen, opening as begin } from "./media/opening.ts";
+import { openPhoto } from "./media/photo.ts";
+import { drawnScene } from "./media/scene.ts";
+import { workOffline } from "./offline.ts";
+import { kept } from "./session/keep.ts";
+import { lastModel, models as keptModels } from "./session/kept_models.ts";
+import { session as beginSession } from "./session/session.ts";
+import { desk as newDesk } from "./state/desk.ts";
+import { EMPTY } from "./state/document.ts";
+import { App } from "./views/app.tsx";
+
+/** How the address asks for it: ?model=tiny&threads=2&kernels=portable */
+const asked = new URLSearchParams(location.search);
+
+const desk = newDesk(EMPTY);
+const session = beginSession(desk, {
+  ...(asked.get("kernels") === "portable" && { kernels: "portable" as const }),
+  ...(asked.has("threads") && { threads: Number(asked.get("threads")) }),
+});
+const models = keptModels(session);
+const opening = begin(desk, session, models);
+listen(desk, opening);
+render(<App desk={desk} session={session} models={models} opening={opening} />, document.getElementById("studio")!);
+
+void openLast();
+const model = asked.get("model") ?? (await lastModel());
+await models.use(model);
+if (import.meta.env.PROD) {
+  await workOffline(() => desk.history.get().past.length > 1).catch(() => {}); // a private window: online alone
+}
+
+/** What was open, or else the drawing. */
+async function openLast(): Promise<void> {
+  const last = await kept().catch(() => undefined);
+  const source = last?.doc.source;
+  if (source && last.file) {
+    const opened = await openPhoto(last.file, source.name).catch(() => undefined);
+    if (opened) return session.restore({ ...opened, source }, last.doc);
+  }
+  const scene = await drawnScene();
+  if (desk.doc.source) return; // the visitor was faster
+  if (source?.isDrawn) session.restore(scene, last!.doc);
+  else session.openMedia(scene);
+}

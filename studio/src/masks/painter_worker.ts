@@ -1,0 +1,217 @@
+/**
+ * The painter: a worker that decodes masks, draws them over the picture, and does all else that would hold the page up. The
+ * newest `draw` counts; what is drawn again is kept.
+ */
+import { encodeRle, maskBounds, type Rle } from "sam2-ts";
+import type { MaskParts } from "../state/document.ts";
+import { aboveZero, composed, resampled, stroked } from "./pixels.ts";
+import type { Answer, LabelMap, Order, Question, Questions, Size } from "./protocol.ts";
+
+/** TypeScript's types are those of a page. */
+const worker = globalThis as unknown as Pick<Worker, "postMessage" | "addEventListener">;
+/** Of an overlay; a larger picture has a coarser one. */
+const MOST_PIXELS = 2 ** 22;
+const MOST_PREVIEW_PIXELS = 2 ** 19;
+/** Masks that are kept ready to draw. */
+const MOST_KEPT = 48;
+
+type Context = OffscreenCanvasRenderingContext2D;
+
+/** A mask at the overlay's size, cut to its bounds: opaque where it is set. */
+interface Silhouette {
+  canvas: OffscreenCanvas;
+  x: number;
+  y: number;
+}
+
+let objects: Context;
+let preview: Context;
+let picture: Size = { width: 1, height: 1 };
+const kept = new Map<string, Silhouette | undefined>();
+let newest: Extract<Order, { type: "draw" }> | undefined;
+
+worker.addEventListener("message", ({ data }: MessageEvent<Order | Question>) => {
+  if ("id" in data) void reply(data);
+  else obey(data);
+});
+
+function obey(order: Order): void {
+  switch (order.type) {
+    case "canvases":
+      objects = order.objects.getContext("2d")!;
+      preview = order.preview.getContext("2d")!;
+      break;
+    case "size":
+      picture = order.size;
+      kept.clear();
+      resize(objects.canvas, MOST_PIXELS);
+      resize(preview.canvas, MOST_PREVIEW_PIXELS);
+      break;
+    case "draw":
+      if (!newest) setTimeout(drawNewest);
+      newest = order;
+      break;
+    case "drawAll":
+      newest = undefined;
+      drawAll(order.masks, order.colours);
+      break;
+    case "preview": {
+      const { width, height } = preview.canvas;
+      const mask = aboveZero(order.logits, order.side, { width, height });
+      showPreview(silhouette(mask, { width, height }), order.colour, order.line);
+      break;
+    }
+    case "previewMask":
+      showPreview(silhouetteOf(order.parts, preview.canvas), order.colour, order.line);
+      break;
+    case "clearPreview":
+      clear(preview);
+  }
+}
+
+const ANSWERS: { [K in keyof Questions]: (asked: Questions[K]["asks"]) => unknown } = {
+  encode: ({ masks, size: { width, height } }) => masks.map((mask) => encodeRle(mask, width, height)),
+  stroke: ({ parts, stroke, size }) => stroked(parts, stroke, size),
+  mask: ({ parts }) => composed(parts).mask,
+  cutout: ({ picture: bitmap, parts }) => cutout(bitmap, parts),
+};
+
+async function reply(question: Question): Promise<void> {
+  const { id, type } = question;
+  try {
+    const value = await (ANSWERS[type] as (asked: unknown) => unknown)(question);
+    const transfer = value instanceof Uint8Array ? [value.buffer] : [];
+    worker.postMessage({ id, value } satisfies Answer, transfer);
+  } catch (error) {
+    worker.postMessage({ id, error: (error as Error).message } satisfies Answer);
+  }
+}
+
+/** Setting a canvas's size clears it. */
+function resize(canvas: Size, most: number): void {
+  const scale = Math.min(1, Math.sqrt(most / (picture.width * picture.height)));
+  canvas.width = Math.max(1, Math.round(picture.width * scale));
+  canvas.height = Math.max(1, Math.round(picture.height * scale));
+}
+
+function clear(context: Context): void {
+  context.clearRect(0, 0, context.canvas.width, context.canvas.height);
+}
+
+function drawNewest(): void {
+  const order = newest;
+  newest = undefined;
+  if (!order) return;
+  clear(objects);
+  const line = order.line * (objects.canvas.width / picture.width);
+  for (const { parts, colour, isSelected } of [...order.layers].reverse()) {
+    const key = [parts.base, parts.added, parts.erased].map((rle) => rle?.counts ?? "").join("|");
+    const found = kept.has(key) ? kept.get(key) : silhouetteOf(parts, objects.canvas);
+    kept.delete(key);
+    kept.set(key, found);
+    if (found) paint(objects, found, colour, isSelected ? line * 1.5 : line, isSelected ? 0.5 : 0.36);
+  }
+  for (const key of [...kept.keys()].slice(0, -MOST_KEPT)) kept.delete(key);
+}
+
+function showPreview(found: Silhouette | undefined, colour: string, line: number): void {
+  clear(preview);
+  if (found) paint(preview, found, colour, line * (preview.canvas.width / picture.width), 0.28);
+}
+
+function silhouetteOf(parts: MaskParts, { width, height }: Size): Silhouette | undefined {
+  const { mask, size } = composed(parts);
+  return silhouette(resampled(mask, size, { width, height }), { width, height });
+}
+
+function silhouette(mask: Uint8Array, { width }: Size): Silhouette | undefined {
+  const bounds = maskBounds(mask, width);
+  if (!bounds) return undefined;
+  const [left, top, right, bottom] = bounds;
+  const [w, h] = [right - left, bottom - top];
+  const image = new ImageData(w, h);
+  const words = new Uint32Array(image.data.buffer);
+  for (let y = 0, i = 0; y < h; y++) {
+    const row = (top + y) * width + left;
+    for (let x = 0; x < w; x++, i++) if (mask[row + x]) words[i] = 0xffffffff;
+  }
+  const canvas = new OffscreenCanvas(w, h);
+  canvas.getContext("2d")!.putImageData(image, 0, 0);
+  return { canvas, x: left, y: top };
+}
+
+/** A tint, and around it a line of the colour in a dark one, so that it shows on any ground. */
+function paint(to: Context, { canvas, x, y }: Silhouette, colour: string, line: number, tint: number): void {
+  const reach = Math.ceil(1.8 * line) + 1;
+  const layer = new OffscreenCanvas(canvas.width + 2 * reach, canvas.height + 2 * reach);
+  const context = layer.getContext("2d")!;
+  const grown = (by: number, fill: string) => {
+    context.globalCompositeOperation = "source-over";
+    context.clearRect(0, 0, layer.width, layer.height);
+    for (let k = 0; k < 12; k++) {
+      const [dx, dy] = [Math.cos((k * Math.PI) / 6) * by, Math.sin((k * Math.PI) / 6) * by];
+      context.drawImage(canvas, reach + dx, reach + dy);
+    }
+    context.globalCompositeOperation = "source-in";
+    context.fillStyle = fill;
+    context.fillRect(0, 0, layer.width, layer.height);
+    context.globalCompositeOperation = "destination-out";
+    context.drawImage(canvas, reach, reach);
+    to.drawImage(layer, x - reach, y - reach);
+  };
+  grown(1.8 * line, "#0009");
+  grown(line, colour);
+  context.globalCompositeOperation = "source-over";
+  context.clearRect(0, 0, layer.width, layer.height);
+  context.drawImage(canvas, reach, reach);
+  context.globalCompositeOperation = "source-in";
+  context.fillRect(0, 0, layer.width, layer.height);
+  to.globalAlpha = tint;
+  to.drawImage(layer, x - reach, y - reach);
+  to.globalAlpha = 1;
+}
+
+/** All masks at once, smaller ones over larger ones, with a light line between them. */
+function drawAll(masks: readonly Rle[], colours: readonly string[]): void {
+  const { width, height } = objects.canvas;
+  const size = { width, height };
+  const labels = new Uint16Array(width * height);
+  const painted = masks.map((rle, index) => {
+    const mask = resampled(composed({ base: rle }).mask, picture, size);
+    return { mask, index, area: mask.reduce((sum, value) => sum + value, 0) };
+  });
+  for (const { mask, index } of painted.sort((a, b) => b.area - a.area)) {
+    for (let i = 0; i < labels.length; i++) if (mask[i]) labels[i] = index + 1;
+  }
+  const image = new ImageData(width, height);
+  const words = new Uint32Array(image.data.buffer);
+  const tints = colours.map((colour) => (0x80000000 | bgr(colour)) >>> 0);
+  for (let y = 0, i = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, i++) {
+      const label = labels[i];
+      const isEdge = (x > 0 && labels[i - 1] !== label) || (y > 0 && labels[i - width] !== label);
+      if (isEdge) words[i] = 0xe0ffffff;
+      else if (label > 0) words[i] = tints[(label - 1) % tints.length];
+    }
+  }
+  objects.putImageData(image, 0, 0);
+  worker.postMessage({ labels, size } satisfies LabelMap, [labels.buffer]);
+}
+
+/** #rrggbb as the low bytes of a pixel. */
+function bgr(colour: string): number {
+  const [r, g, b] = [1, 3, 5].map((at) => Number.parseInt(colour.slice(at, at + 2), 16));
+  return r | (g << 8) | (b << 16);
+}
+
+async function cutout(bitmap: ImageBitmap, parts: MaskParts): Promise<Blob | undefined> {
+  const { mask, size } = composed(parts);
+  const found = silhouette(mask, size);
+  if (!found) return undefined;
+  const { canvas, x, y } = found;
+  const context = canvas.getContext("2d")!;
+  context.globalCompositeOperation = "source-in";
+  context.drawImage(bitmap, -x, -y);
+  bitmap.close();
+  return canvas.convertToBlob({ type: "image/png" });
+}

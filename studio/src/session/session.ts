@@ -1,0 +1,514 @@
+/**
+ * Between the document and the model: prompts that have no answer yet are asked, hovering is previewed, effects of actions
+ * are carried out. One queue, in the model's worker; of previews only the newest counts.
+ */
+import {
+  AutomaticMaskGenerator,
+  type CheckpointSource,
+  EngineError,
+  ImagePredictor,
+  type MaskRecord,
+  type Rle,
+  Sam2,
+  type Prompt as ModelPrompt,
+} from "sam2-ts";
+import { painter as startPainter, type Painter } from "../masks/painter.ts";
+import type { Layer, Stroke } from "../masks/protocol.ts";
+import type { Media } from "../media/media.ts";
+import type { Effect } from "../state/actions.ts";
+import type { Desk } from "../state/desk.ts";
+import {
+  appearanceOf,
+  type Document,
+  COLOURS,
+  colourOf,
+  isAmbiguous,
+  isEmptyPrompt,
+  isUnanswered,
+  keyOf,
+  partsOf,
+  type Prompt,
+  selectedObject,
+  type Thresholds,
+} from "../state/document.ts";
+import { type Store, store } from "../state/store.ts";
+import { keep } from "./keep.ts";
+import { Latest } from "./latest.ts";
+import { NANO, namedModel } from "./models.ts";
+import { AT_FIRST, NOTHING_FOUND, type Status } from "./status.ts";
+
+/** Pictures that undo can bring back. */
+const MOST_MEDIA = 6;
+/** Was the visitor told that nano knows drawings only? */
+const OFFERED = "sam2-offered";
+/** After the last change, until it is kept. */
+const KEEP_MS = 400;
+/** A side of the grid of points for everything: nano's answers are few and quick, others take long. */
+const GRID = { nano: 16, others: 24 };
+
+export interface Options {
+  kernels?: "auto" | "portable";
+  threads?: number;
+}
+
+interface Loaded {
+  name: string;
+  source: CheckpointSource;
+  sam2: Sam2;
+  predictor: ImagePredictor;
+  generator: AutomaticMaskGenerator;
+}
+
+export interface Session {
+  status: Store<Status>;
+  painter: Painter;
+  /** the picture that is seen */
+  shown: Store<{ bitmap: ImageBitmap } | undefined>;
+  openMedia(media: Media): void;
+  /** What was open at the last visit. */
+  restore(media: Media, doc: Document): void;
+  useModel(name: string, source: CheckpointSource): Promise<void>;
+  /** Preview what a click or box would give; undefined takes the preview away. */
+  preview(prompt: Prompt | undefined): void;
+  /** Draw the masks; `scale` is how many pixels of the screen a pixel of the picture takes. */
+  draw(scale: number): void;
+  brush(stroke: Stroke): Promise<void>;
+  /** Which of everything lies there? @units 0…1 of the picture */
+  pointAt(x: number, y: number): void;
+  takePointed(): void;
+  takeAll(): void;
+  /** The visitor has chosen, or does not want another model. */
+  answerOffer(): void;
+  clear(field: "problem" | "notice"): void;
+  tell(field: "problem" | "notice", text: string): void;
+}
+
+export function session(desk: Desk, options: Options): Session {
+  const status = store<Status>(AT_FIRST);
+  const shown = store<{ bitmap: ImageBitmap } | undefined>(undefined);
+  const painter = startPainter();
+  const media = new Map<string, Media>();
+  /** calls of the picture in use: aborted when it goes */
+  let look = new AbortController();
+  let ask: AbortController | undefined;
+  let all: AbortController | undefined;
+  let model: Loaded | undefined;
+  /** `source.id` and frame that the model has looked at, or looks at */
+  let looked = "";
+  let scale = 1;
+
+  const change = (changed: Partial<Status>) => status.set({ ...status.get(), ...changed });
+  const everything = (changed: Partial<Status["everything"]>) =>
+    change({ everything: { ...status.get().everything, ...changed } });
+  const problem = (error: unknown) => {
+    if (isAbort(error)) return;
+    change({ problem: sentence(error) });
+  };
+
+  // ---- the model
+
+  async function useModel(name: string, source: CheckpointSource): Promise<void> {
+    const label = namedModel(name)?.label ?? name;
+    const isFirst = model === undefined;
+    change({ coming: { name, label, stage: "load", fraction: undefined }, problem: undefined });
+    if (isFirst) change({ model: { name, label, state: "loading" } });
+    try {
+      const sam2 = await Sam2.fromPretrained(source, {
+        ...options,
+        onProgress: ({ stage, fraction }) =>
+          change({ coming: { name, label, stage: stage === "download" ? "download" : "load", fraction } }),
+      });
+      if (status.get().coming?.name !== name) return await sam2.dispose(); // another one was chosen meanwhile
+      const before = model;
+      const pointsPerSide = name === NANO ? GRID.nano : GRID.others;
+      model = {
+        name,
+        source,
+        sam2,
+        predictor: new ImagePredictor(sam2),
+        generator: new AutomaticMaskGenerator(sam2, { pointsPerSide }),
+      };
+      looked = "";
+      change({
+        model: { name, label, state: "ready" },
+        coming: undefined,
+        threads: sam2.threads,
+        everything: NOTHING_FOUND,
+      });
+      await before?.sam2.dispose();
+      if (!isFirst) desk.perform("askAgain");
+      void lookAtPicture();
+    } catch (error) {
+      change({ coming: undefined });
+      if (isFirst) change({ model: { name, label, state: "failed" } });
+      problem(error);
+    }
+  }
+
+  /** After a worker died: the same model anew, and the same picture. */
+  async function recover(dead: Loaded): Promise<void> {
+    if (model !== dead) return;
+    model = undefined;
+    looked = "";
+    await useModel(dead.name, dead.source);
+    if (model) change({ notice: "The model stopped and was started again. Nothing is lost." });
+  }
+
+  /** What a model's call came to; undefined if it was aborted or failed. */
+  async function attempt<R>(call: (model: Loaded) => Promise<R>): Promise<R | undefined> {
+    const used = model;
+    if (!used) return undefined;
+    try {
+      return await call(used);
+    } catch (error) {
+      if (used !== model || isAbort(error)) return undefined;
+      if (error instanceof EngineError) await recover(used);
+      else problem(error);
+      return undefined;
+    }
+  }
+
+  // ---- the picture
+
+  function openMedia(opened: Media): void {
+    hold(opened);
+    desk.perform("open", opened.source);
+    const isNew = !opened.source.isDrawn && localStorage.getItem(OFFERED) === null;
+    if (isNew && status.get().model.name === NANO) change({ offersModels: true });
+  }
+
+  function restore(opened: Media, doc: Document): void {
+    hold(opened);
+    desk.perform("restore", doc);
+  }
+
+  function hold(opened: Media): void {
+    media.set(opened.source.id, opened);
+    for (const [id, old] of [...media].slice(0, -MOST_MEDIA)) {
+      old.close();
+      media.delete(id);
+    }
+  }
+
+  function answerOffer(): void {
+    localStorage.setItem(OFFERED, "yes");
+    change({ offersModels: false });
+  }
+
+  async function showPicture(): Promise<void> {
+    const { source, frame } = desk.doc;
+    const opened = source && media.get(source.id);
+    if (!opened) return;
+    const bitmap = await opened.picture(frame);
+    shown.get()?.bitmap.close();
+    shown.set({ bitmap });
+    painter.tell({ type: "size", size: { width: source.width, height: source.height } });
+    draw(scale);
+  }
+
+  /** Let the model look at what is seen, unless it has. */
+  async function lookAtPicture(): Promise<void> {
+    const { source, frame } = desk.doc;
+    const opened = source && media.get(source.id);
+    if (!opened || !model) return;
+    const place = `${source.id} ${frame}`;
+    if (looked === place) return;
+    looked = place;
+    look.abort();
+    look = new AbortController();
+    const { signal } = look;
+    change({ picture: "looking", fraction: 0, everything: NOTHING_FOUND });
+    const start = performance.now();
+    const done = await attempt(async ({ predictor }) => {
+      const image = await opened.input(frame, signal);
+      await predictor.setImage(image, { signal, onProgress: ({ fraction = 0 }) => change({ fraction }) });
+      return true;
+    });
+    if (signal.aborted) return;
+    if (!done) {
+      if (model) change({ picture: "none" });
+      return;
+    }
+    const ms = performance.now() - start;
+    const { work } = namedModel(model!.name) ?? {};
+    const { measured } = status.get();
+    const fastest = measured?.work === work ? Math.min(ms, measured!.ms) : ms; // the first picture takes longer
+    change({ picture: "ready", ...(work && { measured: { work, ms: fastest } }) });
+    answer();
+  }
+
+  // ---- prompts
+
+  /** Ask for the first prompt on this frame that has no answer. */
+  async function answer(): Promise<void> {
+    const { objects, frame } = desk.doc;
+    const object = objects.find((one) => one.on[frame] && isUnanswered(one.on[frame]));
+    ask?.abort();
+    if (!object || status.get().picture !== "ready") {
+      if (status.get().isAsking) change({ isAsking: false });
+      return;
+    }
+    ask = new AbortController();
+    const { signal } = ask;
+    hover.drop();
+    const prompt = object.on[frame].prompt!;
+    change({ isAsking: true });
+    const found = await attempt(async ({ predictor }) => {
+      const multimaskOutput = isAmbiguous(prompt);
+      const { masks, iouPredictions, width, height } = await predictor.predict(modelPrompt(prompt), {
+        multimaskOutput,
+        signal,
+      });
+      const rles = await painter.ask(
+        "encode",
+        { masks, size: { width, height } },
+        masks.map(({ buffer }) => buffer),
+      );
+      return { masks: rles, scores: [...iouPredictions] };
+    });
+    if (signal.aborted) return;
+    if (!found) return change({ isAsking: false });
+    const choice = best(found.scores);
+    desk.perform("found", { id: object.id, frame, found: { by: "prompt", of: keyOf(prompt), ...found, choice } });
+    await answer();
+  }
+
+  // ---- previews
+
+  let wanted: Prompt | undefined;
+  const hover = new Latest<Prompt>(async (prompt) => {
+    if (status.get().picture !== "ready" || status.get().isAsking) return;
+    const found = await attempt(({ predictor }) =>
+      predictor.predict(modelPrompt(prompt), { multimaskOutput: isAmbiguous(prompt), returnMasks: false }),
+    );
+    if (!found || !wanted) return;
+    const logits = found.lowResMasks[best([...found.iouPredictions])];
+    painter.tell({ type: "preview", logits, side: found.lowResSize, colour: nextColour(), line: lineWidth() }, [
+      logits.buffer,
+    ]);
+  });
+
+  function preview(prompt: Prompt | undefined): void {
+    wanted = isEmptyPrompt(prompt) ? undefined : prompt;
+    if (wanted) void hover.ask(wanted);
+    else {
+      hover.drop();
+      painter.tell({ type: "clearPreview" });
+    }
+  }
+
+  function nextColour(): string {
+    const object = selectedObject(desk.doc);
+    return object ? colourOf(object) : COLOURS[(desk.doc.nextId - 1) % COLOURS.length].css;
+  }
+
+  // ---- masks
+
+  /** As wide as two pixels of the screen. @units pixels of the picture */
+  function lineWidth(): number {
+    return 2 / scale;
+  }
+
+  function draw(newScale: number): void {
+    scale = newScale;
+    const { objects, frame, selected, panel } = desk.doc;
+    const { records, state } = status.get().everything;
+    if (panel === "everything" && state === "ready") {
+      const masks = records.map(({ segmentation }) => segmentation as Rle);
+      painter.tell({ type: "drawAll", masks, colours: COLOURS.map(({ css }) => css) });
+      return;
+    }
+    const layers = objects.flatMap((object): Layer[] => {
+      const parts = object.visible && partsOf(object.on[frame] ?? {});
+      return parts ? [{ parts, colour: colourOf(object), isSelected: object.id === selected }] : [];
+    });
+    painter.tell({ type: "draw", layers, line: lineWidth() });
+  }
+
+  async function brush(stroke: Stroke): Promise<void> {
+    const { source, frame } = desk.doc;
+    if (!source) return;
+    const { width, height } = source;
+    const parts = appearanceOf(selectedObject(desk.doc), frame) ?? {};
+    const { added, erased } = parts;
+    const result = await painter.ask("stroke", { parts: { added, erased }, stroke, size: { width, height } });
+    desk.perform("brush", { added: result.added, erased: result.erased });
+  }
+
+  // ---- everything
+
+  async function findEverything(): Promise<void> {
+    const { source, frame } = desk.doc;
+    const opened = source && media.get(source.id);
+    const { state } = status.get().everything;
+    if (!opened || !model || state !== "none") return;
+    all = new AbortController();
+    const { signal } = all;
+    everything({ state: "running", fraction: 0 });
+    const done = await attempt(async ({ generator }) => {
+      const image = await opened.input(frame, signal);
+      await generator.prepare(image, { signal, onProgress: ({ fraction = 0 }) => everything({ fraction }) });
+      return true;
+    });
+    if (!done) return everything(NOTHING_FOUND);
+    everything({ state: "ready" });
+    await selecting.ask(desk.doc.thresholds);
+  }
+
+  const selecting = new Latest<Thresholds>(async (thresholds) => {
+    const records = await attempt(({ generator }) => generator.select({ ...thresholds, outputMode: "coco_rle" }));
+    if (!records) return;
+    everything({ records, pointed: undefined });
+    draw(scale);
+  });
+
+  painter.onLabels = (labels) => everything({ labels });
+
+  function pointAt(x: number, y: number): void {
+    const { labels: map, records, pointed } = status.get().everything;
+    if (!map) return;
+    const { labels, size } = map;
+    const [column, row] = [Math.floor(x * size.width), Math.floor(y * size.height)];
+    const isInside = column >= 0 && row >= 0 && column < size.width && row < size.height;
+    const label = isInside ? labels[row * size.width + column] : 0;
+    const next = label === 0 ? undefined : label - 1;
+    if (next === pointed) return;
+    everything({ pointed: next });
+    if (next === undefined) painter.tell({ type: "clearPreview" });
+    else {
+      const parts = { base: records[next].segmentation as Rle };
+      painter.tell({ type: "previewMask", parts, colour: "#ffffff", line: lineWidth() });
+    }
+  }
+
+  function takePointed(): void {
+    const { records, pointed } = status.get().everything;
+    if (pointed === undefined) return;
+    take(records[pointed]);
+  }
+
+  function take({ segmentation, predictedIou, pointCoords }: MaskRecord): void {
+    const clicks = pointCoords.map(([x, y]) => ({ x, y, label: 1 }) as const);
+    const found = {
+      by: "everything",
+      of: "",
+      masks: [segmentation as Rle],
+      scores: [predictedIou],
+      choice: 0,
+    } as const;
+    desk.perform("take", { found, prompt: { clicks } });
+  }
+
+  function takeAll(): void {
+    for (const record of status.get().everything.records.toReversed()) take(record);
+  }
+
+  // ---- effects of actions
+
+  async function cutout(): Promise<{ blob: Blob; name: string } | undefined> {
+    const object = selectedObject(desk.doc);
+    const parts = partsOf(appearanceOf(object, desk.doc.frame) ?? {});
+    const bitmap = shown.get()?.bitmap;
+    if (!object || !parts || !bitmap) return undefined;
+    const picture = await createImageBitmap(bitmap);
+    const blob = await painter.ask("cutout", { picture, parts }, [picture]);
+    return blob && { blob, name: object.name };
+  }
+
+  const EFFECTS: Partial<Record<Effect, () => void>> = {
+    findEverything: () => void findEverything(),
+    stop() {
+      all?.abort();
+      draw(scale);
+    },
+    saveCutout: () => void cutout().then((cut) => cut && save(cut.blob, `${cut.name}.png`), problem),
+    copyCutout() {
+      const png = cutout().then((cut) => cut?.blob ?? Promise.reject(new Error("There is no mask to copy.")));
+      navigator.clipboard
+        .write([new ClipboardItem({ "image/png": png })])
+        .then(() => change({ notice: "The cut-out is on the clipboard." }), problem);
+    },
+  };
+
+  const others = desk.onEffect;
+  desk.onEffect = (effect) => {
+    EFFECTS[effect]?.();
+    others?.(effect);
+  };
+
+  // ---- following the document
+
+  let keeping: ReturnType<typeof setTimeout> | undefined;
+  function keepSoon(): void {
+    clearTimeout(keeping);
+    keeping = setTimeout(() => {
+      const opened = media.get(desk.doc.source?.id ?? "");
+      if (opened) keep(desk.doc, opened).catch(() => {}); // no room, or a private window: then it does not come back
+    }, KEEP_MS);
+  }
+
+  let before = desk.doc;
+  desk.history.subscribe(() => {
+    const doc = desk.doc;
+    const old = before;
+    before = doc;
+    if (doc.source?.id !== old.source?.id || doc.frame !== old.frame) {
+      change({ picture: "opening", everything: NOTHING_FOUND });
+      preview(undefined);
+      void showPicture().catch(problem);
+      void lookAtPicture();
+    } else if (doc.objects !== old.objects) void answer();
+    if (doc.objects !== old.objects || doc.selected !== old.selected || doc.panel !== old.panel) {
+      preview(undefined);
+      draw(scale);
+    }
+    if (doc !== old) keepSoon();
+    if (doc.thresholds !== old.thresholds && status.get().everything.state === "ready")
+      void selecting.ask(doc.thresholds);
+  });
+
+  return {
+    status,
+    painter,
+    shown,
+    openMedia,
+    restore,
+    useModel,
+    preview,
+    draw,
+    brush,
+    pointAt,
+    takePointed,
+    takeAll,
+    answerOffer,
+    clear: (field) => change({ [field]: undefined }),
+    tell: (field, text) => change({ [field]: text }),
+  };
+}
+
+function modelPrompt({ clicks, box }: Prompt): ModelPrompt {
+  return {
+    ...(clicks.length > 0 && { points: clicks.map(({ x, y }) => [x, y]), labels: clicks.map(({ label }) => label) }),
+    ...(box && { box }),
+  };
+}
+
+function best(scores: readonly number[]): number {
+  return scores.indexOf(Math.max(...scores));
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
+/** The package's errors name a place, what was expected and what to do; a visitor wants a sentence. */
+function sentence(error: unknown): string {
+  const { message } = error as Error;
+  return `${message.slice(0, 1).toUpperCase()}${message.slice(1)}${/[.!?]$/.test(message) ? "" : "."}`;
+}
+
+function save(blob: Blob, name: string): void {
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}

@@ -1,0 +1,62 @@
+/** What goes on, for the views to show: nothing of it is part of the document. */
+import type { MaskRecord } from "sam2-ts";
+import type { LabelMap } from "../masks/protocol.ts";
+
+export interface ModelStatus {
+  name: string;
+  label: string;
+  state: "loading" | "ready" | "failed";
+}
+
+/** A model that is on its way while another one still answers. */
+export interface Coming {
+  name: string;
+  label: string;
+  stage: "download" | "load";
+  /** undefined if the server does not tell */
+  fraction: number | undefined;
+}
+
+export interface Everything {
+  state: "none" | "running" | "ready";
+  /** 0…1 */
+  fraction: number;
+  /** that pass the thresholds, with COCO's run lengths */
+  records: readonly MaskRecord[];
+  labels?: LabelMap;
+  /** index of the record under the pointer */
+  pointed?: number;
+}
+
+export interface Status {
+  model: ModelStatus;
+  coming?: Coming;
+  /** "looking": the model works on it, so that clicks wait */
+  picture: "none" | "opening" | "looking" | "ready";
+  /** 0…1 of "looking" */
+  fraction: number;
+  /** is a prompt being answered? */
+  isAsking: boolean;
+  everything: Everything;
+  threads: number;
+  /** one sentence: what went wrong, and what to do */
+  problem?: string;
+  /** one sentence that asks for nothing */
+  notice?: string;
+  /** what the model took for a picture here */
+  measured?: { work: number; ms: number };
+  /** is the visitor to be told that nano knows drawings only? */
+  offersModels: boolean;
+}
+
+export const NOTHING_FOUND: Everything = { state: "none", fraction: 0, records: [] };
+
+export const AT_FIRST: Status = {
+  model: { name: "nano", label: "nano", state: "loading" },
+  picture: "none",
+  fraction: 0,
+  isAsking: false,
+  everything: NOTHING_FOUND,
+  threads: 1,
+  offersModels: false,
+};

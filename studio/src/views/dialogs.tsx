@@ -1,0 +1,229 @@
+/** Help, models and ways to open a picture, in native dialogs. */
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { expectedTime, MODELS } from "../session/models.ts";
+import type { Session } from "../session/session.ts";
+import type { Status } from "../session/status.ts";
+import { type Action, ACTIONS, type Group } from "../state/actions.ts";
+import type { Desk } from "../state/desk.ts";
+import type { Document } from "../state/document.ts";
+import type { Opening } from "../media/opening.ts";
+import { Camera } from "./camera.tsx";
+import type { Models } from "../session/kept_models.ts";
+import { keyText } from "./button.tsx";
+import { Icon } from "./icons.tsx";
+import { useStore } from "./use.ts";
+
+interface Props {
+  /** Files, an address or a camera's picture. */
+  opening: Opening;
+  desk: Desk;
+  session: Session;
+  models: Models;
+  doc: Document;
+  status: Status;
+}
+
+export function Dialogs(props: Props) {
+  const { dialog } = props.doc;
+  if (dialog === "open") return <Open {...props} />;
+  if (dialog === "help") return <Help desk={props.desk} />;
+  if (dialog === "models") return <ModelList {...props} />;
+  return null;
+}
+
+function Dialog({ desk, title, children }: { desk: Desk; title: string; children: ComponentChildren }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const close = () => desk.perform("dialog", { dialog: undefined });
+  useEffect(() => dialog.current!.showModal(), []);
+  return (
+    <dialog
+      ref={dialog}
+      aria-labelledby="dialog-title"
+      onClose={close}
+      onClick={(event) => {
+        if (event.target === dialog.current) close();
+      }}
+    >
+      <div class="dialog">
+        <header>
+          <h2 id="dialog-title">{title}</h2>
+          <button type="button" class="square" aria-label="Close" onClick={close}>
+            <Icon name="close" />
+          </button>
+        </header>
+        {children}
+      </div>
+    </dialog>
+  );
+}
+
+function Open({ desk, opening }: Props) {
+  const [hasCamera, setCamera] = useState(false);
+  const [address, setAddress] = useState("");
+  return (
+    <Dialog desk={desk} title="Open a picture">
+      {hasCamera ? (
+        <Camera onTaken={(file) => void opening.take([file])} />
+      ) : (
+        <>
+          <button type="button" class="place" autofocus onClick={() => desk.perform("choosePicture")}>
+            <Icon name="open" />
+            <strong>Choose a file</strong>
+            <span class="quiet">or drop or paste a picture, anywhere on this page</span>
+          </button>
+          <form
+            class="address"
+            onSubmit={(event) => {
+              event.preventDefault();
+              void opening.fromAddress(address);
+            }}
+          >
+            <input
+              type="text"
+              inputMode="url"
+              aria-label="Address of a picture"
+              placeholder="https://… address of a picture"
+              value={address}
+              onInput={({ currentTarget }) => setAddress(currentTarget.value)}
+            />
+            <button type="submit" disabled={address.trim() === ""}>
+              Fetch
+            </button>
+          </form>
+          <footer>
+            <button type="button" onClick={() => setCamera(true)}>
+              <Icon name="camera" /> Use the camera
+            </button>
+            <button type="button" onClick={() => void opening.drawing()}>
+              Open the drawing
+            </button>
+          </footer>
+        </>
+      )}
+    </Dialog>
+  );
+}
+
+const POINTER: [keys: string, label: string][] = [
+  ["Click", "Add what is under the pointer"],
+  ["Right click, Alt", "Take away what is under the pointer"],
+  ["Drag", "Draw a box; drag a point to move it"],
+  ["Click a point", "Remove it"],
+  ["Wheel, pinch", "Zoom"],
+  ["Space + drag", "Move the view"],
+  ["Arrows, Space", "Move a cross, click there"],
+];
+
+function Help({ desk }: { desk: Desk }) {
+  const actions = Object.values(ACTIONS) as Action<never>[];
+  const groups = [...new Set(actions.map(({ group }) => group))];
+  const keyed = (group: Group) => actions.filter((one) => one.group === group && one.keys);
+  return (
+    <Dialog desk={desk} title="All keys">
+      <div class="keys">
+        <section>
+          <h3>Pointer</h3>
+          <dl>
+            {POINTER.map(([keys, label]) => (
+              <div key={keys}>
+                <dt>{keys}</dt>
+                <dd>{label}</dd>
+              </div>
+            ))}
+          </dl>
+        </section>
+        {groups.map((group) => (
+          <section key={group}>
+            <h3>{group}</h3>
+            <dl>
+              {keyed(group).map(({ label, keys }) => (
+                <div key={label}>
+                  <dt>
+                    {keys!.map((key) => (
+                      <kbd key={key}>{keyText(key)}</kbd>
+                    ))}
+                  </dt>
+                  <dd>{label}</dd>
+                </div>
+              ))}
+            </dl>
+          </section>
+        ))}
+      </div>
+      <p class="quiet">
+        Pictures, masks and models stay on this machine: the page computes here, and its policy forbids it to send
+        anything.
+      </p>
+    </Dialog>
+  );
+}
+
+function ModelList({ desk, models, doc: _, status }: Props) {
+  const kept = useStore(models.kept);
+  const { model, coming, measured } = status;
+  const [asks, setAsks] = useState<string>();
+  useEffect(() => void models.refresh(), [model.name]);
+  return (
+    <Dialog desk={desk} title="Models">
+      <p class="quiet">
+        A larger model draws finer outlines and takes longer. It is downloaded once, and kept by this browser.
+      </p>
+      <ul class="models">
+        {MODELS.map((one) => {
+          const isUsed = one.name === model.name && model.state === "ready";
+          const isComing = one.name === coming?.name;
+          const bytes = kept.get(one.name);
+          return (
+            <li key={one.name} class={isUsed ? "selected" : ""}>
+              <div>
+                <strong>{one.label}</strong>
+                <span class="quiet">{one.about}</span>
+                <span class="quiet figures">
+                  {[
+                    bytes
+                      ? `${megabytes(bytes)} kept`
+                      : one.name === "nano"
+                        ? "comes with the page"
+                        : `${one.megabytes} MB`,
+                    expectedTime(one, measured),
+                  ]
+                    .filter(Boolean)
+                    .join(" · ")}
+                </span>
+              </div>
+              {isComing && <progress value={coming.fraction} aria-label={`${one.label} is on its way`} />}
+              {bytes !== undefined && !isUsed && !isComing && (
+                <button
+                  type="button"
+                  onClick={() => (asks === one.name ? void models.remove(one.name) : setAsks(one.name))}
+                  onBlur={() => setAsks(undefined)}
+                >
+                  {asks === one.name ? `Delete ${megabytes(bytes)}?` : "Delete"}
+                </button>
+              )}
+              <button
+                type="button"
+                class={isUsed ? "" : "filled"}
+                disabled={isUsed || isComing}
+                onClick={() => void models.use(one.name)}
+              >
+                {isUsed ? "In use" : isComing ? "Coming" : bytes || one.name === "nano" ? "Use" : "Get"}
+              </button>
+            </li>
+          );
+        })}
+      </ul>
+      <footer>
+        <span class="quiet">Or a checkpoint of SAM 2, a fine-tune too: drop the .pt or .safetensors file here.</span>
+        <button type="button" onClick={() => desk.perform("chooseModel")}>
+          Choose a file
+        </button>
+      </footer>
+    </Dialog>
+  );
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.round(bytes / 1e6)} MB`;
+}

@@ -1,0 +1,88 @@
+/** The studio's page: `npm run studio` serves it while it is worked on, `npm run studio:build` writes dist/studio. */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { defineConfig, type Plugin } from "vite";
+import { ADDRESS_WORKER, headersOf, ISOLATION } from "../src/cli/studio_headers.ts";
+
+const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const NANO = "nano.safetensors";
+const SERVICE_WORKER = "sw.js";
+
+/** The package as browsers have it, and for the page's own workers its source, of which they take what they use. */
+const sam2 = (entry: string): Plugin => ({
+  name: "sam2",
+  enforce: "pre",
+  resolveId: (id) => (id === "sam2-ts" ? at(entry) : undefined),
+});
+
+/** The engine's worker comes from the page's own origin: the copy of it for other pages is left out. */
+const noCopyOfTheWorker: Plugin = {
+  name: "no-copy-of-the-worker",
+  enforce: "pre",
+  load: (id) => (/worker-source-\w+\.js$/.test(id) ? 'export default ""' : undefined),
+};
+
+/** Without what nothing refers to; with licences, headers for static hosts, and a service worker that knows all files. */
+const wholeSite: Plugin = {
+  name: "whole-site",
+  enforce: "post",
+  generateBundle(_, bundle) {
+    const texts = Object.values(bundle).flatMap((file) => {
+      const text = file.type === "chunk" ? file.code : file.source;
+      return typeof text === "string" ? [text] : [];
+    });
+    for (const [name, file] of Object.entries(bundle)) {
+      if (!name.startsWith("assets/") || (file.type === "chunk" && file.isEntry)) continue;
+      const base = name.slice("assets/".length);
+      if (!texts.some((text) => text.includes(base))) delete bundle[name];
+    }
+    const files = Object.keys(bundle).filter((name) => name !== SERVICE_WORKER);
+    const version = createHash("sha256").update(texts.join()).digest("hex").slice(0, 12);
+    const worker = bundle[SERVICE_WORKER];
+    if (worker.type === "chunk") {
+      const headers = Object.fromEntries(["", ADDRESS_WORKER].map((path) => [path, headersOf(path)]));
+      const values = { __FILES__: files, __VERSION__: version, __HEADERS__: headers };
+      for (const [name, value] of Object.entries(values)) {
+        worker.code = worker.code.replaceAll(name, JSON.stringify(value));
+      }
+    }
+    const emit = (fileName: string, source: string) => this.emitFile({ type: "asset", fileName, source });
+    const rule = (path: string, headers: Record<string, string>) =>
+      [path, ...Object.entries(headers).map(([name, value]) => `  ${name}: ${value}`)].join("\n");
+    const paths = ["/", "/index.html", "/assets/*", `/${NANO}`, `/${SERVICE_WORKER}`, `/${ADDRESS_WORKER}`];
+    emit("_headers", `${paths.map((path) => rule(path, headersOf(path.slice(1)))).join("\n\n")}\n`);
+    const preact = readFileSync(at("../node_modules/preact/LICENSE"), "utf8");
+    const others = readFileSync(at("../dist/browser/LICENSES.txt"), "utf8");
+    emit("LICENSES.txt", `preact, MIT\n\n${preact}\n${"-".repeat(80)}\n\n${others}`);
+  },
+};
+
+export default defineConfig({
+  root: at("."),
+  base: "./",
+  plugins: [sam2("../dist/browser/index.js"), noCopyOfTheWorker, wholeSite],
+  worker: {
+    plugins: () => [sam2("../src/index.ts")],
+    rolldownOptions: {
+      output: {
+        entryFileNames: ({ name }) => (name === "address_worker" ? ADDRESS_WORKER : "assets/[name]-[hash].js"),
+      },
+    },
+  },
+  server: { headers: ISOLATION, host: "127.0.0.1" },
+  build: {
+    outDir: at("../dist/studio"),
+    emptyOutDir: true,
+    target: "es2023",
+    modulePreload: false,
+    rolldownOptions: {
+      input: { index: at("index.html"), sw: at("src/sw.ts") },
+      output: {
+        entryFileNames: ({ name }) => (name === "sw" ? SERVICE_WORKER : "assets/[name]-[hash].js"),
+        // nano keeps its name: the command serves it from the package, which has it once
+        assetFileNames: ({ names }) => (names.includes(NANO) ? NANO : "assets/[name]-[hash][extname]"),
+      },
+    },
+  },
+});
