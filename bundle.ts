@@ -2,6 +2,9 @@
  * dist/browser/: the package as browsers have it, by esbuild. index.js has all it depends on in it; worker.js is one file
  * without imports, kernels included, and lies in a chunk of index.js once more for pages that cannot load it as a file. The
  * codecs lie in chunks of index.js.
+ *
+ * dist/server/vendor.js and vendor.node.js: of the packages that the server needs, what it uses, so that they are installed
+ * for building alone.
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -58,6 +61,17 @@ const page = await build({
   plugins: [givenWasm, workerSource],
 });
 writeFileSync(join(OUT, "LICENSES.txt"), licences(worker.metafile, page.metafile));
+
+const SERVER = "dist/server";
+const vendor = await build({
+  ...OPTIONS,
+  entryPoints: ["src/server/vendor.ts", "src/server/vendor.node.ts"],
+  outdir: SERVER,
+  format: "esm",
+  platform: "node",
+  mainFields: ["module", "main"],
+});
+writeFileSync(join(SERVER, "LICENSES.txt"), licences(vendor.metafile));
 
 /** Of every package that lies in the bundles. */
 function licences(...metafiles: readonly (Metafile | undefined)[]): string {

@@ -17,6 +17,8 @@ const PAGES = fileURLToPath(new URL(".", import.meta.url));
 /** What a checkout does not have, and what commands write. */
 const LEFT_OUT = [".git", "demo-output"];
 const REST = "…";
+/** Pages whose programs ask a server that is not theirs. */
+const NEEDS_A_SERVER = ["serve.md"];
 
 /** A program of a page. */
 export interface Block {
@@ -157,7 +159,7 @@ export async function renewPages(): Promise<string[]> {
   const changed: string[] = [];
   const { folder, remove } = sandbox();
   try {
-    for (const page of readdirSync(PAGES).filter((name) => name.endsWith(".md"))) {
+    for (const page of readdirSync(PAGES).filter((name) => name.endsWith(".md") && !NEEDS_A_SERVER.includes(name))) {
       const before = readFileSync(join(PAGES, page), "utf8");
       let { markdown } = renewSnippets(before);
       for (const block of blocksOf(markdown)) {

@@ -14,6 +14,7 @@ import { renewSnippets, type Snippet } from "./snippets.ts";
 const PAGES = [
   ["tour", "photo"],
   ["memory", "memory"],
+  ["edgetam", "EdgeTAM"],
   ["kernels", "kernels"],
 ] as const;
 
@@ -71,12 +72,16 @@ function withoutComments(html: string): string {
   return html.replaceAll(/^<!--[^]*?-->\n/gm, "").replaceAll(/<!--[^]*?-->/g, "");
 }
 
-/** Shapes in the text stay on one line. */
+/** Shapes in the text stay on one line, and so do numbers with their %. */
 function unbroken(html: string): string {
   const parts = html.split(/(<pre[^]*?<\/pre>)/);
   const shape = /\[\d+(?:,\s\d+)+\]/g;
   return parts
-    .map((part, i) => (i % 2 ? part : part.replaceAll(shape, (text) => text.replaceAll(/\s/g, "\u00a0"))))
+    .map((part, i) =>
+      i % 2
+        ? part
+        : part.replaceAll(shape, (text) => text.replaceAll(/\s/g, "\u00a0")).replaceAll(/(?<=\d)\s%/g, "\u00a0%"),
+    )
     .join("");
 }
 

@@ -44,17 +44,18 @@ export function diaryBars(): Figure {
   const isFirst = (i: number) => steps[i].kind !== steps[i - 1]?.kind;
   const kinds = steps.filter((_, i) => isFirst(i)).length;
   const height = kinds * 26 + steps.length * step;
-  const figure = new Figure(WIDTH, MARGIN * 2 + 34 + height);
+  const figure = new Figure(WIDTH, MARGIN * 2 + 52 + height);
   const scale = bar / limits[1];
-  figure.text(left, MARGIN + 8, "GFLOP/s, one thread:", { size: 13 });
-  figure.rect(left + 152, MARGIN - 3, 12, 12, `fill="${PALE}"`);
-  figure.text(left + 169, MARGIN + 8, "128 bits", { size: 13 });
-  figure.rect(left + 240, MARGIN - 3, 12, 12, `fill="${ACCENT}"`);
-  figure.text(left + 257, MARGIN + 8, "256 bits", { size: 13 });
+  figure.text(left, MARGIN + 8, "GFLOP/s of one thread on Z:", { size: 13 });
+  figure.rect(left + 202, MARGIN - 3, 12, 12, `fill="${PALE}"`);
+  figure.text(left + 219, MARGIN + 8, "128 bits", { size: 13 });
+  figure.rect(left + 290, MARGIN - 3, 12, 12, `fill="${ACCENT}"`);
+  figure.text(left + 307, MARGIN + 8, "256 bits", { size: 13 });
   const top = MARGIN + 26;
   for (const [i, limit] of limits.entries()) {
     const x = left + limit * scale;
     figure.line(x, top - 4, x, top + height, `stroke="${i ? ACCENT : PALE}" stroke-dasharray="4 3"`);
+    figure.text(x, top + height + 16, `limit ${limit}`, { size: 12, anchor: "middle", fill: i ? ACCENT : PALE });
   }
   let y = top;
   for (const [i, { kind, label, speeds }] of steps.entries()) {

@@ -16,7 +16,7 @@ import { renewSnippets } from "./snippets.ts";
 const FOLDER = fileURLToPath(new URL(".", import.meta.url));
 const FIGURE_BYTES = 600 * 1024;
 /** The pages that teach; what others say is of other programs, and readme.test.ts follows their links. */
-const pages = ["tour.md", "memory.md", "kernels.md"];
+const pages = ["tour.md", "memory.md", "edgetam.md", "kernels.md"];
 const read = (name: string) => readFileSync(join(FOLDER, name), "utf8");
 
 const Docs = suite("docs");
@@ -62,6 +62,14 @@ Docs(`figures are shown, each on one page, and have together at most ${FIGURE_BY
   const shown = pages.flatMap((page) => [...read(page).matchAll(/\]\(figures\/(.+?)\)/g)].map(([, file]) => file));
   assert.equal(shown.sort(), readdirSync(join(FOLDER, "figures")).sort());
   assert.ok(shown.reduce((sum, file) => sum + read(`figures/${file}`).length, 0) <= FIGURE_BYTES);
+});
+
+Docs("README.md: a number that names its source is what stands there", () => {
+  const readme = readFileSync(join(FOLDER, "../README.md"), "utf8");
+  const named = proseNumbers(readme).filter(({ source }) => source);
+  assert.ok(named.length > 0);
+  const others = new Set(proseNumbers(readme).flatMap(({ text, source }) => (source ? [] : [text])));
+  assert.is(numberFailures(readme, measured, others).join("\n"), "");
 });
 
 Docs("all measured numbers are on a page", () => {

@@ -1,4 +1,4 @@
-/** The first figure: what a photo and what a video frame pass through, with the shapes and the work of tiny at 1024. */
+/** Boxes and arrows: what a photo and what a video frame pass through in tiny at 1024, and a sequence of training. */
 import { MARGIN, WIDTH } from "./figure_parts.ts";
 import { dryModel, frameWork, traceGraph } from "./nano.ts";
 import { ACCENT, Figure, PALE } from "./svg.ts";
@@ -27,8 +27,8 @@ export async function architecture(): Promise<Figure> {
     figure.arrow(MARGIN + 88, y + 44, ENCODER, y + 44);
     figure.box(ENCODER, y, BOX, 104, "image encoder", ["Hiera, then a neck", "strides 4, 8 and 16"], share);
   };
-  const decoder = (y: number, share: number) => {
-    figure.box(DECODER, y, BOX, 104, "mask decoder", ["two-way transformer,", "then upscaling"], share);
+  const decoder = (y: number, share: number, ...prompt: string[]) => {
+    figure.box(DECODER, y, BOX, 104, "mask decoder", ["two-way transformer,", "then upscaling", ...prompt], share);
     figure.path([
       [ENCODER + 73, y + 104],
       [ENCODER + 73, y + 122],
@@ -65,7 +65,7 @@ export async function architecture(): Promise<Figure> {
   figure.arrow(ENCODER + BOX, y + 44, MIDDLE - 26, y + 44);
   figure.box(MIDDLE - 26, y, BOX, 104, "memory attention", ["4 layers", level], work.share("memory_attention"));
   figure.arrow(MIDDLE + BOX - 26, y + 44, DECODER, y + 44);
-  decoder(y, work.share("sam_mask_decoder"));
+  decoder(y, work.share("sam_mask_decoder"), "(prompt: padding only)");
   figure.text(RESULT + 4, y + 30, "1 mask,", { size: 13, bold: true });
   note(RESULT + 4, y + 48, "object score,");
   note(RESULT + 4, y + 62, "object pointer");
@@ -89,6 +89,46 @@ export async function architecture(): Promise<Figure> {
     `${bankShape(trace.get("memory_attention")!.inputs)}`,
   ]);
   figure.arrow(MIDDLE + 20, y + 158, MIDDLE + 20, y + 104);
+  return figure;
+}
+
+/** One training sequence: eight frames in the order in which they are processed. */
+export function trainingSequence(): Figure {
+  const frames: [frame: number, given: string, why: string][] = [
+    [0, "prompt", "+ 7 clicks"],
+    [4, "prompt", "+ 7 clicks"],
+    ...[1, 2, 3, 5, 6, 7].map((t): [number, string, string] => [t, "", ""]),
+  ];
+  const [size, step, top] = [58, 84, MARGIN + 50];
+  const figure = new Figure(WIDTH, top + 214);
+  figure.text(MARGIN, MARGIN + 8, "Prompted frames first, then the others in order", { size: 15, bold: true });
+  figure.text(MARGIN, MARGIN + 27, "here two were drawn to be prompted, by clicks or boxes; time runs to the right", {
+    size: 12,
+    fill: PALE,
+  });
+  for (const [i, [t, given, more]] of frames.entries()) {
+    const x = MARGIN + i * step;
+    figure.rect(x, top, size, size, `rx="5" fill="#ffffff" stroke="${given ? ACCENT : PALE}" stroke-width="2"`);
+    figure.text(x + 8, top + 24, "frame", { size: 11, fill: PALE });
+    figure.text(x + 8, top + 44, `${t}`, { size: 17, bold: true });
+    figure.text(x, top + size + 17, given, { size: 12, bold: true, fill: ACCENT });
+    figure.text(x, top + size + 33, more, { size: 12, fill: ACCENT });
+    if (i > 0) figure.arrow(x - step + size, top + size / 2, x, top + size / 2);
+  }
+  figure.text(MARGIN + 2 * step, top + size + 17, "each frame attends to the memories of those before it,", {
+    size: 12,
+    fill: PALE,
+  });
+  figure.text(MARGIN + 2 * step, top + size + 33, "which are made of the model's own masks", { size: 12, fill: PALE });
+  const y = top + size + 62;
+  figure.box(MARGIN, y, 150, 66, "true masks", ["of all eight frames"]);
+  figure.arrow(MARGIN + 150, y + 33, MARGIN + 186, y + 33);
+  figure.box(MARGIN + 186, y, 300, 66, "losses, summed", [
+    "over the frames, and over the masks after",
+    "each click: outline, IoU, in sight or not",
+  ]);
+  figure.arrow(MARGIN + 486, y + 33, MARGIN + 522, y + 33);
+  figure.box(MARGIN + 522, y, 150, 66, "weights", ["one step of AdamW"]);
   return figure;
 }
 

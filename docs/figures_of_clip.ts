@@ -40,7 +40,8 @@ export function clipStrip(clip: Clip): Figure {
       figure.rect(x, y, size, size, `fill="none" stroke="${t === last ? INK : ACCENT}" stroke-width="3"`);
     }
     figure.text(x, y + size + 14, `IoU ${results[t].iou.toFixed(2)}`, { size: 12 });
-    if (seen) figure.text(x, y + size + 28, `tPos ${seen.tPos}`, { size: 12, fill: ACCENT });
+    const place = seen && `tPos ${seen.tPos}${t === 0 ? ", clicked" : ""}`;
+    if (place) figure.text(x, y + size + 28, place, { size: 11.5, fill: ACCENT });
     if (t === last) figure.text(x, y + size + 28, "remembers", { size: 12 });
   }
   return figure;
@@ -127,6 +128,14 @@ function meanWeights({ attention }: Clip, layer: number, queries: readonly numbe
   const weights = attention.get(`memory_attention.layers.${layer}.cross_attn_image`)!;
   const rows = queries.map((query) => weights.of(0, query));
   return rows[0].map((_, key) => rows.reduce((total, row) => total + row[key] / rows.length, 0));
+}
+
+/** What the last frame's tokens on the object, or all others, give to the map of the prompted frame, on average. */
+export function promptedShare(clip: Clip, layer: number, on: boolean): number {
+  const queries = tokensOn(clip).flatMap((inside, i) => (inside === on ? [i] : []));
+  const prompted = clip.maps.findIndex(({ tPos }) => tPos === 0);
+  const places = (clip.config.imageSize / 16) ** 2;
+  return sum(meanWeights(clip, layer, queries).subarray(prompted * places, (prompted + 1) * places));
 }
 
 /** What each of the last frame's tokens gives to the pointers. */

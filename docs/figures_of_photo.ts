@@ -4,7 +4,7 @@ import { iou } from "../models/nano/scoring.ts";
 import type { photoActivations } from "./activations.ts";
 import { colours, MARGIN, shapeText, WIDTH } from "./figure_parts.ts";
 import { dryModel, frameWork, SCENE, traceGraph } from "./nano.ts";
-import { ACCENT, Figure, heat, PALE, type Pixels, posterised, RULE, signed } from "./svg.ts";
+import { ACCENT, Figure, heat, PALE, percent, type Pixels, posterised, RULE, signed } from "./svg.ts";
 
 type Photo = Awaited<ReturnType<typeof photoActivations>>;
 
@@ -30,7 +30,7 @@ export async function moduleTree({ sam2 }: Photo): Promise<Figure> {
   const work = await frameWork(await dryModel());
   const step = 19;
   const width = 924;
-  const figure = new Figure(width, 96 + rows.length * step);
+  const figure = new Figure(width, 132 + rows.length * step);
   const [xClass, xNano, xTiny, xShare] = [292, 446, 640, 850];
   figure.text(MARGIN, 30, "module", { bold: true });
   figure.text(xClass, 30, "class", { bold: true });
@@ -52,10 +52,20 @@ export async function moduleTree({ sam2 }: Photo): Promise<Figure> {
     figure.rect(xShare, y - 9, 40 * work.share(path), 9, `fill="${ACCENT}"`);
     stack.push(path);
   }
-  const note =
-    "* share of the multiply-adds of a tracked frame of tiny; a layer that is drawn once stands for its likes.";
-  figure.text(MARGIN, 84 + rows.length * step, note, { size: 12, fill: PALE });
+  const beyond = (path: string, from: number, to: number) =>
+    percent(range(from, to).reduce((sum, i) => sum + work.share(`${path}.${i}`), 0));
+  for (const [i, note] of [
+    "* share of the multiply-adds of a tracked frame of tiny; a layer that is drawn once stands for its likes.",
+    "Blocks are numbered through all stages, so that block 2, say, is in stage 3 of nano and in stage 2 of tiny. tiny alone has, not drawn,",
+    `blocks 6 to 11 of the trunk, ${beyond("image_encoder.trunk.blocks", 6, 11)}, and layers 2 and 3 of memory attention, ${beyond("memory_attention.layers", 2, 3)} of the work.`,
+  ].entries()) {
+    figure.text(MARGIN, 84 + rows.length * step + 18 * i, note, { size: 12, fill: PALE });
+  }
   return figure;
+}
+
+function range(from: number, to: number): number[] {
+  return Array.from({ length: to - from + 1 }, (_, i) => from + i);
 }
 
 /** The first of several. */
@@ -102,7 +112,7 @@ export function windowPlan({ windows, position }: Photo): Figure {
   for (const [i, { size: window, H }] of windows.entries()) {
     const [x, small] = [MARGIN + size + 16 + i * step, step - 10];
     figure.text(x, top - 24, `block ${i}`, { size: 13, bold: true });
-    figure.text(x, top - 8, `grid ${H}×${H}`, { size: 12, fill: PALE });
+    figure.text(x, top - 8, `gets ${H}×${H}`, { size: 12, fill: PALE });
     figure.image(x, top, small, picture, "smooth");
     const cells = window ? H / window : 1;
     for (let line = 1; line < cells; line++) {
@@ -131,7 +141,7 @@ export function clickAttention({ attention, levels, click, picture, best, ious }
     [`mask ${best}, at the end`, `${name}.final_attn_token_to_image`, token],
   ];
   const [size, gap, left] = [58, 6, 184];
-  const figure = new Figure(WIDTH, MARGIN * 2 + 26 + rows.length * (size + 26));
+  const figure = new Figure(WIDTH, MARGIN * 2 + 60 + rows.length * (size + 26));
   figure.text(left, MARGIN + 8, `the eight heads, each over ${E}×${E} image tokens; brightest = its own maximum`, {
     size: 13,
     fill: PALE,
@@ -140,7 +150,7 @@ export function clickAttention({ attention, levels, click, picture, best, ious }
     const weights = attention.get(path)!;
     const y = MARGIN + 24 + i * (size + 26);
     figure.text(MARGIN, y + 26, label, { size: 13, bold: true });
-    figure.text(MARGIN, y + 44, i === 3 ? `predicted IoU ${ious[best].toFixed(2)}` : `token ${query}`, {
+    figure.text(MARGIN, y + 44, `token ${query}${i === 3 ? `, IoU ${ious[best].toFixed(2)}` : ""}`, {
       size: 12,
       fill: PALE,
     });
@@ -156,6 +166,13 @@ export function clickAttention({ attention, levels, click, picture, best, ious }
         anchor: "middle",
       });
     }
+  }
+  const foot = MARGIN + 34 + rows.length * (size + 26);
+  for (const [i, note] of [
+    "tokens: 0 object score · 1 IoUs · 2 single mask · 3, 4, 5 masks 0, 1, 2 · 6 the click · 7 padding",
+    `a head that looks everywhere alike has a maximum of ${percent(1 / E ** 2)}`,
+  ].entries()) {
+    figure.text(MARGIN, foot + 17 * i, note, { size: 12, fill: PALE });
   }
   return figure;
 }

@@ -17,7 +17,7 @@ import { MAX_OBJ_PTRS, type MemoryBank, type TrackedFrame } from "../src/model/m
 import { parameters } from "../src/model/parameters.ts";
 import { LABEL } from "../src/model/prompt_encoder.ts";
 import { type LayerEvent, watch } from "../src/nn/layer.ts";
-import { edits } from "../src/predict/fields.ts";
+import { edits } from "../src/io/options.ts";
 import { Sam2 } from "../src/predict/sam2.ts";
 import { createMachine } from "../src/runtime/create.ts";
 import type { Kernels } from "../src/runtime/kernels.ts";

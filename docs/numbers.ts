@@ -2,12 +2,20 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { readCheckpoint } from "../src/io/checkpoint.ts";
-import { type Sam2Config, variantConfig } from "../src/model/config.ts";
+import {
+  edgeTamConfig,
+  type HieraConfig,
+  memoryLayout,
+  memoryTokens,
+  type Sam2Config,
+  variantConfig,
+} from "../src/model/config.ts";
 import { MAX_OBJ_PTRS } from "../src/model/memory_bank.ts";
+import { HEADS } from "../src/model/two_way_transformer.ts";
 import { axialMacs } from "../src/nn/attention.ts";
 import { diarySteps } from "./diary.ts";
 import type { Activations } from "./figures.ts";
-import { pointerShares } from "./figures_of_clip.ts";
+import { pointerShares, promptedShare } from "./figures_of_clip.ts";
 import { CLICK_TOKEN, FIRST_CROSS_ATTENTION } from "./figures_of_photo.ts";
 import { CLIP, dryModel, frameWork } from "./nano.ts";
 
@@ -63,12 +71,63 @@ export async function measure({ photo, clip }: Activations): Promise<Map<string,
       "pointers.layer0.mean": 100 * mean(inFirst),
       "pointers.layer0.max": 100 * Math.max(...inFirst),
       "pointers.layer1.mean": 100 * mean(inSecond),
+      "prompted.object": 100 * promptedShare(clip, 0, true),
+      "prompted.others": 100 * promptedShare(clip, 0, false),
+      "click.rows": first.queries * HEADS,
       "fourier.angle": await largestAngle(),
       "product.share": 100 * fastestShare(),
       "tile.4x16": perLoad(4),
       "tile.6x16": perLoad(6),
+      ...(await edgeTam()),
+      "tiny.768.gmac": await frameGmac({ ...tiny.config, imageSize: 768 }),
+      "tiny.512.gmac": await frameGmac({ ...tiny.config, imageSize: 512 }),
+      ...stagesOf("tiny", tiny.config),
+      ...stagesOf("nano", photo.sam2.config),
     }),
   );
+}
+
+async function frameGmac(config: Sam2Config): Promise<number> {
+  return (await frameWork(await dryModel(config))).total / GIGA;
+}
+
+/** What EdgeTAM's frame costs, and what its memory consists of. */
+async function edgeTam(): Promise<Record<string, number>> {
+  const config = edgeTamConfig();
+  const { dModel: D, memDim: M, numMaskmem, imageSize } = config;
+  const work = await frameWork(await dryModel(config));
+  const gmac = (path: string) => work.of(path) / GIGA;
+  const { lone, side } = memoryLayout(config);
+  const tokens = memoryTokens(config);
+  const S = numMaskmem * tokens + (MAX_OBJ_PTRS * D) / M;
+  const N = (imageSize / 16) ** 2;
+  return {
+    "edge.frame.gmac": work.total / GIGA,
+    "edge.encoder.gmac": gmac("image_encoder"),
+    "edge.memory_attention.gmac": gmac("memory_attention"),
+    "edge.memory_encoder.gmac": gmac("memory_encoder"),
+    "edge.perceiver.gmac": gmac("spatial_perceiver"),
+    "edge.decoder.gmac": gmac("sam_mask_decoder"),
+    "edge.768.gmac": await frameGmac({ ...config, imageSize: 768 }),
+    "edge.512.gmac": await frameGmac({ ...config, imageSize: 512 }),
+    "edge.tokens": tokens,
+    "edge.lone": lone,
+    "edge.placed": side ** 2,
+    "edge.bank": S,
+    "edge.textbook.cross": (2 * N * S * D) / GIGA,
+    "edge.values.cross": (N * S * (D + M)) / GIGA,
+    "edge.placed.cross": (N * axialMacs(side, side, D, M, S)) / GIGA,
+  };
+}
+
+/** Blocks and windows of each stage of the trunk. */
+function stagesOf(model: string, config: Sam2Config): Record<string, number> {
+  const { stages, windowSpec } = config as HieraConfig;
+  const named = stages.flatMap((blocks, i) => [
+    [`${model}.stage${i + 1}.blocks`, blocks],
+    [`${model}.stage${i + 1}.window`, windowSpec[i]],
+  ]);
+  return Object.fromEntries(named);
 }
 
 /** Tokens of a full bank. */
@@ -143,4 +202,11 @@ const OTHERS = [
   50049,
   19, // a scene of an exercise
   2024, // the year of the paper
+  768, // an image size between a model's own and its half
+  71.7, // J&F, then mean IoU in % after one click and after five on SA-23, as EdgeTAM's authors published them
+  23,
+  55.5,
+  61.9,
+  81.7,
+  83.5,
 ];

@@ -20,8 +20,10 @@ const PAGES = [
   "models/nano/README.md",
   "models/nano/HISTORY.md",
   "bench/peers/README.md",
+  "docs/batch.md",
   "docs/bundlers.md",
   "docs/formats.md",
+  "docs/serve.md",
 ];
 const [WIDTH, HEIGHT] = [960, 640];
 
@@ -38,7 +40,7 @@ for (const page of PAGES) {
 Readme("every command of the table runs, with nano for what must be downloaded", async () => {
   const commands = [...readFileSync(join(ROOT, "README.md"), "utf8").matchAll(/^\| `(sam2 [^`]+)`/gm)]
     .map(([, command]) => command)
-    .filter((command) => !command.startsWith("sam2 download"));
+    .filter((command) => !/^sam2 (download|serve)/.test(command)); // serve.test.ts runs the latter
   assert.ok(commands.length >= 5);
   const { folder, remove } = sandbox();
   try {

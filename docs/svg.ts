@@ -88,9 +88,14 @@ export class Figure {
     for (const [i, line] of lines.entries())
       this.text(x + 9, y + 36 + 15 * i, line, { size: 11, mono: /\[/.test(line) });
     if (share === undefined) return;
-    this.text(x + width - 9, y + height - 11, percent(share), { size: 12, fill: ACCENT, bold: true, anchor: "end" });
-    this.rect(x + 9, y + height - 17, width - 58, 7, `fill="${RULE}"`);
-    this.rect(x + 9, y + height - 17, (width - 58) * share, 7, `fill="${ACCENT}"`);
+    this.text(x + width - 9, y + height - 11, `${(100 * share).toFixed(1)} %`, {
+      size: 12,
+      fill: ACCENT,
+      bold: true,
+      anchor: "end",
+    });
+    this.rect(x + 9, y + height - 17, width - 66, 7, `fill="${RULE}"`);
+    this.rect(x + 9, y + height - 17, (width - 66) * share, 7, `fill="${ACCENT}"`);
   }
 
   /** A line through points that ends in a tip. */

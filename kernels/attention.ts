@@ -234,7 +234,7 @@ function multiply(x: usize, factor: v128, bytes: usize): void {
 }
 
 /** 16 columns of v as rows of a panel; where v has fewer, what follows them is not used. */
-function copyColumns(to: usize, from: usize, stride: usize, count: i32, width: i32): void {
+export function copyColumns(to: usize, from: usize, stride: usize, count: i32, width: i32): void {
   if (width == 16) {
     for (; count > 0; count--, to += LINE, from += stride) {
       const x0 = v128.load(from), x1 = v128.load(from, 16), x2 = v128.load(from, 32), x3 = v128.load(from, 48);

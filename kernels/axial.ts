@@ -49,6 +49,8 @@
 // 18. 6×16 spills, 14; so does 3×16 at two places at once, twelve chains, 7.0 a place
 // 19. four memories by one v128.load and a shuffle for each: V8 makes loads into all lanes of it again
 // 20. on Node 20 4×8 spills one register in the loop over places, 16 instead of 12; a call a place there is 5 % faster, not kept
+// 21. one source for the tile below and gemm.ts's, by a flag that asc drops: in Node 26 5 … 11 % slower on 256 places in the cache,
+//    gemm.ts's 0 … 3 % slower; in Node 20 no change, both within 3 %. Not kept
 // X read from the third-level cache costs nothing: always the same X is as slow. Blocks of 64, 126, 252, 448 memories: 0.60, 0.58,
 // 0.56, 0.56; 48, 64, 96 queries: 0.60, 0.58, 0.56. Rows of values a line apart from another, so that they fall into all sets of
 // the first-level cache: 0.58.
@@ -63,8 +65,8 @@ import { madd } from "./simd";
  * R = 1, 4 or 6 rows × 8 or 16 columns: c[r] = s[r] + Σ_k a[k, r]·b[k], accumulators in registers. a's rows are lda bytes apart,
  * those of b, c and, where lds is not 0, s a line.
  *
- * NB not gemm.ts's tile: there each row of a has an address of its own, since rows lie anywhere; here one address serves all. What
- * six addresses cost is the difference of versions 1 and 2 in gemm.ts's diary (`npm run bench -- --history`).
+ * NB not gemm.ts's tile: there each row of a has an address of its own, since rows lie anywhere; here one address serves all. One
+ * source for both is version 21; what six addresses cost is the difference of versions 1 and 2 in gemm.ts's diary.
  */
 // @ts-ignore: decorator
 @inline

@@ -15,6 +15,7 @@ import { expectBuilt } from "../tests/built.ts";
 import { ISOLATED, launchChromium, PATIENCE_MS, runWithChromium } from "../tests/chromium.ts";
 import { testWithFfmpeg } from "../tests/ffmpeg.ts";
 import { served } from "../tests/served.ts";
+import { keptWhen } from "./kept_document.ts";
 import type { Document } from "./src/state/document.ts";
 
 const site = fileURLToPath(new URL("../dist/studio", import.meta.url));
@@ -29,7 +30,7 @@ let folder: string;
 Video.before(async () => {
   expectBuilt();
   folder = mkdtempSync(join(tmpdir(), "studio video "));
-  browser = await launchChromium();
+  browser = await launchChromium("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream");
 });
 Video.after(async () => {
   await browser.close();
@@ -66,30 +67,6 @@ async function click(page: Page, [x, y]: readonly number[], size = SIZE): Promis
   await page.mouse.click(left + (x * width) / size, top + (y * width) / size);
 }
 
-/** The page's document, as it keeps it for the next visit, as soon as it is as wanted. */
-async function documentWhen(page: Page, isWanted: (doc: Document) => boolean): Promise<Document> {
-  const deadline = Date.now() + PATIENCE_MS;
-  for (;;) {
-    const doc = await page.evaluate(
-      () =>
-        new Promise<Document | undefined>((resolve) => {
-          const opening = indexedDB.open("sam2-studio", 1);
-          opening.onupgradeneeded = () => opening.result.createObjectStore("kept");
-          opening.onsuccess = () => {
-            const get = opening.result.transaction("kept").objectStore("kept").get("open");
-            get.onsuccess = () => {
-              opening.result.close();
-              resolve((get.result as { doc: Document } | undefined)?.doc);
-            };
-          };
-        }),
-    );
-    if (doc && isWanted(doc)) return doc;
-    if (Date.now() > deadline) throw new Error(`waited in vain; kept is ${JSON.stringify(doc)?.slice(0, 600)}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
 const shownFrame = (page: Page) =>
   page.evaluate(() => Number(document.querySelector(".tracks")!.getAttribute("aria-valuenow")) - 1);
 const past = (page: Page, frame: number) =>
@@ -117,13 +94,13 @@ Video(
     await visit(async (page) => {
       await openClip(page);
       await click(page, hero(0));
-      await documentWhen(page, isAnswered(0));
+      await keptWhen(page, isAnswered(0));
 
       await page.keyboard.press("t");
       await past(page, 3);
       await page.keyboard.press("Escape");
       await atRest(page);
-      const stopped = await documentWhen(page, (doc) => tracked(doc).length >= 3);
+      const stopped = await keptWhen(page, (doc) => tracked(doc).length >= 3);
       const last = tracked(stopped).at(-1)!;
       assert.equal(tracked(stopped), range(1, last));
       assert.ok(last < 59);
@@ -132,7 +109,7 @@ Video(
       await page.keyboard.press("t");
       await page.waitForSelector(".timeline .progress");
       await atRest(page);
-      const whole = await documentWhen(page, (doc) => tracked(doc).length === 59);
+      const whole = await keptWhen(page, (doc) => tracked(doc).length === 59);
       const { masks } = on(whole)[8].found!;
       assert.ok(iou(decodeRle(masks[0]), truth(8)) > 0.7);
 
@@ -143,13 +120,13 @@ Video(
       assert.is(await shownFrame(page), 29);
       await page.locator(".lanes .names button").click();
       await click(page, hero(29));
-      const corrected = await documentWhen(page, isAnswered(29));
+      const corrected = await keptWhen(page, isAnswered(29));
       assert.equal(on(corrected)[29].tracked, on(whole)[29].found);
 
       await page.keyboard.press("t");
       await page.waitForSelector(".timeline .progress");
       await atRest(page);
-      const again = await documentWhen(
+      const again = await keptWhen(
         page,
         (doc) => doc.run !== corrected.run && tracked(doc).length === 58 && doc.frame === 59,
       );
@@ -157,11 +134,11 @@ Video(
       assert.equal(on(again)[29], on(corrected)[29]);
 
       await page.keyboard.press("Control+z");
-      const back = await documentWhen(page, (doc) => doc.run === corrected.run);
+      const back = await keptWhen(page, (doc) => doc.run === corrected.run);
       assert.equal(on(back), on(corrected));
       for (let i = 0; i < 2; i++) await page.keyboard.press("Control+z"); // the correction, and what was gone on with
       await page.keyboard.press("Control+z");
-      assert.equal(tracked(await documentWhen(page, (doc) => tracked(doc).length === 0)), []);
+      assert.equal(tracked(await keptWhen(page, (doc) => tracked(doc).length === 0)), []);
     });
   },
 );
@@ -179,9 +156,9 @@ Video("tracked backward from a box, and everything is there after a reload", asy
     await page.mouse.down();
     await page.mouse.move(x + Math.max(...columns) * scale, y + Math.max(...rows) * scale, { steps: 4 });
     await page.mouse.up();
-    await documentWhen(page, isAnswered(6));
+    await keptWhen(page, isAnswered(6));
     await page.keyboard.press("Shift+T");
-    const before = await documentWhen(page, (doc) => tracked(doc).length === 6 && doc.frame === 0);
+    const before = await keptWhen(page, (doc) => tracked(doc).length === 6 && doc.frame === 0);
     assert.equal(tracked(before), range(0, 5));
 
     await page.reload();
@@ -190,7 +167,7 @@ Video("tracked backward from a box, and everything is there after a reload", asy
     await page.waitForSelector(".chip.ready");
     await page.keyboard.press("End");
     assert.is(await shownFrame(page), 59);
-    assert.equal(on(await documentWhen(page, (doc) => doc.frame === 59)), on(before));
+    assert.equal(on(await keptWhen(page, (doc) => doc.frame === 59)), on(before));
   });
 });
 
@@ -216,9 +193,9 @@ testWithFfmpeg(
       await page.waitForSelector(".timeline");
       await page.waitForFunction(() => document.querySelector<HTMLCanvasElement>(".picture")!.width === 400);
       await click(page, hero(0));
-      await documentWhen(page, isAnswered(0));
+      await keptWhen(page, isAnswered(0));
       await page.keyboard.press("t");
-      const doc = await documentWhen(page, (doc) => tracked(doc).length === 9);
+      const doc = await keptWhen(page, (doc) => tracked(doc).length === 9);
       assert.is(doc.source!.frames, 10);
       for (const frame of [1, 5, 9]) {
         const { masks } = on(doc)[frame].found!;
@@ -237,7 +214,7 @@ for (const colorScheme of ["light", "dark"] as const) {
     await visit(async (page) => {
       await openClip(page);
       await click(page, hero(0));
-      await documentWhen(page, isAnswered(0));
+      await keptWhen(page, isAnswered(0));
       await page.keyboard.press("t");
       await past(page, 4);
       await page.evaluate(axe.source);
@@ -254,4 +231,34 @@ for (const colorScheme of ["light", "dark"] as const) {
   });
 }
 
-runWithChromium(Video, "studio: video", 5);
+Video(
+  "what was clicked is followed before the camera; when that is lost, one sentence says so and all is there",
+  async () => {
+    await visit(async (page) => {
+      await page.evaluate(() => {
+        const { mediaDevices } = navigator;
+        const get = mediaDevices.getUserMedia.bind(mediaDevices);
+        mediaDevices.getUserMedia = async (asked) => Object.assign(globalThis, { camera: await get(asked) }).camera;
+      });
+      await page.keyboard.press("o");
+      await page.getByRole("button", { name: "Follow live" }).click();
+      await page.waitForFunction(() =>
+        document.querySelector(".stage")!.getAttribute("aria-label")!.startsWith("Camera"),
+      );
+      await page.waitForFunction(() => document.querySelector<HTMLCanvasElement>(".picture")!.width > 600);
+      const { x, y, width, height } = (await page.locator(".picture").boundingBox())!;
+      await page.mouse.click(x + width / 2, y + height / 2);
+      await page.waitForFunction(() => document.querySelector(".row") && !document.querySelector(".prompts .click"));
+      await page.evaluate(() => {
+        const { camera } = globalThis as unknown as { camera: MediaStream };
+        camera.getVideoTracks()[0].dispatchEvent(new Event("ended"));
+      });
+      assert.match(await page.getByRole("alert").innerText(), /^The camera is gone\./);
+      const doc = await keptWhen(page, ({ source, objects }) => source?.kind === "camera" && objects.length === 1);
+      assert.is(on(doc)[0].found!.by, "track");
+      assert.is(on(doc)[0].prompt, undefined);
+    });
+  },
+);
+
+runWithChromium(Video, "studio: video", 6);

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Browser } from "playwright-core";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -19,9 +19,14 @@ const SHARED = { "cross-origin-resource-policy": "cross-origin", "access-control
 let browser: Browser;
 
 const page = (from: string) => `import { ImagePredictor, Sam2 } from "${from}";
-  globalThis.answer = async () => {
-    const sam2 = await Sam2.fromPretrained(new URL("nano.safetensors", location.href), { threads: 2 });
+  globalThis.answer = async (model = new URL("nano.safetensors", location.href)) => {
+    const sam2 = await Sam2.fromPretrained(model, { threads: 2 });
     const predictor = new ImagePredictor(sam2);
+    const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 48 });
+    canvas.getContext("2d").fillRect(0, 0, 64, 48);
+    for (const type of ["image/jpeg", "image/webp"]) {
+      await predictor.setImage(await new Promise((done) => canvas.toBlob(done, type)));
+    }
     await predictor.setImage(new ImageData(64, 48));
     const { masks } = await predictor.predict({ points: [[30, 20]] });
     await sam2.dispose();
@@ -41,19 +46,22 @@ function site(name: string, script = '<script type="module" src="page.js"></scri
 const APART = join(root, "tests/bundlers/node_modules");
 const hasBundlers = existsSync(APART);
 
+/** What the package depends on is found where this project has it. */
+const env = { ...process.env, NODE_PATH: join(root, "node_modules") };
+
 function run(tool: string, ...args: string[]): void {
   const [bin] = [root, join(root, "tests/bundlers")]
     .map((folder) => join(folder, "node_modules/.bin", tool))
     .filter((file) => existsSync(file));
-  const { status, stdout, stderr } = spawnSync(bin, args, { cwd: project, encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(bin, args, { cwd: project, encoding: "utf8", env });
   assert.is(status, 0, `${basename(bin)} ${args.join(" ")}\n${stdout}${stderr}`);
 }
 
-async function expectMasks(url: string): Promise<void> {
+async function expectMasks(url: string, threads = 2): Promise<void> {
   await withPage(browser, url, async (page, messages) => {
     await page.waitForFunction("globalThis.answer", undefined, { timeout: 30_000 });
     const answer = await page.evaluate("answer()").catch((error: Error) => error.message);
-    assert.equal(answer, { threads: 2, masks: 3 }, messages.join("\n"));
+    assert.equal(answer, { threads, masks: 3 }, messages.join("\n"));
   });
 }
 
@@ -100,6 +108,73 @@ Bundlers("a page that loads the package from another origin", async () => {
   });
 });
 
+/** What a renderer of Electron with nodeIntegration has beside a page, before any script of its own runs. */
+const NODE_GLOBALS = `<script>
+  globalThis.process = { type: "renderer", platform: "linux", versions: { node: "22.0.0", electron: "38.0.0" }, argv: [], env: {},
+    cwd: () => "/", on() { return this; }, nextTick: queueMicrotask };
+  globalThis.global = globalThis;
+  globalThis.Buffer = class Buffer extends Uint8Array {};
+  globalThis.module = { exports: {} };
+  globalThis.exports = globalThis.module.exports;
+  globalThis.require = (name) => { throw new Error("require was called for " + name); };
+  globalThis.__dirname = "/";
+</script>`;
+
+Bundlers(
+  "a page that has Node's globals, as in Electron, and is not isolated: a module, and a classic script",
+  async () => {
+    const modules = site("renderer", `${NODE_GLOBALS}<script type="module" src="page.js"></script>`);
+    cpSync(join(project, "node_modules/sam2-ts/dist/browser"), join(modules, "sam2"), { recursive: true });
+    writeFileSync(join(modules, "page.js"), page("./sam2/index.js"));
+    await served(modules, {}, (url) => expectMasks(url, 1));
+    const classic = site("renderer-classic", `${NODE_GLOBALS}<script src="page.js"></script>`);
+    run("esbuild", "page.js", "--bundle", "--outfile=renderer-classic/page.js", "--log-level=error");
+    await served(classic, {}, (url) => expectMasks(url, 1));
+  },
+);
+
+Bundlers("a page from a file, as a classic script, with the checkpoint from a file dialog", async () => {
+  const folder = site("from file", `${NODE_GLOBALS}<input type="file"><script src="page.js"></script>`);
+  run("esbuild", "page.js", "--bundle", `--outfile=from file/page.js`, "--log-level=error");
+  await withPage(browser, pathToFileURL(join(folder, "index.html")).href, async (page, messages) => {
+    await page.setInputFiles("input", join(folder, "nano.safetensors"));
+    const answer = await page
+      .evaluate("answer(document.querySelector('input').files[0])")
+      .catch((error) => error.message);
+    assert.equal(answer, { threads: 1, masks: 3 }, messages.join("\n"));
+  });
+});
+
+Bundlers("a program for Node that has the package in its bundle is told in one sentence to leave it out", () => {
+  const text = `import { Sam2 } from "sam2-ts"; Sam2.fromPretrained("tiny").catch((error) => console.log(String(error)));`;
+  writeFileSync(join(project, "program.js"), text);
+  for (const [format, file] of [
+    ["esm", "program.mjs"],
+    ["cjs", "program.cjs"],
+  ]) {
+    const out = `--outfile=out/${file}`;
+    run(
+      "esbuild",
+      "program.js",
+      "--bundle",
+      "--minify",
+      "--platform=node",
+      `--format=${format}`,
+      out,
+      "--log-level=error",
+    );
+    const { stdout, stderr } = spawnSync(process.execPath, [join(project, "out", file)], {
+      encoding: "utf8",
+      cwd: root,
+    });
+    assert.match(
+      stdout,
+      /^UsageError: sam2-ts: .* got a bundle; leave sam2-ts out of the bundle: serverExternalPackages: .*\n$/,
+      stderr,
+    );
+  }
+});
+
 const Apart = hasBundlers ? Bundlers : () => {};
 for (const [tool, args] of [
   ["rollup", ["page.js", "--dir", "rollup", "--plugin", "node-resolve"]],
@@ -120,5 +195,5 @@ Apart("Parcel, which knows `main` and `browser` alone", async () => {
   await served(join(project, "parcel"), ISOLATED, expectMasks);
 });
 
-runWithChromium(Bundlers, "bundlers", hasBundlers ? 7 : 4);
+runWithChromium(Bundlers, "bundlers", hasBundlers ? 10 : 7);
 if (!hasBundlers) leaveOut("bundlers", "they are not installed; run: npm ci --prefix tests/bundlers", 3);

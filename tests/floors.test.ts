@@ -15,13 +15,15 @@ const FLOORS = [
   ["model"],
   ["predict"],
   ["engine"],
+  ["jobs", "server"],
   ["index", "index.browser", "index.node"],
   ["cli"],
 ];
 /** What the studio's page has from elsewhere: the package's public API, a view library, a reader of video files, nano's file and drawings. */
 const FOR_STUDIO = /^(sam2-ts|preact(\/[\w-]+)?|fflate|mediabunny|models\/nano\/scenes\.ts|studio\/.+)$/;
 /** Files of src/ that exist for Node; no other imports from it. */
-const FOR_NODE = /(\.node\.ts$|^src\/platform\/node|^src\/cli\/|\.test\.ts$)/;
+const FOR_NODE =
+  /(\.node\.ts$|^src\/platform\/node|^src\/cli\/|^src\/jobs\/(batch_input|node_source|pool|pool_process|queue|queue_worker|redis|store)\.ts$|\.test\.ts$)/;
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const files = ROOMS.flatMap((room) =>

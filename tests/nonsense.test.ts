@@ -1,4 +1,5 @@
 // Whatever is handed to whatever is exported: an error of the package or a result, never a raw one, and the engine goes on.
+// An option that is not known, or of another kind, is always an error.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -149,15 +150,6 @@ await predictor.setImage(image);
 const state = await videos.initState(frames);
 await videos.addNewPointsOrBox(state, prompt);
 
-/** An instance of each exported class, and what precedes nonsense in the arguments of its methods. */
-const INSTANCES = new Map<unknown, { instance: object; before?: unknown[]; spare?: readonly string[] }>([
-  [Sam2, { instance: other, spare: ["dispose"] }],
-  [ImagePredictor, { instance: new ImagePredictor(sam2) }],
-  [exported.AutomaticMaskGenerator, { instance: new exported.AutomaticMaskGenerator(sam2, { pointsPerSide: 1 }) }],
-  [VideoPredictor, { instance: videos, before: [state] }],
-  [exported.VideoState, { instance: state, spare: ["dispose"] }],
-]);
-
 const Nonsense = suite("nonsense");
 const here = process.cwd();
 const folder = mkdtempSync(join(tmpdir(), "sam2-nonsense-"));
@@ -170,6 +162,121 @@ Nonsense.after(async () => {
   await other.dispose();
 });
 
+const mask = new Uint8Array(1200).fill(1);
+const rle = { size: [30, 40] as [number, number], counts: exported.encodeRle(mask, 40, 30).counts };
+const png = exported.encodeMaskPng(mask, 40, 30);
+const automatic = new exported.AutomaticMaskGenerator(sam2, { pointsPerSide: 1 });
+await automatic.prepare(image);
+const saved = await videos.encodeState(state);
+
+type Call = (...args: never[]) => unknown;
+/** A call as it should be. */
+interface Valid {
+  call: Call;
+  args: unknown[];
+  /** Has it options, which follow? They may be wrong in a third way: out of range. */
+  options?: Record<string, unknown[]>;
+}
+const flow = { signal: [], onProgress: [], transfer: [] };
+const thresholds = { predIouThresh: [], stabilityScoreThresh: [], boxNmsThresh: [], cropNmsThresh: [] };
+const posture = { ...thresholds, maxArea: [], minMaskRegionAreaFull: [], outputMode: ["png"] };
+const method = <T extends object>(instance: T, name: keyof T, args: unknown[], options?: Valid["options"]): Valid => ({
+  call: (...rest) => (instance[name] as Call)(...rest),
+  args,
+  options,
+});
+
+/** Everything that can be called, by its name. What is not here fails a test: say what its options are. */
+const VALID: Record<string, Valid> = {
+  "Sam2.fromPretrained": method(Sam2, "fromPretrained", [NANO], {
+    ...flow,
+    ...{ kernels: ["fast"], threads: [0, -1, 1.5, 1e9, "2"], video: [0, 1], imageSize: [0, 100, "512"], config: [1] },
+  }),
+  "new ImagePredictor": {
+    call: (...args) => Reflect.construct(ImagePredictor, args),
+    args: [sam2],
+    options: { maskThreshold: [Infinity, "0"], maxHoleArea: [-1], maxSprinkleArea: [-1] },
+  },
+  "new VideoPredictor": {
+    call: (...args) => Reflect.construct(VideoPredictor, args),
+    args: [sam2],
+    options: {
+      ...{ fillHoleArea: [-1], nonOverlapMasks: [1], addAllFramesToCorrectAsCond: [1] },
+      clearNonCondMemAroundInput: [0],
+    },
+  },
+  "new AutomaticMaskGenerator": {
+    call: (...args) => Reflect.construct(exported.AutomaticMaskGenerator, args),
+    args: [sam2],
+    options: {
+      ...posture,
+      ...{ pointsPerSide: [0, 1.5], pointsPerBatch: [0], stabilityScoreOffset: ["1"], maskThreshold: [null] },
+      ...{ cropNLayers: [-1], cropOverlapRatio: [1, -1], cropNPointsDownscaleFactor: [0], minMaskRegionArea: ["1"] },
+      ...{ useM2m: [1], multimaskOutput: [0], pointGrids: [[[0.5, 0.5]], [[[2, 2]]], 3] },
+    },
+  },
+  "new VideoState": { call: (...args) => Reflect.construct(exported.VideoState, args), args: [] },
+  "ImagePredictor.setImage": method(predictor, "setImage", [image], flow),
+  "ImagePredictor.setImageBatch": method(predictor, "setImageBatch", [[image]], flow),
+  "ImagePredictor.predict": method(predictor, "predict", [{ points: [[20, 15]] }], {
+    ...{ multimaskOutput: [null, 1, "false"], returnLogits: [1], normalizeCoords: [0], signal: [] },
+  }),
+  "ImagePredictor.predictBatch": method(predictor, "predictBatch", [[[{ points: [[20, 15]] }]]], {
+    ...{ multimaskOutput: [null], returnLogits: [1], normalizeCoords: [0], signal: [] },
+  }),
+  "ImagePredictor.getImageEmbedding": method(predictor, "getImageEmbedding", []),
+  "ImagePredictor.resetPredictor": method(predictor, "resetPredictor", []),
+  "AutomaticMaskGenerator.generate": method(automatic, "generate", [image], flow),
+  "AutomaticMaskGenerator.prepare": method(automatic, "prepare", [image], flow),
+  "AutomaticMaskGenerator.select": method(automatic, "select", [], posture),
+  "VideoPredictor.initState": method(videos, "initState", [frames], {
+    ...{ keepAll: [1], keepMasks: [-1, 0.5, "2"], latest: ["yes", 1], signal: [] },
+  }),
+  "VideoPredictor.addNewPointsOrBox": method(videos, "addNewPointsOrBox", [state, prompt]),
+  "VideoPredictor.addNewMask": method(videos, "addNewMask", [state, { frame: 0, object: 1, mask }]),
+  "VideoPredictor.propagateInVideo": method(videos, "propagateInVideo", [state], {
+    ...{ startFrame: [-1, 0.5, 99, "a", null], maxFrames: [-1, 0.5, "all"], reverse: [1], resume: [0] },
+    ...{ returnLogits: ["yes"], signal: [] },
+  }),
+  "VideoPredictor.clearAllPromptsInFrame": method(videos, "clearAllPromptsInFrame", [state, { frame: 0, object: 1 }]),
+  "VideoPredictor.resetState": method(videos, "resetState", [state]),
+  "VideoPredictor.removeObject": method(videos, "removeObject", [state, 1]),
+  "VideoPredictor.encodeState": method(videos, "encodeState", [state, "note"]),
+  "VideoPredictor.saveState": method(videos, "saveState", [state, "state", "note"]),
+  "VideoPredictor.loadState": method(videos, "loadState", [saved, frames], { signal: [] }),
+  boundaryF: { call: exported.boundaryF, args: [mask, mask, 40, 30] },
+  jaccard: { call: exported.jaccard, args: [mask, mask] },
+  readCocoSegmentation: { call: exported.readCocoSegmentation, args: [rle, 40, 30, "where"] },
+  writeAnnotations: {
+    call: exported.writeAnnotations,
+    args: ["coco", [{ file: "a.png", width: 40, height: 30, objects: [{ id: 1, label: "it", rle }] }]],
+    options: { segmentation: ["polygon"] },
+  },
+  decodeImage: {
+    call: exported.decodeImage,
+    args: [png],
+    options: { orient: [0], maxPixels: [0, "9"], where: [1], onNotice: [1] },
+  },
+  toRgb: { call: exported.toRgb, args: [image] },
+  encodeCutoutPng: { call: exported.encodeCutoutPng, args: [image, mask] },
+  encodeMaskPng: { call: exported.encodeMaskPng, args: [mask, 40, 30] },
+  encodePalettePng: { call: exported.encodePalettePng, args: [mask, 40, 30] },
+  encodePng: { call: exported.encodePng, args: [{ ...image, channels: 3 }, exported.DAVIS_PALETTE] },
+  maskBounds: { call: exported.maskBounds, args: [mask, 40] },
+  maskOfId: { call: exported.maskOfId, args: [await exported.readMaskFile(png, "mask"), 1] },
+  readMaskFile: { call: exported.readMaskFile, args: [png, "mask"] },
+  overlay: { call: exported.overlay, args: [image, [mask], [{ points: [[1, 1]] }]] },
+  maskToPolygons: { call: exported.maskToPolygons, args: [mask, 40, 30] },
+  decodeRle: { call: exported.decodeRle, args: [rle] },
+  encodeRle: { call: exported.encodeRle, args: [mask, 40, 30] },
+  rleArea: { call: exported.rleArea, args: [rle] },
+  rleBbox: { call: exported.rleBbox, args: [rle] },
+};
+
+/** No option is of such a kind, and none but a text is "nonsense". */
+const NO_OPTION: unknown[] = [Number.NaN, {}, [], 1n, Symbol("x"), "nonsense"];
+const TEXTS = ["where"];
+
 const isClass = (value: unknown): value is new (...args: unknown[]) => object =>
   typeof value === "function" && /^class\b/.test(Function.prototype.toString.call(value));
 const isError = (value: unknown) => isClass(value) && (value === Sam2Error || value.prototype instanceof Sam2Error);
@@ -178,25 +285,91 @@ Nonsense("there are 200 kinds of it", () => {
   assert.ok(NONSENSE.length >= 200, `${NONSENSE.length}`);
 });
 
-for (const [name, value] of Object.entries(exported)) {
-  if (typeof value !== "function" || isError(value)) continue;
-  if (!isClass(value)) {
-    Nonsense(`${name}(…)`, () => throwAt((...args) => (value as (...args: unknown[]) => unknown)(...args)));
-    continue;
-  }
-  const known = INSTANCES.get(value);
-  Nonsense(`new ${name}(…)`, () => throwAt((...args) => new value(...args), [[], [sam2]]));
-  const methods = Object.getOwnPropertyNames(value.prototype).filter((method) => method !== "constructor");
-  for (const method of methods.filter((method) => !known?.spare?.includes(method))) {
-    Nonsense(`${name}.${method}(…)`, async () => {
-      assert.ok(known, `tests/nonsense.test.ts: expected an instance of ${name}, got none; add one to INSTANCES`);
-      const { instance, before = [] } = known!;
-      const call = (...args: unknown[]) =>
-        (instance as Record<string, (...args: unknown[]) => unknown>)[method](...args);
-      await throwAt(call, before.length ? [[], before, [...before, prompt]] : [[], [image]]);
+/** Names of all that can be called, but what ends an object and takes nothing. */
+const callable = Object.entries(exported).flatMap(([name, value]): string[] => {
+  if (typeof value !== "function" || isError(value)) return [];
+  if (!isClass(value)) return [name];
+  const own = (object: object) =>
+    Object.getOwnPropertyNames(object).filter((key) => typeof object[key as never] === "function");
+  const methods = own(value.prototype).filter((method) => method !== "constructor" && method !== "dispose");
+  return [`new ${name}`, ...own(value), ...methods].map((part) => (part.startsWith("new ") ? part : `${name}.${part}`));
+});
+
+Nonsense("everything that can be called is tried", () => {
+  const untried = callable.filter((name) => !(name in VALID) && name !== "new Sam2");
+  assert.is(untried.join(", "), "", "tests/nonsense.test.ts: add to VALID how it is called, and its options");
+});
+
+for (const name of callable) {
+  const valid = VALID[name];
+  if (!valid) continue;
+  const { call, args, options } = valid;
+  if (name !== "Sam2.fromPretrained") {
+    Nonsense(`${name}(…)`, async () => {
+      const places = Array.from({ length: args.length + (options ? 1 : 0) }, (_, i) => i);
+      await throwAt(call as (...args: unknown[]) => unknown, [[], ...places.map((i) => [args, i] as const)]);
     });
   }
+  if (!options) continue;
+
+  Nonsense(`${name}(…) refuses options that it does not know, and names the nearest`, async () => {
+    const tried = (option: object) => refused(async () => (call as (...args: unknown[]) => unknown)(...args, option));
+    const names = Object.keys(options);
+    const { message } = await tried({ zzz: 1 });
+    assert.match(message, /: expected options named .*, got "zzz"; leave it out$/);
+    assert.equal(/named (.*), got/.exec(message)![1].split(", ").sort(), [...names].sort());
+    for (const option of names) {
+      assert.match((await tried({ [`${option}s`]: 1 })).message, new RegExp(`got "${option}s"; write "${option}"$`));
+    }
+  });
+
+  Nonsense(`${name}(…) refuses options of another kind, and names them`, async () => {
+    await videos.addNewPointsOrBox(state, prompt);
+    for (const [option, wrong] of Object.entries(options)) {
+      const general = TEXTS.includes(option) ? NO_OPTION.slice(0, -1) : NO_OPTION;
+      for (const value of [...general, ...wrong]) {
+        const { message } = await refused(
+          async () => (call as (...args: unknown[]) => unknown)(...args, { [option]: value }),
+          tell({ [option]: value }),
+        );
+        assert.ok(message.includes(option), `${tell({ [option]: value })} → ${message}`);
+      }
+    }
+  });
 }
+
+Nonsense("fields of a prompt that are of another kind are refused by name, and null is none", async () => {
+  await predictor.setImage(image);
+  const points = [[20, 15]];
+  const WRONG = {
+    points: [0, false, "", {}, 1, [1], [[1]], [[Number.NaN, 1]], [["1", "2"]], [{ x: 1, y: 1 }]],
+    labels: [0, false, "", "1", 1, {}, { length: 1 }, [undefined], [,], [2], [true], ["1"]],
+    box: [0, false, "", {}, 1, [], [1, 2, 3], ["1", "2", "3", "4"], [1, 2, 3, Number.NaN]],
+  };
+  const OF_AN_IMAGE = { maskInput: [0, false, "", {}, 1, [], "x", new Float32Array(3)], name: [0, false, {}, []] };
+  const OF_A_FRAME = { clearOldPoints: [0, "x", {}], normalizeCoords: [0, "x", {}] };
+  for (const [field, values] of Object.entries({ ...WRONG, ...OF_AN_IMAGE })) {
+    for (const value of values) {
+      const call = () => predictor.predict({ points, [field]: value } as never);
+      assert.ok((await refused(call, tell({ [field]: value }))).message.includes(field));
+    }
+  }
+  for (const [field, values] of Object.entries({ ...WRONG, ...OF_A_FRAME })) {
+    for (const value of values) {
+      const call = () => videos.addNewPointsOrBox(state, { ...prompt, points, [field]: value } as never);
+      assert.ok((await refused(call, tell({ [field]: value }))).message.includes(field));
+    }
+  }
+  for (const field of ["width", "height"]) {
+    for (const value of [0, -40, -30, 0.5, "40", Number.NaN]) {
+      await refused(() =>
+        videos.addNewMask(state, { frame: 0, object: 1, mask, width: -40, height: -30, [field]: value }),
+      );
+    }
+  }
+  const { masks } = await predictor.predict({ points, labels: null, box: null, maskInput: null, name: null } as never);
+  assert.is(masks.length, 3);
+});
 
 Nonsense("Sam2.fromPretrained(…)", async () => {
   const { fromPretrained } = Sam2 as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
@@ -205,25 +378,29 @@ Nonsense("Sam2.fromPretrained(…)", async () => {
   for (const source of sources) await throwOne((source) => fromPretrained.call(Sam2, source), [source]);
   for (const options of PRIMITIVES.slice(1))
     await throwOne((...args) => fromPretrained.apply(Sam2, args), ["x", options]);
-  for (const threads of [0, -1, 0.5, Number.NaN, "two", 1e9, {}])
-    await refused(fromPretrained.call(Sam2, NANO, { threads }));
-  for (const kernels of ["fast", 1, {}, "toString"]) await refused(fromPretrained.call(Sam2, NANO, { kernels }));
 });
 
 Nonsense("a disposed state, a state of another model and a disposed model are named", async () => {
   const gone = await videos.initState(frames);
   await gone.dispose();
-  assert.match((await refused(videos.resetState(gone))).message, /state: expected .*, got one that was disposed of/);
-  const foreign = new VideoPredictor(other).resetState(state);
-  assert.match((await refused(foreign)).message, /state: expected .*, got one of another model/);
+  assert.match(
+    (await refused(() => videos.resetState(gone))).message,
+    /state: expected .*, got one that was disposed of/,
+  );
+  assert.match(
+    (await refused(() => new VideoPredictor(other).resetState(state))).message,
+    /state: expected .*, got one of another model/,
+  );
   await other.dispose();
-  const late = new ImagePredictor(other).setImage(image);
-  assert.match((await refused(late)).message, /got one that was disposed of; load the model anew/);
+  assert.match(
+    (await refused(() => new ImagePredictor(other).setImage(image))).message,
+    /got one that was disposed of; load the model anew/,
+  );
 });
 
 Nonsense("a file that is not there is an ImageError", async () => {
   for (const path of ["no/such/file.png", new URL("file:///no/such/file.png")]) {
-    const error = await refused(predictor.setImage(path));
+    const error = await refused(() => predictor.setImage(path));
     assert.instance(error, exported.ImageError);
     assert.match(error.message, /no\/such\/file\.png: expected an image, got .*ENOENT/);
   }
@@ -231,9 +408,14 @@ Nonsense("a file that is not there is an ImageError", async () => {
 
 Nonsense.run();
 
-/** Every kind of nonsense after each of `beginnings`; then the engine answers as before. */
-async function throwAt(call: (...args: unknown[]) => unknown, beginnings: unknown[][] = [[]]): Promise<void> {
-  for (const before of beginnings) for (const value of NONSENSE) await throwOne(call, [...before, value]);
+/** Every kind of nonsense in each of `places` of arguments that are valid; then the engine answers as before. */
+async function throwAt(
+  call: (...args: unknown[]) => unknown,
+  places: (readonly [args: readonly unknown[], place: number] | [])[],
+): Promise<void> {
+  for (const [args = [], place = 0] of places) {
+    for (const value of NONSENSE) await throwOne(call, [...args.slice(0, place), value, ...args.slice(place + 1)]);
+  }
   await predictor.setImage(image);
   const { masks } = await predictor.predict({ points: [[20, 15]] });
   assert.is(masks.length, 3);
@@ -260,11 +442,16 @@ function tell(value: unknown): string {
   }
 }
 
-async function refused(call: Promise<unknown>): Promise<Error> {
-  const error = await call.then(
-    () => new Error("nothing was thrown"),
-    (error: Error) => error,
-  );
-  assert.instance(error, Sam2Error, error.stack);
-  return error;
+/** The error of the package that a call, or the first item of what it yields, ends in. */
+async function refused(call: () => unknown, title = "nothing"): Promise<Error> {
+  try {
+    const result = await call();
+    if (typeof result === "object" && result !== null && Symbol.asyncIterator in result) {
+      for await (const _ of result as AsyncIterable<unknown>) break;
+    }
+  } catch (error) {
+    assert.instance(error, Sam2Error, `${title}: ${(error as Error).stack}`);
+    return error as Error;
+  }
+  return assert.unreachable(`${title} was taken`) as never;
 }

@@ -48,7 +48,7 @@ Package("holds what runs, its types, nano and the licence, and nothing else", ()
     (file) => !lstatSync(join(installed, file)).isDirectory(),
   );
   const wanted =
-    /^(dist\/.*\.(js|d\.ts)|dist\/browser\/LICENSES\.txt|build\/kernels(_fma)?\.wasm|dist\/studio\/(assets\/.*|index\.html|sw\.js|address\.js|_headers|LICENSES\.txt)|models\/nano\/(nano\.safetensors|README\.md)|package\.json|README\.md|LICENSE|NOTICE)$/;
+    /^(dist\/.*\.(js|d\.ts)|dist\/(browser|server)\/LICENSES\.txt|build\/kernels(_fma)?\.wasm|dist\/studio\/(assets\/.*|index\.html|sw\.js|address\.js|_headers|LICENSES\.txt)|models\/nano\/(nano\.safetensors|README\.md)|package\.json|README\.md|LICENSE|NOTICE)$/;
   const unwanted = files.filter((file) => !wanted.test(file.replaceAll("\\", "/")) || /\.test\./.test(file));
   assert.is(unwanted.join("\n"), "");
 });

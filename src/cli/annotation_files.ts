@@ -4,7 +4,8 @@ import { UsageError } from "../errors.ts";
 import type { AnnotatedImage } from "../io/formats/annotations.ts";
 import type { CocoOptions } from "../io/formats/coco.ts";
 import { ANNOTATION_FORMATS, type AnnotationFormat, writeAnnotations } from "../io/formats/write.ts";
-import { isAddress, STDIN } from "./files.ts";
+import { isAddress } from "../io/image_input.ts";
+import { STDIN } from "./files.ts";
 
 export function addFormatOption(command: Command): Command {
   const names = ANNOTATION_FORMATS.join(", ");

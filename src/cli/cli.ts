@@ -3,16 +3,20 @@ import { inspect } from "node:util";
 import { Command, CommanderError } from "commander";
 import { Sam2Error, UsageError } from "../errors.ts";
 import { nodePlatform } from "../platform/node.ts";
+import { setNoticeListener } from "../platform/notices.ts";
 import { setPlatform } from "../platform/platform.ts";
+import { addBatch } from "./batch.ts";
 import { addDownload } from "./download.ts";
 import { addEvaluate } from "./evaluate.ts";
 import { addEverything } from "./everything.ts";
 import { addInfo } from "./info.ts";
 import { EXIT_CODES, hasColours, Interruption, type Io, Status } from "./io.ts";
 import { addSegment } from "./segment.ts";
+import { addServe } from "./serve.ts";
 import { addStudio } from "./studio.ts";
 import { addTrace } from "./trace.ts";
 import { addTrack } from "./track.ts";
+import { addWorker } from "./worker.ts";
 
 const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
 
@@ -63,12 +67,18 @@ function sam2Program(io: Io): Command {
       getErrHasColors: () => hasColours(io.stderr, io.env),
     })
     .exitOverride()
+    .hook("preAction", (_, command) => {
+      setNoticeListener(command.opts().quiet ? () => {} : (text) => io.stderr.write(`sam2: ${text}\n`));
+    })
     .addHelpText("after", EXAMPLES);
   addSegment(program, io);
   addEverything(program, io);
   addTrack(program, io);
+  addBatch(program, io);
+  addWorker(program, io);
   addStudio(program, io);
   addEvaluate(program, io);
+  addServe(program, io);
   addInfo(program, io);
   addTrace(program, io);
   addDownload(program, io);

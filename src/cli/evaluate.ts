@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { Sam2Error } from "../errors.ts";
 import { overall, type Pair, type VideoScores } from "../evaluate/evaluate_video.ts";
 import { findMaskFolders, type MaskFolder, readMaskFolder } from "../io/formats/davis.ts";
+import { notify } from "../platform/notices.ts";
 import { platform } from "../platform/platform.ts";
 import { evaluateAll } from "./evaluate_pool.ts";
 import { type Io, type Paint, painter, Status } from "./io.ts";
@@ -41,7 +42,7 @@ async function evaluate(predicted: string, truth: string, options: EvaluateOptio
   const status = new Status(io, quiet);
   try {
     status.show(`looking into ${truth} …`);
-    const folders = await pairUp(predicted, truth, io);
+    const folders = await pairUp(predicted, truth);
     const pairs: Pair[] = folders.map((pair) => ({ ...pair, allFrames }));
     const show = (done: number) => status.show(`${done} of ${pairs.length} videos …`);
     show(0);
@@ -56,11 +57,7 @@ async function evaluate(predicted: string, truth: string, options: EvaluateOptio
 }
 
 /** @throws Sam2Error if a video of the truth was not predicted */
-async function pairUp(
-  predicted: string,
-  truth: string,
-  io: Io,
-): Promise<{ predicted: MaskFolder; truth: MaskFolder }[]> {
+async function pairUp(predicted: string, truth: string): Promise<{ predicted: MaskFolder; truth: MaskFolder }[]> {
   const wanted = await findMaskFolders(truth);
   if (wanted.isVideo) {
     const found = await readMaskFolder(predicted);
@@ -79,7 +76,7 @@ async function pairUp(
   });
   if (videos.size > 0) {
     const names = [...videos.keys()].slice(0, 9).join(", ");
-    io.stderr.write(`sam2: ${predicted}: videos without truth are left out: ${names}\n`);
+    notify(`${predicted}: videos without truth are left out: ${names}`);
   }
   return pairs;
 }

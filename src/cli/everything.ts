@@ -2,17 +2,19 @@ import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Command } from "commander";
 import { Sam2Error, UsageError } from "../errors.ts";
+import { modelOf } from "../jobs/image_result.ts";
 import { checkOptions } from "../predict/automatic_mask_options.ts";
 import { Sam2 } from "../predict/sam2.ts";
 import { stemOf } from "../video/folder.ts";
+import { notify } from "../platform/notices.ts";
 import { addFormatOption } from "./annotation_files.ts";
 import { EverythingIndex } from "./everything_index.ts";
+import { addMaskOptions, maskOptions } from "./everything_options.ts";
 import { type EverythingOptions, EverythingRun, type Picture } from "./everything_run.ts";
 import { pictureName, STDIN } from "./files.ts";
-import { type Io, Status, tell } from "./io.ts";
+import { type Io, Status } from "./io.ts";
 import { chosenModel } from "./models.ts";
-import { addModelOptions, count, decimal, expectFolder } from "./options.ts";
-import { modelOf } from "./segment_result.ts";
+import { addModelOptions, expectFolder } from "./options.ts";
 import { stopwatch } from "./stopwatch.ts";
 
 const EXAMPLES = `
@@ -33,44 +35,13 @@ What an earlier run has written there goes; other files stay. The options and de
 
 /** sam2 everything IMAGE… */
 export function addEverything(program: Command, io: Io): void {
-  const whole = (flag: string, least: number) => count(flag, least);
   const command = program
     .command("everything")
     .summary("find every object of an image, without a prompt")
     .description("Masks of everything in a picture, or in several.")
-    .argument("<images...>", "paths or http(s) addresses of pictures, or - for standard input")
-    .optionsGroup("Points:")
-    .option("--points-per-side <n>", "points on a side of the grid (default: 32)", whole("--points-per-side", 1))
-    .option("--points-per-batch <n>", "at most so many together (default: 64)", whole("--points-per-batch", 1))
-    .option("--no-multimask-output", "one mask a point, not three")
-    .option("--use-m2m", "give every mask back to the model for a better one: four times the work")
-    .optionsGroup("Which masks stay:")
-    .option("--pred-iou-thresh <x>", "predicted IoU above this (default: 0.8)", decimal("--pred-iou-thresh"))
-    .option("--stability-score-thresh <x>", "stability at least this (0.95)", decimal("--stability-score-thresh"))
-    .option("--stability-score-offset <x>", "logits up and down for stability (1)", decimal("--stability-score-offset"))
-    .option("--mask-threshold <x>", "a pixel's logit must exceed this (default: 0)", decimal("--mask-threshold"))
-    .option("--box-nms-thresh <x>", "of two boxes of higher IoU one stays (default: 0.7)", decimal("--box-nms-thresh"))
-    .option("--max-area <n>", "drop masks of more pixels", whole("--max-area", 0))
-    .optionsGroup("Crops, for small objects:")
-    .option("--crop-n-layers <n>", "layer i looks at 4^i crops as well (default: 0)", whole("--crop-n-layers", 0))
-    .option("--crop-nms-thresh <x>", "as --box-nms-thresh, between crops (0.7)", decimal("--crop-nms-thresh"))
-    .option("--crop-overlap-ratio <x>", "overlap of crops (default: 0.3413)", decimal("--crop-overlap-ratio"))
-    .option(
-      "--crop-n-points-downscale-factor <n>",
-      "points a side are divided by n^i in layer i (default: 1)",
-      whole("--crop-n-points-downscale-factor", 1),
-    )
-    .optionsGroup("Clean-up:")
-    .option(
-      "--min-mask-region-area <n>",
-      "remove holes and specks up to n low-resolution pixels (default: 0)",
-      whole("--min-mask-region-area", 0),
-    )
-    .option(
-      "--min-mask-region-area-full <n>",
-      "remove those below n pixels of the picture, as SAM 1 (default: 0)",
-      whole("--min-mask-region-area-full", 0),
-    )
+    .argument("<images...>", "paths or http(s) addresses of pictures, or - for standard input");
+  addMaskOptions(command);
+  command
     .optionsGroup("Output:")
     .option("--out <folder>", "default: <file name>.sam2, unless --json alone; of several images <folder>/<file name>")
     .option("--masks", "also mask_<k>.png of every record, black and white");
@@ -84,11 +55,11 @@ export function addEverything(program: Command, io: Io): void {
 async function everything(paths: readonly string[], options: EverythingOptions, io: Io): Promise<void> {
   const { out, format: formats = [], quiet } = options;
   expectFolder(options, ["masks", "format"]);
-  checkOptions(options);
+  checkOptions(maskOptions(options));
   const pictures = picturesOf(paths, options);
   const isSeveral = pictures.length > 1;
   for (const { path, name } of pictures) {
-    if (name !== pictureName(path)) tell(io, `${path}: its results are called ${name}, for another has its name`);
+    if (name !== pictureName(path)) notify(`${path}: its results are called ${name}, for another has its name`);
   }
   const index = isSeveral && out !== undefined ? await EverythingIndex.open(out, pictures, formats) : undefined;
   const status = new Status(io, quiet);
@@ -110,7 +81,7 @@ async function everything(paths: readonly string[], options: EverythingOptions, 
         if (!isSeveral || io.signal.aborted || !(error instanceof Sam2Error) || error instanceof UsageError)
           throw error;
         status.clear();
-        tell(io, error.message);
+        io.stderr.write(`sam2: ${error.message}\n`);
         index?.fail(picture, error);
         failed++;
       }

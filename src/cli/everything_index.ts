@@ -1,10 +1,10 @@
 import { relative } from "node:path";
 import type { AnnotatedImage } from "../io/formats/annotations.ts";
 import { type AnnotationFormat, annotationNames } from "../io/formats/write.ts";
+import type { ResultHead } from "../jobs/image_result.ts";
 import { annotationFiles } from "./annotation_files.ts";
 import type { Picture } from "./everything_run.ts";
 import { ResultFolder } from "./result_folder.ts";
-import type { SegmentResult } from "./segment_result.ts";
 
 /** A line of the list: where a picture's results are, or why there are none. */
 type Entry = { path: string; folder: string; masks: number } | { path: string; error: string };
@@ -37,7 +37,7 @@ export class EverythingIndex {
     this.#entries.push({ path, error: error.message });
   }
 
-  async write(model: SegmentResult["model"]): Promise<void> {
+  async write(model: ResultHead["model"]): Promise<void> {
     const names = this.#images.map(({ file }) => file);
     const folder = await ResultFolder.open(this.#folder, annotationNames(this.#formats, names));
     try {

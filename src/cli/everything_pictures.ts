@@ -4,7 +4,7 @@ import type { RgbImage } from "../io/pixels.ts";
 import { encodeGrey16Png, encodePng } from "../io/png.ts";
 import { labelMap } from "../io/label_map.ts";
 import { decodeRle } from "../io/rle.ts";
-import type { MaskResult } from "./everything_result.ts";
+import type { RecordResult } from "../jobs/image_result.ts";
 import type { ResultFolder } from "./result_folder.ts";
 
 /** The pictures of every run of `everything`. */
@@ -15,7 +15,7 @@ export const maskName = (k: number) => `mask_${k}.png`;
 export async function writePictures(
   folder: ResultFolder,
   image: RgbImage,
-  records: readonly MaskResult[],
+  records: readonly RecordResult[],
   each: boolean,
   signal: AbortSignal,
 ): Promise<void> {

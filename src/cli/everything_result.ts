@@ -1,40 +1,14 @@
 // What a run of `everything` says: its JSON, and the lines for people.
 import type { AnnotatedObject } from "../io/formats/annotations.ts";
-import type { Rle } from "../io/rle.ts";
-import type { MaskRecord } from "../predict/automatic_masks.ts";
+import type { RecordResult, RecordsResult } from "../jobs/image_result.ts";
 import type { Paint } from "./io.ts";
 import type { SegmentResult } from "./segment_result.ts";
 
-/** A record, as the JSON has it. */
-export interface MaskResult {
-  area: number;
-  bbox: MaskRecord["bbox"];
-  predicted_iou: number;
-  stability_score: number;
-  point_coords: MaskRecord["pointCoords"];
-  crop_box: MaskRecord["cropBox"];
-  segmentation: Rle;
-}
-
 /** What --json prints of a picture and result.json holds. */
-export interface EverythingResult extends Omit<SegmentResult, "prompts"> {
-  masks: MaskResult[];
-}
-
-export function maskResult(record: MaskRecord): MaskResult {
-  return {
-    area: record.area,
-    bbox: record.bbox,
-    predicted_iou: record.predictedIou,
-    stability_score: record.stabilityScore,
-    point_coords: record.pointCoords,
-    crop_box: record.cropBox,
-    segmentation: record.segmentation as Rle,
-  };
-}
+export interface EverythingResult extends RecordsResult, Pick<SegmentResult, "files" | "ms"> {}
 
 /** The records, as annotations have them. */
-export function objectsOf(masks: readonly MaskResult[]): AnnotatedObject[] {
+export function objectsOf(masks: readonly RecordResult[]): AnnotatedObject[] {
   return masks.map(({ segmentation, predicted_iou, stability_score, point_coords, crop_box }, k) => ({
     id: k + 1,
     label: "object",

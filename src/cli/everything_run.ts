@@ -1,21 +1,22 @@
 import type { AnnotatedImage } from "../io/formats/annotations.ts";
 import { type AnnotationFormat, annotationNames } from "../io/formats/write.ts";
 import { decodeImage } from "../io/image.ts";
-import type { AutomaticMaskGeneratorOptions } from "../predict/automatic_mask_options.ts";
+import { modelOf, recordResult } from "../jobs/image_result.ts";
 import { AutomaticMaskGenerator } from "../predict/automatic_masks.ts";
 import type { Sam2 } from "../predict/sam2.ts";
+import { notify } from "../platform/notices.ts";
 import { annotationFiles, seenFrom } from "./annotation_files.ts";
+import { type MaskOptions, maskOptions } from "./everything_options.ts";
 import { maskName, PICTURES, writePictures } from "./everything_pictures.ts";
 import { GenerateProgress } from "./everything_progress.ts";
-import { type EverythingResult, maskResult, objectsOf, summary } from "./everything_result.ts";
+import { type EverythingResult, objectsOf, summary } from "./everything_result.ts";
 import { readPicture } from "./files.ts";
-import { type Io, painter, type Status, tell } from "./io.ts";
+import { type Io, painter, type Status } from "./io.ts";
 import type { ModelOptions } from "./options.ts";
 import { ResultFolder } from "./result_folder.ts";
-import { modelOf } from "./segment_result.ts";
 import { stopwatch, tenths } from "./stopwatch.ts";
 
-export interface EverythingOptions extends ModelOptions, AutomaticMaskGeneratorOptions {
+export interface EverythingOptions extends ModelOptions, MaskOptions {
   model?: string;
   out?: string;
   masks?: boolean;
@@ -59,7 +60,7 @@ export class EverythingRun {
     if (folder !== undefined) await ResultFolder.open(folder, [...PICTURES, ...annotationNames(own, [name])]);
     this.#status.show(`reading ${path} …`);
     const bytes = await readPicture(path, signal);
-    const image = await decodeImage(bytes, { where: path, onNotice: (text) => tell(this.#io, `${path}: ${text}`) });
+    const image = await decodeImage(bytes, { where: path, onNotice: (text) => notify(`${path}: ${text}`) });
     const { width, height } = image;
     const decode = watch.lap();
 
@@ -67,7 +68,7 @@ export class EverythingRun {
     const onProgress = progress.follow;
     const records = await this.#generator.generate(image, { signal, onProgress });
     const stages = progress.end();
-    const masks = records.map(maskResult);
+    const masks = records.map(recordResult);
     const annotated = { file: name, path: seenFrom(root ?? ".", path), width, height, objects: objectsOf(masks) };
     const names = [...PICTURES, ...(each ? masks.map((_, k) => maskName(k)) : []), ...annotationNames(own, [name])];
     const files = folder === undefined ? undefined : await ResultFolder.open(folder, names);
@@ -93,11 +94,4 @@ export class EverythingRun {
       throw error;
     }
   }
-}
-
-/** The options of the generator. */
-function maskOptions(options: EverythingOptions): AutomaticMaskGeneratorOptions {
-  const { model, out, masks, format, json, quiet, debug, config, threads, kernels, imageSize, offline, ...own } =
-    options;
-  return own;
 }

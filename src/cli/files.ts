@@ -1,17 +1,12 @@
 import { createReadStream } from "node:fs";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { Sam2Error } from "../errors.ts";
-import { readBytes } from "../io/image_input.ts";
-import { systemReason } from "../platform/node_files.ts";
+import { isAddress, readBytes } from "../io/image_input.ts";
+import { readInput, systemReason } from "../platform/node_files.ts";
 
 /** Standard input, where a picture is asked for. */
 export const STDIN = "-";
-
-/** Does it name a picture of the network? */
-export function isAddress(from: string): boolean {
-  return /^https?:/i.test(from);
-}
 
 /** The name of the file; of an address the last part of its path, of standard input stdin. */
 export function pictureName(path: string): string {
@@ -19,15 +14,6 @@ export function pictureName(path: string): string {
   if (!isAddress(path)) return basename(path);
   const { pathname, hostname } = new URL(path);
   return basename(decodeURIComponent(pathname)).replace(/[^\w.-]/g, "_") || hostname;
-}
-
-/** @throws Sam2Error naming the file, if it cannot be read */
-export async function readInput(path: string, what: string): Promise<Uint8Array> {
-  try {
-    return new Uint8Array(await readFile(path));
-  } catch (cause) {
-    throw new Sam2Error(path, what, systemReason(cause), "check the path", { cause });
-  }
 }
 
 /** The bytes of a picture: a path, an http(s) address, or standard input. @throws Sam2Error */

@@ -44,11 +44,6 @@ export function painter(output: Output, env: Io["env"]): Paint {
     : (_, text) => text;
 }
 
-/** What was guessed, on stderr. */
-export function tell(io: Io, text: string): void {
-  io.stderr.write(`sam2: ${text}\n`);
-}
-
 /** One line on stderr that rewrites itself. Shown by terminals alone. */
 export class Status {
   readonly #output?: Output;

@@ -13,7 +13,7 @@ type Terminals = Record<"stdout" | "stderr", Terminal>;
 
 /** Time for temporary files to be removed. */
 const GRACE_MS = 300;
-/** Time for a frame to be finished and saved, before whoever ends the process loses patience. */
+/** Time for a frame or an image to be finished and saved, before whoever ends the process loses patience. */
 const FRAME_MS = 8000;
 
 type Signal = keyof typeof EXIT_CODES;
@@ -42,9 +42,10 @@ function listen(): void {
     if (stopAfter === undefined) process.once(signal, stop);
     else setTimeout(stop, stopAfter).unref();
   };
-  const tracks = process.argv[2] === "track"; // it finishes the frame and saves, unless Ctrl-C comes twice
-  process.once("SIGINT", () => interrupt("SIGINT", tracks ? undefined : GRACE_MS));
-  process.once("SIGTERM", () => interrupt("SIGTERM", tracks ? FRAME_MS : GRACE_MS));
+  const saves = ["track", "batch", "worker"].includes(process.argv[2]); // unless Ctrl-C comes twice
+  const serves = process.argv[2] === "serve"; // it answers what is under way, and looks at the clock itself
+  process.once("SIGINT", () => interrupt("SIGINT", saves || serves ? undefined : GRACE_MS));
+  process.once("SIGTERM", () => interrupt("SIGTERM", serves ? undefined : saves ? FRAME_MS : GRACE_MS));
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;
     process.exit(); // the reader has seen enough, as in `sam2 … | head`

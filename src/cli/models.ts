@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { checkWhole } from "../io/checkpoint.ts";
 import { DEMO_MODEL } from "../io/demo_model.ts";
 import { officialCheckpoint } from "../io/official.ts";
+import { notify } from "../platform/notices.ts";
 import { cachedFile } from "../platform/node_download.ts";
 import { type Io, progressBar, Status } from "./io.ts";
 
@@ -31,9 +32,9 @@ export async function locateModel(model: string, { quiet, offline }: LocateOptio
   }
 }
 
-/** The file of --model; without one it is nano's, and stderr says so. */
+/** The file of --model; without one it is nano's, and that is said. */
 export async function chosenModel(options: LocateOptions & { model?: string }, io: Io): Promise<string> {
-  const { model, quiet } = options;
-  if (model === undefined && !quiet) io.stderr.write(`sam2: ${DEMO_MODEL.notice}\n`);
+  const { model } = options;
+  if (model === undefined) notify(DEMO_MODEL.notice);
   return locateModel(model ?? DEMO_MODEL.name, options, io);
 }

@@ -21,7 +21,7 @@ export function addCommonOptions(command: Command): Command {
   return command
     .optionsGroup("Common options:")
     .option("--json", "results as JSON on stdout")
-    .option("--quiet", "no progress, no summary")
+    .option("--quiet", "no progress, no notices, no summary")
     .option("--debug", "show the stack of an error")
     .helpOption("-h, --help", "show this help");
 }

@@ -5,7 +5,7 @@ import { encodeAnimation } from "../io/webp_animation.ts";
 import { pillowResize } from "../nn/pillow_resize.ts";
 import type { Sam2 } from "../predict/sam2.ts";
 import type { Frames } from "../video/frames.ts";
-import type { FrameLine, ObjectLine } from "./track_files.ts";
+import type { FrameLine, ObjectLine } from "../jobs/frame_line.ts";
 
 const MAX_FRAMES = 60;
 const MAX_WIDTH = 480;

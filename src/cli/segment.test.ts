@@ -461,9 +461,14 @@ Segment("an address is read as a file is, and what cannot be had is told in one 
   const { image, prompts } = JSON.parse(stdout) as Result;
   assert.equal(image, { path: `${base}/photo.png`, width: W, height: H });
   assert.equal(prompts, (await json(...CLICK)).prompts);
-  await fails(1, /other\.png: expected an image, got HTTP 404/, ["segment", `${base}/other.png`, ...MODEL, ...CLICK]);
+  await fails(1, /other\.png: expected the file, got HTTP status 404/, [
+    "segment",
+    `${base}/other.png`,
+    ...MODEL,
+    ...CLICK,
+  ]);
   await new Promise((resolve) => server.close(resolve));
-  await fails(1, /photo\.png: expected an image, got .*ECONNREFUSED/, [
+  await fails(1, /photo\.png: expected an answer, got none \(ECONNREFUSED/, [
     "segment",
     `${base}/photo.png`,
     ...MODEL,

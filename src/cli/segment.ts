@@ -2,26 +2,19 @@ import type { Command } from "commander";
 import { UsageError } from "../errors.ts";
 import { type AnnotationFormat, annotationNames } from "../io/formats/write.ts";
 import { decodeImage } from "../io/image.ts";
+import { modelOf, type PromptResult, promptResult } from "../jobs/image_result.ts";
+import { promptsFor } from "../jobs/prompts.ts";
 import { ImagePredictor } from "../predict/image_predictor.ts";
 import { Sam2 } from "../predict/sam2.ts";
+import { notify } from "../platform/notices.ts";
 import { addFormatOption, annotationFiles, seenFrom } from "./annotation_files.ts";
 import { pictureName, readPicture, replaceFile } from "./files.ts";
-import { type Io, painter, Status, tell } from "./io.ts";
+import { type Io, painter, Status } from "./io.ts";
 import { chosenModel } from "./models.ts";
 import { addModelOptions, click, corners, count, expectFolder, type ModelOptions, once } from "./options.ts";
-import { type PromptOptions, promptFromOptions, promptsFor, promptsFromFile } from "./prompts.ts";
+import { type PromptOptions, promptFromOptions, promptsFromFile } from "./prompts.ts";
 import { SegmentPictures } from "./segment_pictures.ts";
-import {
-  type Logits,
-  logitsFile,
-  logitsOf,
-  modelOf,
-  objectsOf,
-  type PromptResult,
-  promptResult,
-  type SegmentResult,
-  summary,
-} from "./segment_result.ts";
+import { type Logits, logitsFile, logitsOf, objectsOf, type SegmentResult, summary } from "./segment_result.ts";
 import { stopwatch, tenths } from "./stopwatch.ts";
 
 interface SegmentOptions extends ModelOptions, PromptOptions {
@@ -98,11 +91,11 @@ async function segment(path: string, options: SegmentOptions, io: Io): Promise<v
 
   status.show(`reading ${path} …`);
   const bytes = await readPicture(path, signal);
-  const image = await decodeImage(bytes, { where: path, onNotice: (text) => tell(io, `${path}: ${text}`) });
+  const image = await decodeImage(bytes, { where: path, onNotice: (text) => notify(`${path}: ${text}`) });
   const ms = { load: 0, decode: watch.lap(), encode: 0, predict: 0, total: 0 };
 
   const sets = file === undefined ? [await promptFromOptions(options)] : await promptsFromFile(file, multimask);
-  for (const { maskImage } of sets) if (maskImage && "note" in maskImage && maskImage.note) tell(io, maskImage.note);
+  for (const { maskImage } of sets) if (maskImage && "note" in maskImage && maskImage.note) notify(maskImage.note);
   const model = await chosenModel(options, io);
   status.show(`loading ${model} …`);
   const sam2 = await Sam2.fromPretrained(model, { ...options, video: false, signal });

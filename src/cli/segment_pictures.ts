@@ -2,9 +2,9 @@ import { encodeCutoutPng, encodeMaskPng } from "../io/masks.ts";
 import { drawMask, drawPrompts } from "../io/overlay.ts";
 import type { RgbImage } from "../io/pixels.ts";
 import { encodePng } from "../io/png.ts";
+import { best } from "../jobs/prompts.ts";
 import type { Prediction } from "../predict/image_predictor.ts";
 import type { Prompt } from "../predict/prompt.ts";
-import { best } from "./prompts.ts";
 import { ResultFolder } from "./result_folder.ts";
 
 /** The pictures of a run of `segment`: masks as they are found, at the end one overlay of the best of every prompt. */

@@ -1,48 +1,17 @@
 // What a run of `segment` says: its JSON, and the lines for people.
 import type { AnnotatedObject } from "../io/formats/annotations.ts";
-import { encodeRle, type Rle, rleArea, rleBbox } from "../io/rle.ts";
 import { type WrittenTensor, writeSafetensors } from "../io/safetensors.ts";
+import type { PromptResult, PromptsResult } from "../jobs/image_result.ts";
 import { modelTitle, type Sam2Config } from "../model/config.ts";
 import type { Prediction } from "../predict/image_predictor.ts";
 import type { Prompt } from "../predict/prompt.ts";
 import type { Paint } from "./io.ts";
 
-/** A mask, as the JSON has it. */
-export interface MaskResult {
-  iou: number;
-  area: number;
-  bbox: [x: number, y: number, w: number, h: number];
-  rle: Rle;
-}
-
-/** A prompt's answer, as the JSON has it. */
-export interface PromptResult {
-  name?: string;
-  multimask: boolean;
-  masks: MaskResult[];
-}
-
 /** What --json prints and result.json holds. */
-export interface SegmentResult {
-  image: { path: string; width: number; height: number };
-  model: { name: string; version: string; imageSize: number };
-  prompts: PromptResult[];
+export interface SegmentResult extends PromptsResult {
   /** of result.json's folder */
   files?: readonly string[];
   ms: { load: number; decode: number; encode: number; predict: number; total: number };
-}
-
-export function modelOf({ name, version, imageSize }: Sam2Config): SegmentResult["model"] {
-  return { name, version, imageSize };
-}
-
-export function promptResult(prediction: Prediction, multimask: boolean): PromptResult {
-  const { name, masks, iouPredictions, width, height } = prediction;
-  const results = masks.map((mask, k) => {
-    const rle = encodeRle(mask, width, height);
-    return { iou: iouPredictions[k], area: rleArea(rle), bbox: rleBbox(rle), rle };
-  });
-  return { ...(name !== undefined && { name }), multimask, masks: results };
 }
 
 /** Of every prompt the mask of highest predicted IoU, as annotations have it. */

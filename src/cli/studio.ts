@@ -7,9 +7,10 @@ import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { CheckpointError, Sam2Error, UsageError } from "../errors.ts";
 import { DEMO_MODEL } from "../io/demo_model.ts";
+import { isAddress } from "../io/image_input.ts";
 import { systemReason } from "../platform/node_files.ts";
-import { isAddress } from "./files.ts";
-import { type Io, tell } from "./io.ts";
+import { notify } from "../platform/notices.ts";
+import type { Io } from "./io.ts";
 import { locateModel } from "./models.ts";
 import { count, offlineOption } from "./options.ts";
 import { headersOf } from "./studio_headers.ts";
@@ -76,11 +77,11 @@ async function studioCommand(options: StudioOptions, io: Io): Promise<void> {
   }
   io.signal.throwIfAborted();
   const server = createServer((request, response) => answer(files, request, response));
-  await listen(server, options.port, io);
+  await listen(server, options.port);
   const { port } = server.address() as { port: number };
   const address = `http://${HOST}:${port}/${query}`;
   io.stdout.write(`${address}\n`);
-  if (options.open) openBrowser(address, io);
+  if (options.open) openBrowser(address);
   await new Promise((resolve) => io.signal.addEventListener("abort", resolve, { once: true }));
   server.close();
   server.closeAllConnections();
@@ -108,7 +109,7 @@ async function modelFile(model: string, options: StudioOptions, io: Io): Promise
   throw new CheckpointError(path, "a file that can be read", got, "check the path, or name a model: nano, tiny …");
 }
 
-async function listen(server: Server, wanted: number | undefined, io: Io): Promise<void> {
+async function listen(server: Server, wanted: number | undefined): Promise<void> {
   const on = async (port: number) => {
     server.listen(port, HOST);
     await once(server, "listening");
@@ -121,8 +122,7 @@ async function listen(server: Server, wanted: number | undefined, io: Io): Promi
       const todo = "name another one with --port";
       throw new Sam2Error(`--port ${wanted ?? PORT}`, "a port that is free", systemReason(cause), todo, { cause });
     }
-    tell(
-      io,
+    notify(
       `port ${PORT} is taken, so another one is used; models and pictures that a browser keeps for ${PORT} are not seen there`,
     );
     await on(0);
@@ -172,12 +172,12 @@ function end(response: ServerResponse, status: number, text: string): void {
 }
 
 /** In the system's browser, whichever that is. */
-function openBrowser(address: string, io: Io): void {
+function openBrowser(address: string): void {
   const [command, ...args] = { darwin: ["open"], win32: ["cmd", "/c", "start", ""] }[process.platform as string] ?? [
     "xdg-open",
   ];
   const child = spawn(command, [...args, address], { stdio: "ignore", detached: true });
-  child.once("error", () => tell(io, "no browser could be opened; open the address by hand"));
+  child.once("error", () => notify("no browser could be opened; open the address by hand"));
   child.unref();
 }
 

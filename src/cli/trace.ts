@@ -5,7 +5,7 @@ import { type LayerEvent, watch } from "../nn/layer.ts";
 import { modelTitle } from "../model/config.ts";
 import { Sam2 } from "../predict/sam2.ts";
 import type { Tensor } from "../tensor/view.ts";
-import { readInput } from "./files.ts";
+import { readInput } from "../platform/node_files.ts";
 import { type Io, painter, Status } from "./io.ts";
 import { locateModel } from "./models.ts";
 import { addRunOptions, count, type ModelOptions } from "./options.ts";

@@ -1,21 +1,18 @@
 import { type Command, Option } from "commander";
 import { UsageError } from "../errors.ts";
 import { readCheckpoint } from "../io/checkpoint.ts";
+import { expectTrackable, type TrackPrompt, withMasks } from "../jobs/track_prompts.ts";
 import { checkpointConfig, expectTensors } from "../model/load.ts";
 import { Sam2 } from "../predict/sam2.ts";
 import { VideoPredictor } from "../predict/video_predictor.ts";
 import { openFrames } from "../video/open.ts";
+import { readInput } from "../platform/node_files.ts";
+import { notify } from "../platform/notices.ts";
 import { addFormatOption } from "./annotation_files.ts";
 import { type Io, Status } from "./io.ts";
 import { chosenModel } from "./models.ts";
 import { addModelOptions, count, expectFolder } from "./options.ts";
-import {
-  addPromptOptions,
-  expectTrackable,
-  type TrackPrompt,
-  trackPromptsFromFile,
-  withMasks,
-} from "./track_prompts.ts";
+import { addPromptOptions, trackPromptsFromFile } from "./track_prompts.ts";
 import { Run, type TrackOptions } from "./track_run.ts";
 
 const EXAMPLES = `
@@ -70,7 +67,7 @@ async function track(video: string, flags: readonly TrackPrompt[], options: Trac
   expectFolder(options, ["format"]);
   const given = options.prompts === undefined ? flags : await trackPromptsFromFile(options.prompts);
   expectTrackable(given, video);
-  const prompts = await withMasks(given, (text) => io.stderr.write(`sam2: ${text}\n`));
+  const prompts = await withMasks(given, readInput, notify);
   expectTrackable(prompts, video);
   const status = new Status(io, options.quiet);
   status.show("opening the video …");

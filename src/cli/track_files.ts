@@ -5,49 +5,13 @@ import type { AnnotatedImage } from "../io/formats/annotations.ts";
 import { type AnnotationFormat, annotationNames } from "../io/formats/write.ts";
 import { encodeMaskPng, encodePalettePng } from "../io/masks.ts";
 import { encodeGrey16Png } from "../io/png.ts";
-import { encodeRle, type Rle, rleArea, rleBbox } from "../io/rle.ts";
+import type { FrameLine } from "../jobs/frame_line.ts";
 import { systemReason } from "../platform/node_files.ts";
 import type { FrameResult } from "../predict/video_predictor.ts";
 import { stemOf } from "../video/folder.ts";
 import { annotationFiles, seenFrom } from "./annotation_files.ts";
 import { replaceFile } from "./files.ts";
 import { namesIn } from "./result_folder.ts";
-
-/** What is told of one object on one frame. */
-export interface ObjectLine {
-  id: number;
-  /** of its prompts */
-  name?: string;
-  /** logit */
-  score: number | undefined;
-  area: number;
-  bbox: [x: number, y: number, w: number, h: number];
-  rle: Rle;
-}
-
-/** What is told of one frame: a line of JSON. */
-export interface FrameLine {
-  frame: number;
-  /** name of the source frame, if it has a file of its own */
-  file?: string;
-  objects: ObjectLine[];
-}
-
-/** @param names of the objects that have one, by id */
-export function lineOf(
-  { frame, objects }: FrameResult,
-  width: number,
-  height: number,
-  names: ReadonlyMap<number, string>,
-  file?: string,
-): FrameLine {
-  const lines = objects.map(({ id, score, mask }) => {
-    const rle = encodeRle(mask, width, height);
-    const name = names.get(id);
-    return { id, ...(name !== undefined && { name }), score, area: rleArea(rle), bbox: rleBbox(rle), rle };
-  });
-  return { frame, ...(file !== undefined && { file }), objects: lines };
-}
 
 /** Lists the annotations of --format. */
 const ANNOTATIONS = ".annotations.json";

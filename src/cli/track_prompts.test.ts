@@ -7,7 +7,9 @@ import { drawPng } from "../../tests/pictures.ts";
 import { encodePalettePng } from "../io/masks.ts";
 import { nodePlatform } from "../platform/node.ts";
 import { setPlatform } from "../platform/platform.ts";
-import { addPromptOptions, type TrackPrompt, trackPromptsFromFile, withMasks } from "./track_prompts.ts";
+import { type TrackPrompt, withMasks } from "../jobs/track_prompts.ts";
+import { readInput } from "../platform/node_files.ts";
+import { addPromptOptions, trackPromptsFromFile } from "./track_prompts.ts";
 
 setPlatform(nodePlatform);
 const { leave } = enterFolder();
@@ -24,7 +26,7 @@ function flags(...args: string[]): TrackPrompt[] {
 
 async function read(...args: string[]) {
   const told: string[] = [];
-  const prompts = await withMasks(flags(...args), (text) => told.push(text));
+  const prompts = await withMasks(flags(...args), readInput, (text) => told.push(text));
   return {
     prompts: prompts.map(({ object, frame, picture }) => [
       object,

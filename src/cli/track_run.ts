@@ -3,8 +3,10 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { Sam2Error, StateError, UsageError } from "../errors.ts";
+import { PromptError, Sam2Error, StateError, UsageError } from "../errors.ts";
 import type { AnnotationFormat } from "../io/formats/write.ts";
+import { lineOf } from "../jobs/frame_line.ts";
+import { applyPrompt, type TrackPrompt } from "../jobs/track_prompts.ts";
 import { modelTitle } from "../model/config.ts";
 import type { FrameResult, VideoPredictor } from "../predict/video_predictor.ts";
 import type { VideoState } from "../predict/video_state.ts";
@@ -12,8 +14,7 @@ import type { Frames } from "../video/frames.ts";
 import { type Io, painter, type Status } from "./io.ts";
 import type { ModelOptions } from "./options.ts";
 import { makePreview } from "./preview.ts";
-import { annotatedFrames, lineOf, TrackFiles } from "./track_files.ts";
-import { applyPrompt, type TrackPrompt } from "./track_prompts.ts";
+import { annotatedFrames, TrackFiles } from "./track_files.ts";
 
 export interface TrackOptions extends ModelOptions {
   model?: string;
@@ -128,7 +129,7 @@ export class Run {
     this.#state = await this.#predictor.initState(this.#frames, { signal });
     for (const prompt of this.#prompts) {
       this.#status.show(`looking at frame ${prompt.frame} …`);
-      if (!prompt.correct) await applyPrompt(this.#predictor, this.#state, prompt, signal);
+      if (!prompt.correct) await this.#apply(prompt);
     }
     this.#progress = { command, passes: 0, frames: 0, next: null, written: 0, bytes: 0 };
     await this.#expectStart();
@@ -209,9 +210,7 @@ export class Run {
         const isRepeated = progress.passes > 0 && result.frame === this.#start; // the first direction has written it
         const corrections = isRepeated ? [] : this.#correctionsOn(result.frame);
         let latest = result;
-        for (const prompt of corrections) {
-          latest = await applyPrompt(this.#predictor, this.#state, prompt, this.#io.signal);
-        }
+        for (const prompt of corrections) latest = await this.#apply(prompt);
         if (!isRepeated) await this.#write(latest);
         progress.frames++;
         progress.next = latest.frame + step;
@@ -225,6 +224,19 @@ export class Run {
     progress.passes++;
     progress.frames = 0;
     progress.next = null;
+  }
+
+  async #apply(prompt: TrackPrompt): Promise<FrameResult> {
+    const { frame, where } = prompt;
+    const { signal } = this.#io;
+    const reaches = frame < this.#frames.count && (await this.#frames.read(frame, 1, signal)) !== undefined;
+    if (reaches) return applyPrompt(this.#predictor, this.#state, prompt, signal);
+    throw new PromptError(
+      where,
+      `a frame of the video, 0…${this.#frames.count - 1}`,
+      `${frame}`,
+      "count frames from 0",
+    );
   }
 
   #correctionsOn(frame: number): TrackPrompt[] {

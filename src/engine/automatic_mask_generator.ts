@@ -1,11 +1,13 @@
 import type { ImageInput } from "../io/image_input.ts";
+import { expectOptions } from "../io/options.ts";
 import {
   type AutomaticMaskGeneratorOptions,
   checkOptions,
   type MaskThresholds,
+  THRESHOLD_KINDS,
 } from "../predict/automatic_mask_options.ts";
 import type { AutomaticMaskGenerator as Direct, MaskRecord } from "../predict/automatic_masks.ts";
-import { type CallOptions, engineOf, expectOptions } from "./engine.ts";
+import { CALL_KINDS, type CallOptions, engineOf } from "./engine.ts";
 import { Remote, type Remoted } from "./remote.ts";
 import type { Sam2 } from "./sam2.ts";
 
@@ -27,7 +29,6 @@ export class AutomaticMaskGenerator implements Remoted<Direct> {
 
   /** Several may share a model. @throws UsageError if an option is out of its range */
   constructor(sam2: Sam2, options: AutomaticMaskGeneratorOptions = {}) {
-    expectOptions(options, "AutomaticMaskGenerator");
     checkOptions(options);
     this.#remote = new Remote(engineOf(sam2, "AutomaticMaskGenerator"), "AutomaticMaskGenerator", options);
   }
@@ -38,6 +39,7 @@ export class AutomaticMaskGenerator implements Remoted<Direct> {
    * @throws ImageError if it is no usable image; the signal's reason if aborted
    */
   async generate(image: ImageInput, options: CallOptions = {}): Promise<MaskRecord[]> {
+    expectOptions(options, CALL_KINDS, "generate");
     const found = this.#remote.send([image]);
     const sent = found instanceof Promise ? await found : found;
     return this.#remote.call("generate", sent, options, sent);
@@ -49,6 +51,7 @@ export class AutomaticMaskGenerator implements Remoted<Direct> {
    * @throws ImageError if it is no usable image; the signal's reason if aborted
    */
   async prepare(image: ImageInput, options: CallOptions = {}): Promise<void> {
+    expectOptions(options, CALL_KINDS, "prepare");
     const found = this.#remote.send([image]);
     const sent = found instanceof Promise ? await found : found;
     await this.#remote.call("prepare", sent, options, sent);
@@ -61,7 +64,7 @@ export class AutomaticMaskGenerator implements Remoted<Direct> {
    * @throws UsageError if no image was prepared
    */
   async select(thresholds: Partial<MaskThresholds> = {}): Promise<MaskRecord[]> {
-    expectOptions(thresholds, "select");
+    expectOptions(thresholds, THRESHOLD_KINDS, "select");
     return this.#remote.call("select", [thresholds]);
   }
 }

@@ -9,6 +9,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { goldenImage } from "../../golden/hash_image.ts";
 import {
+  AutomaticMaskGenerator,
   EngineError,
   HeapError,
   ImagePredictor,
@@ -19,6 +20,7 @@ import {
 } from "../index.node.ts";
 import { readCheckpoint } from "../io/checkpoint.ts";
 import { Weights } from "../io/weights.ts";
+import { AutomaticMaskGenerator as DirectGenerator } from "../predict/automatic_masks.ts";
 import * as direct from "../predict/image_predictor.ts";
 import { Sam2 as DirectSam2 } from "../predict/sam2.ts";
 import * as directVideo from "../predict/video_predictor.ts";
@@ -177,6 +179,35 @@ Engine("a heap exhausted on the way is a HeapError and leaves nothing behind", a
     assert.is(small.heap.bytesInUse, before);
   }
 });
+
+Engine(
+  "everything: records, thresholds moved afterwards, and what an abort leaves are those of this thread",
+  async () => {
+    const options = {
+      pointsPerSide: 4,
+      predIouThresh: 0.5,
+      stabilityScoreThresh: 0.5,
+      outputMode: "coco_rle",
+    } as const;
+    const [generator, own] = [new AutomaticMaskGenerator(sam2, options), new DirectGenerator(inThread, options)];
+    const want = await own.generate(image);
+    assert.ok(want.length > 0);
+    const fractions: number[] = [];
+    const onProgress = ({ stage, fraction }: Progress) => void (stage === "decode" && fractions.push(fraction!));
+    assert.equal(await generator.generate(image, { onProgress }), want);
+    assert.is(fractions.at(-1), 1);
+
+    const reason = new Error("enough");
+    const controller = new AbortController();
+    const call = generator.generate(image, { signal: controller.signal, onProgress: () => controller.abort(reason) });
+    assert.is(await failed(call), reason);
+
+    await Promise.all([generator.prepare(image), own.prepare(image)]);
+    for (const thresholds of [{}, { predIouThresh: 0, boxNmsThresh: 0.3 }, { outputMode: "binary_mask" }] as const) {
+      assert.equal(await generator.select(thresholds), own.select(thresholds));
+    }
+  },
+);
 
 Engine("an abort while loading rejects with the signal's reason and leaves no worker", async () => {
   const threads = threadCount();

@@ -1,5 +1,6 @@
 import { UsageError } from "../errors.ts";
 import { kindOf } from "../io/kind_of.ts";
+import { CALLBACK, expectKind, expectObject, FLAG, type Kinds, OPTIONAL, SIGNAL } from "../io/options.ts";
 import type { Followed } from "../predict/progress.ts";
 import { buffersOf } from "./rpc.ts";
 import type { Client, CallOptions as RpcOptions } from "./rpc_client.ts";
@@ -10,6 +11,8 @@ export interface CallOptions extends Followed {
   /** Give the bytes that are passed in away instead of copying them: their buffers are empty afterwards. */
   transfer?: boolean;
 }
+
+export const CALL_KINDS: Kinds<CallOptions> = { signal: SIGNAL, onProgress: CALLBACK, transfer: FLAG };
 
 export type Engine = Client<EngineService>;
 
@@ -27,21 +30,13 @@ export function engineOf(sam2: object, where: string): Engine {
   throw new UsageError(where, "a Sam2", kindOf(sam2), "await Sam2.fromPretrained(…) first");
 }
 
-/** @throws UsageError unless it is an object */
-export function expectOptions(options: unknown, where: string): void {
-  if (typeof options === "object" && options !== null && !Array.isArray(options)) return;
-  throw new UsageError(where, "an object with options", kindOf(options), "see the method's documentation");
-}
-
 /** @throws UsageError */
 export function rpcOptions(options: CallOptions = {}, inputs: readonly unknown[], where: string): RpcOptions {
-  expectOptions(options, where);
+  expectObject(options, where);
   const { signal, onProgress, transfer } = options;
-  if (signal && !(signal instanceof AbortSignal)) {
-    throw new UsageError(`${where}.signal`, "an AbortSignal", kindOf(signal), "pass new AbortController().signal");
-  }
-  if (onProgress && typeof onProgress !== "function") {
-    throw new UsageError(`${where}.onProgress`, "a function", kindOf(onProgress), "pass a function of the progress");
+  for (const [name, value] of Object.entries({ signal, onProgress, transfer })) {
+    if (value === undefined) continue;
+    expectKind(value, CALL_KINDS[name as keyof CallOptions], `${where}.${name}`, OPTIONAL);
   }
   return {
     signal: signal ?? undefined,

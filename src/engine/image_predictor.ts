@@ -1,14 +1,17 @@
 import { UsageError } from "../errors.ts";
 import type { ImageInput } from "../io/image_input.ts";
 import { kindOf } from "../io/kind_of.ts";
-import type {
-  ImagePredictor as Direct,
-  ImagePredictorOptions,
-  Prediction,
-  PredictOptions,
+import { expectOptions } from "../io/options.ts";
+import {
+  type ImagePredictor as Direct,
+  type ImagePredictorOptions,
+  PREDICT_KINDS,
+  type Prediction,
+  type PredictOptions,
+  PREDICTOR_KINDS,
 } from "../predict/image_predictor.ts";
 import type { Prompt } from "../predict/prompt.ts";
-import { type CallOptions, engineOf, expectOptions } from "./engine.ts";
+import { CALL_KINDS, type CallOptions, engineOf } from "./engine.ts";
 import { Remote, type Remoted } from "./remote.ts";
 import type { Sam2 } from "./sam2.ts";
 
@@ -25,9 +28,9 @@ import type { Sam2 } from "./sam2.ts";
 export class ImagePredictor implements Remoted<Direct> {
   readonly #remote: Remote<Direct>;
 
-  /** Several may share a model. */
+  /** Several may share a model. @throws UsageError if an option is out of its range */
   constructor(sam2: Sam2, options: ImagePredictorOptions = {}) {
-    expectOptions(options, "ImagePredictor");
+    expectOptions(options, PREDICTOR_KINDS, "ImagePredictor");
     this.#remote = new Remote(engineOf(sam2, "ImagePredictor"), "ImagePredictor", options);
   }
 
@@ -45,6 +48,7 @@ export class ImagePredictor implements Remoted<Direct> {
     if (!Array.isArray(images)) {
       throw new UsageError("setImageBatch", "an array of images", kindOf(images), "pass one image to setImage");
     }
+    expectOptions(options, CALL_KINDS, "setImage");
     const found = this.#remote.send(images);
     const sent = found instanceof Promise ? await found : found;
     await this.#remote.call("setImageBatch", [sent], options, sent);
@@ -57,12 +61,14 @@ export class ImagePredictor implements Remoted<Direct> {
    */
   predict(prompt: Prompt, options?: PredictOptions): Promise<Prediction>;
   predict(prompts: readonly Prompt[], options?: PredictOptions): Promise<Prediction[]>;
-  predict(prompts: Prompt | readonly Prompt[], options: PredictOptions = {}): Promise<Prediction & Prediction[]> {
+  async predict(prompts: Prompt | readonly Prompt[], options: PredictOptions = {}): Promise<Prediction & Prediction[]> {
+    expectOptions(options, PREDICT_KINDS, "predict");
     return this.#remote.call("predict", [prompts], options) as Promise<Prediction & Prediction[]>;
   }
 
   /** Masks for each image of `setImageBatch`: one list of prompts an image. */
-  predictBatch(batch: readonly (readonly Prompt[])[], options: PredictOptions = {}): Promise<Prediction[][]> {
+  async predictBatch(batch: readonly (readonly Prompt[])[], options: PredictOptions = {}): Promise<Prediction[][]> {
+    expectOptions(options, PREDICT_KINDS, "predictBatch");
     return this.#remote.call("predictBatch", [batch], options);
   }
 

@@ -8,6 +8,11 @@ import type { VideoState } from "./video_state.ts";
 
 let ids = 0;
 
+/** A predictor that nobody holds any more is forgotten there, with its images. */
+const forgotten = new FinalizationRegistry<{ engine: Engine; id: number }>(({ engine, id }) => {
+  engine.call("forget", [id]).catch(() => {}); // the engine has ended
+});
+
 type Method<P> = { [K in keyof P]: P[K] extends (...args: never[]) => unknown ? K : never }[keyof P] & string;
 /** T with another state in the place of predict's, and without what cannot be sent. */
 type WithState<T, S> = T extends DirectState
@@ -36,7 +41,9 @@ export class Remote<P> {
 
   constructor(engine: Engine, name: Handle["class"], options: object) {
     this.engine = engine;
-    this.#handle = { id: ids++, class: name, options };
+    const id = ids++;
+    this.#handle = { id, class: name, options };
+    forgotten.register(this, { engine, id });
   }
 
   /**

@@ -6,10 +6,11 @@ import { CheckpointError, UsageError } from "../errors.ts";
 import type { CheckpointSource } from "../io/checkpoint.ts";
 import { unnamedModel } from "../io/demo_model.ts";
 import { kindOf, tagOf } from "../io/kind_of.ts";
+import { expectOptions, FLAG, type Kinds, oneOf, TEXT, whole } from "../io/options.ts";
 import type { Sam2Config } from "../model/config.ts";
 import { platform } from "../platform/platform.ts";
 import type { LoadOptions as ThreadLoadOptions } from "../predict/sam2.ts";
-import { type CallOptions, type Engine, engineOf, rpcOptions, setEngine } from "./engine.ts";
+import { CALL_KINDS, type CallOptions, type Engine, engineOf, rpcOptions, setEngine } from "./engine.ts";
 import { Client } from "./rpc_client.ts";
 import type { ModelInfo } from "./service.ts";
 
@@ -18,6 +19,15 @@ const MOST_THREADS = 256;
 
 /** Options of `Sam2.fromPretrained`. */
 export interface LoadOptions extends Omit<ThreadLoadOptions, "onProgress" | "signal">, CallOptions {}
+
+const LOAD_KINDS: Kinds<LoadOptions> = {
+  kernels: oneOf(["auto", "portable", "reference"]),
+  threads: whole(1, MOST_THREADS),
+  video: FLAG,
+  config: TEXT,
+  imageSize: whole(1),
+  ...CALL_KINDS,
+};
 
 /**
  * A model in a worker of its own. Calls run in the order in which they were made; up to 64 may wait, and more are rejected
@@ -63,8 +73,8 @@ export class Sam2 {
    * @throws CheckpointError if it is no complete SAM 2 checkpoint, or cannot be downloaded; the signal's reason if aborted
    */
   static async fromPretrained(source?: CheckpointSource, options: LoadOptions = {}): Promise<Sam2> {
+    expectOptions(options, LOAD_KINDS, "fromPretrained");
     const calls = rpcOptions(options, [source], "fromPretrained");
-    expectMachine(options);
     const from = source === undefined ? unnamedModel() : expectSource(source);
     const engine: Engine = new Client((events) => platform.startWorker("engine", events));
     const { signal: _, onProgress: __, transfer: ___, ...others } = options;
@@ -85,16 +95,6 @@ export class Sam2 {
   /** `dispose`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
-  }
-}
-
-/** @throws UsageError */
-function expectMachine({ kernels = "auto", threads = 1 }: LoadOptions): void {
-  if (!["auto", "portable", "reference"].includes(kernels)) {
-    throw new UsageError("kernels", '"auto", "portable" or "reference"', kindOf(kernels), "name one of these");
-  }
-  if (!(Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS)) {
-    throw new UsageError("threads", `a whole number, 1…${MOST_THREADS}`, kindOf(threads), "leave it out for all cores");
   }
 }
 

@@ -142,6 +142,11 @@ export function engineService() {
       await walks.get(as)?.items.return(undefined);
       walks.delete(as);
     },
+    forget(_: Call, predictor: number): void {
+      const object = predictors.get(predictor);
+      if (object instanceof ImagePredictor) object.resetPredictor();
+      predictors.delete(predictor);
+    },
     closeState(_: Call, { stateId }: SentState): void {
       states.get(stateId)?.frames.close();
       states.delete(stateId);

@@ -1,22 +1,28 @@
 import { CheckpointError, ImageError } from "../errors.ts";
 import { type SentImage, sendable } from "../io/image_input.ts";
 import { kindOf } from "../io/kind_of.ts";
-import type {
-  VideoPredictor as Direct,
-  FrameResult,
-  InitOptions,
-  NewMask,
-  NewPoints,
-  Place,
-  PropagateOptions,
-  VideoPredictorOptions,
+import { expectKind, expectOptions, OPTIONAL, TEXT } from "../io/options.ts";
+import {
+  type VideoPredictor as Direct,
+  type FrameResult,
+  INIT_KINDS,
+  type InitOptions,
+  LOAD_STATE_KINDS,
+  type LoadStateOptions,
+  type NewMask,
+  type NewPoints,
+  type Place,
+  PREDICTOR_KINDS,
+  PROPAGATE_KINDS,
+  type PropagateOptions,
+  type VideoPredictorOptions,
 } from "../predict/video_predictor.ts";
 import { latestFrames } from "../video/latest.ts";
 import { type IndexedFrames, isIndexed } from "../video/list.ts";
 import { type FrameInput, isList } from "../video/open.ts";
 import { framesOf, isStream, type StreamFrame } from "../video/stream.ts";
 import { type Arrived, isVideoFrame, takePixels } from "../video/video_frame.ts";
-import { type Engine, engineOf, expectOptions } from "./engine.ts";
+import { type Engine, engineOf } from "./engine.ts";
 import { Remote, type Remoted } from "./remote.ts";
 import type { Sam2 } from "./sam2.ts";
 import type { SentFrames, SentState } from "./service.ts";
@@ -36,10 +42,10 @@ import { sent, VideoState } from "./video_state.ts";
 export class VideoPredictor implements Remoted<Direct> {
   readonly #remote: Remote<Direct>;
 
-  /** @throws CheckpointError if the model was trained for images alone */
+  /** @throws CheckpointError if the model was trained for images alone; UsageError if an option is out of its range */
   constructor(sam2: Sam2, options: VideoPredictorOptions = {}) {
     const engine = engineOf(sam2, "VideoPredictor");
-    expectOptions(options, "VideoPredictor");
+    expectOptions(options, PREDICTOR_KINDS, "VideoPredictor");
     expectTracking(sam2);
     this.#remote = new Remote(engine, "VideoPredictor", options);
   }
@@ -51,7 +57,7 @@ export class VideoPredictor implements Remoted<Direct> {
    * @throws ImageError if there is no frame, or the first one cannot be read; UsageError if `latest` is asked of no stream
    */
   async initState(video: FrameInput, options: InitOptions = {}): Promise<VideoState> {
-    expectOptions(options, "initState");
+    expectOptions(options, INIT_KINDS, "initState");
     const { engine } = this.#remote;
     const { latest = false, ...others } = options;
     const sent = latest ? engine.stream(latestFrames(video), sendableArrived) : await this.#send(video);
@@ -84,6 +90,7 @@ export class VideoPredictor implements Remoted<Direct> {
    * @throws UsageError if an object has no prompt; ImageError naming a frame that cannot be read
    */
   async *propagateInVideo(state: VideoState, options: PropagateOptions = {}): AsyncGenerator<FrameResult> {
+    expectOptions(options, PROPAGATE_KINDS, "propagateInVideo");
     yield* this.#remote.walk<FrameResult>("propagateInVideo", [this.#sent(state)], options);
   }
 
@@ -116,11 +123,14 @@ export class VideoPredictor implements Remoted<Direct> {
    * corrections far from where tracking stands are left out.
    */
   async encodeState(state: VideoState, note = ""): Promise<Uint8Array> {
+    expectKind(note, TEXT, "encodeState note", OPTIONAL);
     return this.#remote.call("encodeState", [this.#sent(state), note]);
   }
 
   /** Write `encodeState` to a file, whole or not at all. */
   async saveState(state: VideoState, path: string, note = ""): Promise<void> {
+    expectKind(path, TEXT, "saveState path", "name the file to write");
+    expectKind(note, TEXT, "saveState note", OPTIONAL);
     return this.#remote.call("saveState", [this.#sent(state), path, note]);
   }
 
@@ -134,13 +144,14 @@ export class VideoPredictor implements Remoted<Direct> {
   async loadState(
     saved: string | Uint8Array,
     video: FrameInput,
-    options: { signal?: AbortSignal } = {},
+    options: LoadStateOptions = {},
   ): Promise<{
     /** what was known when it was saved */
     state: VideoState;
     /** what `saveState` or `encodeState` was given */
     note: string;
   }> {
+    expectOptions(options, LOAD_STATE_KINDS, "loadState");
     const { state, note } = await this.#remote.call("loadState", [saved, await this.#send(video)], options);
     return { state: new VideoState(this.#remote.engine, state), note };
   }

@@ -1,5 +1,6 @@
 import { ImageError } from "../errors.ts";
 import { platform } from "../platform/platform.ts";
+import { drawnPixels } from "./canvas.ts";
 import { jsquashDecoder } from "./jsquash.ts";
 import type { ImageHeader, Raster } from "./pixels.ts";
 
@@ -20,16 +21,30 @@ export function avifHeader(bytes: Uint8Array, where: string): ImageHeader {
   return { width, height };
 }
 
-/** AVIF → RGBA of 8 bits, by @jsquash/avif where it is installed. */
+/** AVIF → RGBA of 8 bits, by the browser, or by @jsquash/avif where it is installed. */
 export async function decodeAvif(bytes: Uint8Array, where: string): Promise<Raster> {
+  if (typeof createImageBitmap === "function") return decodeInBrowser(bytes, where);
   if (!decoder) {
     const codec = (await platform.optional(`${CODEC}.js`)) as
       { default: Parameters<typeof jsquashDecoder>[1] } | undefined;
     if (!codec) {
-      const todo = "in Node run: npm install @jsquash/avif; else convert it to PNG or JPEG";
+      const todo = "run: npm install @jsquash/avif, or convert it to PNG or JPEG";
       throw new ImageError(where, "an AVIF file and a package that reads it", "the file alone", todo);
     }
     decoder = jsquashDecoder(`${CODEC}.wasm`, codec.default, (codec, bytes) => codec.decode(bytes, 8));
   }
   return decoder(bytes, where);
+}
+
+async function decodeInBrowser(bytes: Uint8Array, where: string): Promise<Raster> {
+  const file = new Blob([bytes.slice()], { type: "image/avif" });
+  try {
+    const bitmap = await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+    const pixels = drawnPixels(bitmap, "AVIF");
+    bitmap.close();
+    return { ...pixels, channels: 4, maxval: 255 };
+  } catch (cause) {
+    const got = `"${(cause as Error).message}"`;
+    throw new ImageError(where, "an AVIF file that the browser reads", got, "convert it to PNG or JPEG", { cause });
+  }
 }

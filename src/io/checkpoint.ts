@@ -1,4 +1,5 @@
 import { CheckpointError } from "../errors.ts";
+import { notify } from "../platform/notices.ts";
 import { platform } from "../platform/platform.ts";
 import type { OpenFile } from "../platform/types.ts";
 import { DEMO_MODEL } from "./demo_model.ts";
@@ -68,7 +69,7 @@ export async function readCheckpoint(source: CheckpointSource, options: ReadOpti
     const file = /\.json(\?|$)/.test(main.name) ? await readShards(main, open) : readTensorFile(main);
     const { tensors, unwrapped } = unwrap(main.name, file) ?? { tensors: allTensors(file), unwrapped: undefined };
     if (unwrapped && unwrapped.others.length > 0) {
-      const { onNotice = (text: string) => console.warn(`sam2: ${text}`) } = options;
+      const { onNotice = notify } = options;
       onNotice(severalSets(main.name, unwrapped));
     }
     const foreign = isTransformers(tensors);

@@ -1,4 +1,5 @@
 import { CheckpointError } from "../errors.ts";
+import { notify } from "../platform/notices.ts";
 
 /** nano: small enough to come with the package, trained on drawn scenes alone. */
 export const DEMO_MODEL = {
@@ -15,7 +16,7 @@ let told = false;
 
 /** The demo model's file, for those who named no model: the console says so once, on stderr. */
 export function unnamedModel(): URL {
-  if (!told) console.warn(`sam2: ${DEMO_MODEL.notice}`);
+  if (!told) notify(DEMO_MODEL.notice);
   told = true;
   try {
     return DEMO_MODEL.url;

@@ -1,5 +1,6 @@
 import { ImageError } from "../errors.ts";
-import type { ImageHeader, Notice, Raster } from "./pixels.ts";
+import type { Notice } from "../platform/notices.ts";
+import type { ImageHeader, Raster } from "./pixels.ts";
 import { withoutGreyPalette } from "./raster.ts";
 
 const [EXTENSION, IMAGE, TRAILER] = [0x21, 0x2c, 0x3b];

@@ -1,11 +1,13 @@
 import { ImageError } from "../errors.ts";
+import type { Notice } from "../platform/notices.ts";
 import { avifHeader, decodeAvif } from "./avif.ts";
 import { bmpHeader, decodeBmp } from "./bmp.ts";
 import { exifOrientation } from "./exif.ts";
 import { decodeGif, gifHeader } from "./gif.ts";
 import { kindOf } from "./kind_of.ts";
+import { atLeast, CALLBACK, expectOptions, FLAG, type Kinds, TEXT } from "./options.ts";
 import { decodeJpeg, jpegHeader } from "./jpeg.ts";
-import { type ImageHeader, type Notice, type Raster, type RgbImage, sayOnce } from "./pixels.ts";
+import { type ImageHeader, type Raster, type RgbImage, sayOnce } from "./pixels.ts";
 import { decodePng, pngHeader } from "./png.ts";
 import { packRgb, rasterToRgb, upright } from "./raster.ts";
 import { decodeTiff, tiffHeader } from "./tiff.ts";
@@ -25,6 +27,8 @@ export interface DecodeOptions {
   onNotice?: (text: string) => void;
 }
 
+const DECODE_KINDS: Kinds<DecodeOptions> = { orient: FLAG, maxPixels: atLeast(1), where: TEXT, onNotice: CALLBACK };
+
 interface Format {
   name: string;
   magic: RegExp;
@@ -32,7 +36,7 @@ interface Format {
   decode(bytes: Uint8Array, where: string, notice: Notice): Raster | Promise<Raster>;
 }
 
-/** Matched against the file's first 16 bytes as Latin-1. */
+/** Matched against the file's first 40 bytes as Latin-1: what AVIF is may be said after what it resembles. */
 const FORMATS: Format[] = [
   { name: "JPEG", magic: /^\xff\xd8\xff/, header: jpegHeader, decode: decodeJpeg },
   { name: "PNG", magic: /^\x89PNG\r\n.\n/, header: pngHeader, decode: decodePng },
@@ -40,7 +44,7 @@ const FORMATS: Format[] = [
   { name: "GIF", magic: /^GIF8[79]a/, header: gifHeader, decode: decodeGif },
   { name: "BMP", magic: /^BM/, header: bmpHeader, decode: decodeBmp },
   { name: "TIFF", magic: /^(II\*\0|MM\0\*|II\+\0|MM\0\+)/, header: tiffHeader, decode: decodeTiff },
-  { name: "AVIF", magic: /^....ftypavi[fs]/s, header: avifHeader, decode: decodeAvif },
+  { name: "AVIF", magic: /^....ftyp(.{4})*?avi[fs]/s, header: avifHeader, decode: decodeAvif },
 ];
 
 const OTHER_FORMATS: [magic: RegExp, name: string][] = [
@@ -60,43 +64,71 @@ const OTHER_FORMATS: [magic: RegExp, name: string][] = [
  * high byte is taken; PIL does so for colour, but clips grey at 255, which leaves little of a picture. Where all samples
  * of an image fit 14, 12, 10 or 8 of the 16 bits, they are taken for samples of as many bits, and `onNotice` is told.
  *
- * TIFF needs the package geotiff, AVIF @jsquash/avif, which are not installed with this one, and Node.
+ * TIFF needs Node and the package geotiff, AVIF a browser, or Node and the package @jsquash/avif; neither package is
+ * installed with this one. Of AVIF, a browser gives no colours where alpha is 0.
  * @throws ImageError for anything that is no intact image within `maxPixels`
  */
 export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}): Promise<RgbImage> {
-  return rasterToRgb(await decodeRaster(bytes, options), options?.onNotice ?? sayOnce);
+  expectOptions(options, DECODE_KINDS, "decodeImage");
+  return rasterToRgb(await decodeRaster(bytes, options), options.onNotice ?? sayOnce);
 }
 
 /** `decodeImage` before the samples become 8-bit RGB, and the name of the file's format. */
 export async function decodeRaster(bytes: Uint8Array, options: DecodeOptions): Promise<Raster & { format: string }> {
-  const { orient = true, maxPixels = 2 ** 27, where = "image", onNotice = sayOnce } = options ?? {};
+  const { orient = true, where = "image", onNotice = sayOnce } = options;
+  const { format, width, height, exif } = await readHeader(bytes, options);
+  const raster = await format.decode(bytes, where, onNotice);
+  if (raster.width !== width || raster.height !== height) {
+    const got = `${raster.width}×${raster.height}`;
+    throw new ImageError(where, `${width}×${height} as the header says`, got, "the file is damaged");
+  }
+  return { ...upright(raster, orient && exif ? exifOrientation(exif) : 1), format: format.name };
+}
+
+/**
+ * The size that `decodeImage` gives, read from the file's header: nothing is decoded.
+ *
+ * @throws ImageError for anything that does not begin as an image within `maxPixels`
+ */
+export async function imageSize(
+  bytes: Uint8Array,
+  options: DecodeOptions = {},
+): Promise<Pick<RgbImage, "width" | "height">> {
+  const { width, height, exif } = await readHeader(bytes, options);
+  const isTurned = options.orient !== false && exif !== undefined && exifOrientation(exif) >= FIRST_ON_ITS_SIDE;
+  return isTurned ? { width: height, height: width } : { width, height };
+}
+
+/** EXIF orientations from here on swap width and height. */
+const FIRST_ON_ITS_SIDE = 5;
+
+async function readHeader(bytes: Uint8Array, options: DecodeOptions): Promise<ImageHeader & { format: Format }> {
+  const { maxPixels = 2 ** 27, where = "image" } = options;
   if (!(bytes instanceof Uint8Array)) {
     throw new ImageError(where, "bytes in a Uint8Array", kindOf(bytes), "wrap them: new Uint8Array(buffer)");
   }
   const format = formatOf(bytes, where);
-
   const { width, height, exif } = await format.header(bytes, where);
   const size = `${width}×${height}`;
   if (width * height === 0) throw new ImageError(where, "at least one pixel", size, "the file is damaged");
   if (width * height > maxPixels) {
     throw new ImageError(where, `at most ${maxPixels} pixels`, size, "scale the image down, or raise maxPixels");
   }
-
-  const raster = await format.decode(bytes, where, onNotice);
-  if (raster.width !== width || raster.height !== height) {
-    const got = `${raster.width}×${raster.height}`;
-    throw new ImageError(where, `${size} as the header says`, got, "the file is damaged");
-  }
-  return { ...upright(raster, orient && exif ? exifOrientation(exif) : 1), format: format.name };
+  return { format, width, height, exif };
 }
 
+const HEIC_TODO =
+  "convert it to JPEG: `heif-convert photo.heic photo.jpg`, on a Mac `sips -s format jpeg photo.heic --out photo.jpg`, " +
+  "on an iPhone Settings > Camera > Formats > Most Compatible; in Safari pass an <img> of it";
+
 function formatOf(bytes: Uint8Array, where: string): Format {
-  const start = String.fromCharCode(...bytes.subarray(0, 16));
+  const start = String.fromCharCode(...bytes.subarray(0, 40));
   const format = FORMATS.find(({ magic }) => magic.test(start));
   if (format) return format;
   const other = OTHER_FORMATS.find(([magic]) => magic.test(start))?.[1];
   const got = bytes.length === 0 ? "no bytes" : other ? `a ${other} file` : "an unknown format";
-  throw new ImageError(where, "a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF file", got, "convert it to PNG or JPEG");
+  const todo = other === "HEIC" ? HEIC_TODO : "convert it to PNG or JPEG";
+  throw new ImageError(where, "a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF file", got, todo);
 }
 
 /**

@@ -1,8 +1,10 @@
 import { ImageError, Sam2Error } from "../errors.ts";
 import { platform } from "../platform/platform.ts";
 import { type Drawable, drawnPixels } from "./canvas.ts";
-import { decodeImage, type RgbImage, toRgb } from "./image.ts";
+import { decodeRaster, type RgbImage, toRgb } from "./image.ts";
 import { kindOf, tagOf } from "./kind_of.ts";
+import { sayOnce } from "./pixels.ts";
+import { rasterToRgb, type SampleBits } from "./raster.ts";
 
 /** Pixels as bytes. */
 export interface PixelArray {
@@ -84,26 +86,49 @@ export function sendable(input: ImageInput): SentImage | Promise<SentImage> {
   throw new ImageError("image", KINDS, kindOf(input), todo);
 }
 
-/** @throws ImageError */
-export async function readImage(input: ImageInput, signal?: AbortSignal): Promise<RgbImage> {
+/**
+ * @param common of the frames of a video, what their 16-bit samples are taken for
+ * @throws ImageError
+ */
+export async function readImage(input: ImageInput, signal?: AbortSignal, common?: SampleBits): Promise<RgbImage> {
   const image = await sendable(input);
-  if (typeof image === "string") return decodeImage(await readBytes(image, signal), { where: image });
-  if (image instanceof Uint8Array) return decodeImage(image);
-  return tagOf(image) === "Object"
-    ? toRgb(image as PixelArray)
-    : decodeImage(new Uint8Array(await (image as Blob).arrayBuffer()));
+  if (tagOf(image) === "Object") return toRgb(image as PixelArray);
+  const where = typeof image === "string" ? image : undefined;
+  const bytes =
+    typeof image === "string"
+      ? await readBytes(image, signal)
+      : image instanceof Uint8Array
+        ? image
+        : new Uint8Array(await (image as Blob).arrayBuffer());
+  const onNotice = common?.isTrial ? () => {} : sayOnce;
+  return rasterToRgb(await decodeRaster(bytes, { where, onNotice }), onNotice, common);
+}
+
+/** Does it name a picture of the network? */
+export function isAddress(from: string): boolean {
+  return /^https?:/i.test(from);
 }
 
 /** The bytes of an image. @throws ImageError; the signal's reason if aborted */
 export async function readBytes(address: string, signal?: AbortSignal): Promise<Uint8Array> {
   try {
-    if (!/^(https?|data|blob|file):/.test(address)) return await platform.readFile(address);
+    if (/^https?:/i.test(address)) return await downloaded(address, signal);
+    if (!/^(data|blob|file):/i.test(address)) return await platform.readFile(address);
     return await bytesOf(await fetch(address, { signal }), address);
   } catch (cause) {
     signal?.throwIfAborted();
     if (cause instanceof Sam2Error) throw cause;
     const { message } = ((cause as Error).cause as Error | undefined) ?? (cause as Error);
     throw new ImageError(address, "an image", message || "no answer", "check the address", { cause });
+  }
+}
+
+async function downloaded(address: string, signal?: AbortSignal): Promise<Uint8Array> {
+  const file = await platform.download(address, { signal, Failure: ImageError });
+  try {
+    return file.read(0, file.size).slice();
+  } finally {
+    file.close();
   }
 }
 

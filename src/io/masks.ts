@@ -1,5 +1,6 @@
 import { ImageError } from "../errors.ts";
 import { kindOf } from "./kind_of.ts";
+import { expectKind, whole } from "./options.ts";
 import { expectPixels, expectSize, type RgbImage } from "./pixels.ts";
 import { encodePng } from "./png.ts";
 
@@ -27,6 +28,7 @@ export function maskBounds(
   width: number,
 ): [left: number, top: number, right: number, bottom: number] | undefined {
   expectBytes(mask, "maskBounds");
+  expectKind(width, whole(1), "maskBounds width", "pass the width of the mask");
   expectSize(width, mask.length / width, "maskBounds");
   const words = wordsOf(mask);
   let first = 0;

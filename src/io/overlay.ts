@@ -1,5 +1,6 @@
-import { ImageError } from "../errors.ts";
+import { ImageError, PromptError } from "../errors.ts";
 import { kindOf } from "./kind_of.ts";
+import { expectNames } from "./options.ts";
 import { expectMask, type Mask, maskBounds } from "./masks.ts";
 import { expectPixels, type RgbImage } from "./pixels.ts";
 
@@ -52,10 +53,15 @@ export function overlay(image: RgbImage, masks: Mask[], prompts: DrawnPrompt[] =
   return canvas;
 }
 
+/** A prompt of the predictor may hold more than is drawn. */
+const DRAWN = ["points", "labels", "box", "maskInput", "name"];
+
 function expectDrawn(prompt: DrawnPrompt): void {
-  const isNumbers = (list: unknown) => Array.isArray(list) && list.every(Number.isFinite);
-  const { points = [], labels = [], box = [] } = prompt ?? {};
-  if (prompt && Array.isArray(points) && [...points, labels, box].every(isNumbers)) return;
+  const isNumbers = (list: unknown) => Array.isArray(list) && Array.from(list).every(Number.isFinite);
+  expectNames(Object.keys(prompt ?? {}), DRAWN, `fields named ${DRAWN.join(", ")}`, "overlay prompts", PromptError);
+  const { points = [], labels = [], box } = prompt ?? {};
+  const isBox = box === undefined || (isNumbers(box) && box.length === 4);
+  if (prompt && isBox && Array.isArray(points) && [...points, labels].every(isNumbers)) return;
   const expected = "{ points: [[x, y], …], labels, box: [x0, y0, x1, y1] }";
   throw new ImageError("overlay prompts", expected, kindOf(prompt), "pass the prompt of the mask");
 }

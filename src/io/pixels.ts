@@ -1,4 +1,5 @@
 import { ImageError } from "../errors.ts";
+import { type Notice, notify } from "../platform/notices.ts";
 import { kindOf } from "./kind_of.ts";
 
 /** 8-bit RGB, 3 bytes per pixel, row by row. */
@@ -59,14 +60,11 @@ export interface ImageHeader {
   exif?: Uint8Array;
 }
 
-/** Told what a reader guessed, in half a sentence without the file's name. */
-export type Notice = (text: string) => void;
-
 const said = new Set<string>();
 
-/** The console's stderr, once for each text. */
+/** Once for each text. */
 export const sayOnce: Notice = (text) => {
   if (said.has(text)) return;
   said.add(text);
-  console.warn(`sam2: ${text}`);
+  notify(text);
 };

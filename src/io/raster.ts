@@ -1,6 +1,7 @@
 // What becomes of a file's samples: turned upright, then 8-bit RGB.
+import type { Notice } from "../platform/notices.ts";
 import type { Orientation } from "./exif.ts";
-import type { Notice, Pixels, Raster, RgbImage } from "./pixels.ts";
+import type { Pixels, Raster, RgbImage } from "./pixels.ts";
 
 /** What sensors measure with; their samples are stored as 16 bits. */
 const SENSOR_BITS = [8, 10, 12, 14];
@@ -24,10 +25,20 @@ export function upright(raster: Raster, orientation: Orientation): Raster {
   return { ...raster, width, height: turned ? W : H, data: out };
 }
 
+/** What the 16-bit samples of all frames of a video are taken for: were it decided frame by frame, the film would flicker. */
+export interface SampleBits {
+  /** undefined until a frame that is not black was seen */
+  bits?: number;
+  /** Are there samples of 16 bits at all? */
+  isDeep?: boolean;
+  /** nothing is said yet */
+  isTrial?: boolean;
+}
+
 /** Colours are looked up, samples become 8 bits, grey is repeated, and alpha is dropped. */
-export function rasterToRgb(raster: Raster, notice: Notice): RgbImage {
+export function rasterToRgb(raster: Raster, notice: Notice, common: SampleBits = {}): RgbImage {
   if (raster.palette) return coloured(raster, raster.palette);
-  return packRgb({ ...raster, data: eightBits(raster, notice) });
+  return packRgb({ ...raster, data: eightBits(raster, notice, common) });
 }
 
 /** Drops alpha and repeats grey; RGB is not copied. */
@@ -53,9 +64,10 @@ function coloured({ width, height, data }: Raster, palette: Uint8Array): RgbImag
 
 /**
  * Fewer bits are stretched to 0…255; of 16 bits the high byte is taken, unless all colours of the image fit 14, 12, 10 or
- * 8 bits, as those of microscopes and depth cameras do: then the high byte of as many bits.
+ * 8 bits, as those of microscopes and depth cameras do: then the high byte of as many bits. What exceeds the bits of the
+ * frames before is white.
  */
-function eightBits(raster: Raster, notice: Notice): Uint8Array | Uint8ClampedArray {
+function eightBits(raster: Raster, notice: Notice, common: SampleBits): Uint8Array | Uint8ClampedArray {
   const { data, maxval } = raster;
   if (maxval === 255) return data as Uint8Array;
   const out = new Uint8Array(data.length);
@@ -64,9 +76,13 @@ function eightBits(raster: Raster, notice: Notice): Uint8Array | Uint8ClampedArr
     return out;
   }
   const largest = largestColour(raster);
-  const bits = SENSOR_BITS.find((bits) => largest < 2 ** bits) ?? 16;
-  if (bits < 16 && largest > 0) notice(`16-bit samples that fit ${bits} bits are taken for ${bits}-bit ones`);
-  for (let i = 0; i < data.length; i++) out[i] = data[i] >> (bits - 8);
+  common.isDeep = true;
+  if (largest > 0) common.bits ??= SENSOR_BITS.find((bits) => largest < 2 ** bits) ?? 16;
+  const { bits = 16 } = common;
+  if (bits < 16) notice(`16-bit samples that fit ${bits} bits are taken for ${bits}-bit ones`);
+  if (largest >= 2 ** bits) notice(`16-bit samples of a later frame exceed ${bits} bits, and are taken for white`);
+  const [shift, most] = [bits - 8, 2 ** bits - 1];
+  for (let i = 0; i < data.length; i++) out[i] = (data[i] > most ? most : data[i]) >> shift;
   return out;
 }
 

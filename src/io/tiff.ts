@@ -1,7 +1,8 @@
 import { ImageError } from "../errors.ts";
+import type { Notice } from "../platform/notices.ts";
 import { platform } from "../platform/platform.ts";
 import { inkToRgb } from "./jpeg_cmyk.ts";
-import type { ImageHeader, Notice, Raster } from "./pixels.ts";
+import type { ImageHeader, Raster } from "./pixels.ts";
 
 /** What is used of geotiff, which reads strips, tiles and all usual compressions. */
 interface Geotiff {
@@ -22,7 +23,7 @@ const [WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, , CMYK, YCBCR] = [0, 1, 2, 3,
 async function open(bytes: Uint8Array, where: string) {
   const geotiff = (await platform.optional("geotiff")) as Geotiff | undefined;
   if (!geotiff) {
-    const todo = "in Node run: npm install geotiff; else convert it to PNG";
+    const todo = "in Node run: npm install geotiff; in a page pass its pixels, { data, width, height }, or a PNG of it";
     throw new ImageError(where, "a TIFF file and a package that reads it", "the file alone", todo);
   }
   try {

@@ -20,20 +20,31 @@
  *
  * B prompts in a batch · N prompt tokens · S image tokens · D embedding · h heads
  */
-import { gatherHeads, mergeHeads, sdpa, softmax, spreadHeads, splitHeads } from "../nn/attention.ts";
+import {
+  attendToPlaces,
+  gatherHeads,
+  mergeHeads,
+  sdpa,
+  softmax,
+  spreadHeads,
+  splitHeads,
+  tellPlaces,
+  type ToldTokens,
+} from "../nn/attention.ts";
 import { add } from "../nn/elementwise.ts";
-import { layer } from "../nn/layer.ts";
-import { concat } from "../nn/layout.ts";
+import { isWatched, layer } from "../nn/layer.ts";
+import { concat, contiguous } from "../nn/layout.ts";
 import { type Fused, multiply, packed } from "../nn/linear.ts";
+import type { Norm } from "../runtime/kernels.ts";
 import { machine } from "../runtime/machine.ts";
 import type { SharedImage } from "./shared_image.ts";
-import { type Attention, HEADS, type TwoWayTransformer } from "./two_way_transformer.ts";
-import { narrow, permute, reshape, select, type Tensor, unsqueeze } from "../tensor/view.ts";
+import { type Attention, EPS, HEADS, type TwoWayTransformer } from "./two_way_transformer.ts";
+import { narrow, permute, reshape, select, type Tensor } from "../tensor/view.ts";
 
-/** The image as tokens see it: without positions as values, with them as keys and queries. Both [B, S, D]. */
+/** The image as tokens see it: places [B, S, D] as values, with their positions [S, D] added as keys and queries. */
 interface Places {
   plain: Tensor;
-  placed: Tensor;
+  pe: Tensor;
 }
 
 /** The image of one prompt, or what all prompts share of it. */
@@ -44,13 +55,13 @@ function tokenToImage({ w, qProj, vProj, outProj }: Attention, D: number) {
   const scale = 1 / Math.sqrt(D / 2 / HEADS);
   const keyWeight = machine.heap.scope(() => packed(permute(w.at("k_proj").get("weight", [D / 2, D]), [1, 0])));
 
-  const folded = layer(w, "Attention", (q: Tensor, { plain, placed }: Places, fused: Fused) => {
+  const folded = layer(w, "Attention", (q: Tensor, { plain, pe }: Places, fused: Fused) => {
     const { heap } = machine;
     const Q = spreadHeads(qProj(q), HEADS); // [B, N·h, D/2]
     const [B, rows] = Q.shape;
     const toPlaces = multiply(heap.alloc([B * rows, D]), reshape(Q, [B * rows, D / 2]), keyWeight);
-    const seen = sdpa(reshape(toPlaces, [B, 1, rows, D]), unsqueeze(placed, 1), unsqueeze(plain, 1), scale); // [B, 1, N·h, D]
-    return outProj(gatherHeads(vProj(mergeHeads(seen)), HEADS), fused); // [B, N, D]
+    const seen = attendToPlaces(reshape(toPlaces, [B, rows, D]), plain, pe, scale); // [B, N·h, D]
+    return outProj(gatherHeads(vProj(seen), HEADS), fused); // [B, N, D]
   });
 
   /** The same where the image is projected already. All prompts' tokens are queries to the same places. */
@@ -64,8 +75,13 @@ function tokenToImage({ w, qProj, vProj, outProj }: Attention, D: number) {
   return { folded, shared };
 }
 
-/** Attention of the image to the tokens, added to the image. @shape k, v [B, N, D] → [B, S, D] */
-function imageToToken({ w, kProj, vProj }: Attention, D: number) {
+/**
+ * Attention of the image to the tokens, added to the image: `inSteps` without the norm that follows, `atOnce` with it and in one
+ * pass over the places, to the bit the same.
+ *
+ * @shape k, v [B, N, D] → [B, S, D]
+ */
+function imageToToken({ w, kProj, vProj }: Attention, norm: Norm, D: number) {
   const scale = 1 / Math.sqrt(D / 2 / HEADS);
   const queryWeight = machine.heap.scope(() => {
     const [weight, bias] = [w.at("q_proj").get("weight", [D / 2, D]), w.at("q_proj").get("bias", [D / 2])];
@@ -73,52 +89,49 @@ function imageToToken({ w, kProj, vProj }: Attention, D: number) {
     return packed(permute(both, [1, 0]));
   });
   const outWeight = w.at("out_proj").get("weight", [D, D / 2]);
-  const outBias = w.at("out_proj").get("bias", [D]);
+  const bias = w.at("out_proj").get("bias", [D]);
 
-  /** The places of one prompt by their scores [S, N·h], added to `residual` and written to `y`. */
-  const told = (y: Tensor, scores: Tensor, values: Tensor, residual: Tensor) => {
-    const [S, rows] = scores.shape;
-    softmax(reshape(scores, [S, rows / HEADS, HEADS]), scale);
-    const { heap } = machine;
-    const fromTokens = multiply(heap.alloc([D, rows]), outWeight, packed(values)); // Wᵒᵢ·vₙᵢ
-    multiply(y, scores, packed(fromTokens), { bias: outBias, residual });
-  };
-
-  const folded = layer(w, "Attention", (k: Tensor, v: Tensor, { plain, placed }: Places) => {
-    const { heap } = machine;
-    const [K, V] = [spreadHeads(kProj(k), HEADS), spreadHeads(vProj(v), HEADS)]; // [B, N·h, D/2]
-    const [B, rows] = K.shape;
-    const S = plain.shape[1];
-    const y = heap.alloc([B, S, D]);
-    for (let b = 0; b < B; b++) {
-      heap.scope(() => {
-        const toPlaces = multiply(heap.alloc([rows, D + 1]), select(K, 0, b), queryWeight); // the last column is bᵠᵢ·kₙᵢ
-        const bias = concat([select(toPlaces, 1, D)], 0);
-        const weight = packed(narrow(toPlaces, 1, 0, D));
-        const scores = multiply(heap.alloc([S, rows]), select(placed, 0, b), weight, { bias });
-        told(select(y, 0, b), scores, select(V, 0, b), select(plain, 0, b));
-      });
-    }
-    return y;
-  });
-
-  /** The same where the image is projected already: keys are not brought to the places' channels. */
-  const shared = layer(w, "Attention", (k: Tensor, v: Tensor, image: SharedImage) => {
+  /** The tokens as keys that fit the places, and as values Wᵒᵢ·vₙᵢ that are added to them. */
+  const told = (k: Tensor, v: Tensor, image: ImageSide): ToldTokens => {
     const { heap } = machine;
     const [K, V] = [spreadHeads(kProj(k), HEADS), spreadHeads(vProj(v), HEADS)];
     const [B, rows] = K.shape;
-    const S = image.keys.shape[1];
+    const values = heap.alloc([B, D, rows]);
+    for (let b = 0; b < B; b++) {
+      heap.scope(() => void multiply(select(values, 0, b), outWeight, packed(select(V, 0, b))));
+    }
+    if (isShared(image)) return { keys: K, values, bias }; // its queries are projected: keys stay as they are
+    const toPlaces = multiply(heap.alloc([B * rows, D + 1]), reshape(K, [B * rows, D / 2]), queryWeight);
+    const keys = reshape(contiguous(narrow(toPlaces, 1, 0, D)), [B, rows, D]);
+    const offsets = reshape(contiguous(select(toPlaces, 1, D)), [B, rows]); // bᵠᵢ·kₙᵢ
+    return { keys, offsets, values, bias };
+  };
+
+  const inSteps = layer(w, "Attention", (k: Tensor, v: Tensor, image: ImageSide) => {
+    const { heap } = machine;
+    const { keys, offsets, values } = told(k, v, image);
+    const [B, rows] = keys.shape;
+    const [, S] = placesOf(image).shape;
     const y = heap.alloc([B, S, D]);
     for (let b = 0; b < B; b++) {
       heap.scope(() => {
-        const scores = multiply(heap.alloc([S, rows]), select(image.q, 0, 0), packed(select(K, 0, b)));
-        told(select(y, 0, b), scores, select(V, 0, b), select(image.keys, 0, 0));
+        const z = isShared(image) ? select(image.q, 0, 0) : add(select(image.plain, 0, b), image.pe);
+        const scores = heap.alloc([S, rows]);
+        multiply(scores, z, packed(select(keys, 0, b)), { bias: offsets && select(offsets, 0, b) });
+        softmax(reshape(scores, [S, rows / HEADS, HEADS]), scale);
+        const residual = select(placesOf(image), 0, isShared(image) ? 0 : b);
+        multiply(select(y, 0, b), scores, packed(select(values, 0, b)), { bias, residual });
       });
     }
     return y;
   });
 
-  return { folded, shared };
+  const atOnce = layer(w, "Attention", (k: Tensor, v: Tensor, image: ImageSide) => {
+    const scored = isShared(image) ? { z: select(image.q, 0, 0) } : { pe: image.pe };
+    return tellPlaces(placesOf(image), scored, told(k, v, image), norm, HEADS, scale);
+  });
+
+  return { inSteps, atOnce };
 }
 
 /** `transform` takes the image of a prompt as tokens [B, S, D], or as what all prompts share. */
@@ -129,7 +142,9 @@ export function fewTokensTransformer(transformer: TwoWayTransformer, D: number) 
   const blocks = layers.map((block) => {
     const { attendToSelf, norm2, feedForward, norm3, norm4 } = block;
     const see = tokenToImage(block.crossAttnTokenToImage, D);
-    const tell = imageToToken(block.crossAttnImageToToken, D);
+    const ofNorm4 = block.w.at("norm4");
+    const norm = { weight: ofNorm4.get("weight", [D]), bias: ofNorm4.get("bias", [D]), eps: EPS };
+    const tell = imageToToken(block.crossAttnImageToToken, norm, D);
 
     return layer(block.w, "TwoWayAttentionBlock", (queries: Tensor, queryPe: Tensor, image: ImageSide) => {
       queries = attendToSelf(queries, queryPe);
@@ -138,22 +153,19 @@ export function fewTokensTransformer(transformer: TwoWayTransformer, D: number) 
       queries = norm2(isShared(image) ? see.shared(q, image, { residual }) : see.folded(q, image, { residual }));
       queries = norm3(feedForward(queries, { residual: queries }));
       const k = add(queries, queryPe);
-      return [
-        queries,
-        norm4(isShared(image) ? tell.shared(k, queries, image) : tell.folded(k, queries, image)),
-      ] as const;
+      return [queries, isWatched() ? norm4(tell.inSteps(k, queries, image)) : tell.atOnce(k, queries, image)] as const;
     });
   });
 
   /** Is it less work for N tokens? */
-  const pays = (N: number) => N * HEADS < D / 2;
+  const pays = (N: number) => D % 16 === 0 && N * HEADS < D / 2;
 
   /** @shape  imagePe [S, D]; pointEmbedding [B, N, D] → tokens [B, N, D], image [B, S, D] */
   const transform = layer(
     w,
     "TwoWayTransformer",
     (image: Tensor | SharedImage, imagePe: Tensor, pointEmbedding: Tensor) => {
-      const place = (plain: Tensor): Places => ({ plain, placed: add(plain, imagePe) });
+      const place = (plain: Tensor): Places => ({ plain, pe: imagePe });
       let queries = pointEmbedding;
       const [first, ...others] = blocks;
       const told = (block: typeof first, places: ImageSide): Places => {
@@ -170,6 +182,11 @@ export function fewTokensTransformer(transformer: TwoWayTransformer, D: number) 
   );
 
   return { pays, transform };
+}
+
+/** Of each prompt, or shared. @shape → [B or 1, S, D] */
+function placesOf(image: ImageSide): Tensor {
+  return isShared(image) ? image.keys : image.plain;
 }
 
 function isShared(image: ImageSide): image is SharedImage {

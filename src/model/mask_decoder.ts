@@ -5,13 +5,14 @@
  * M masks (1 or 3)
  */
 import type { Weights } from "../io/weights.ts";
-import { conv1x1, convTranspose2x2 } from "../nn/conv.ts";
+import { conv1x1, convTranspose2x2, packedCells } from "../nn/conv.ts";
 import { add, gelu } from "../nn/elementwise.ts";
-import { layer } from "../nn/layer.ts";
+import { isWatched, layer } from "../nn/layer.ts";
 import { argmax, concat, contiguous, countAbove, stack } from "../nn/layout.ts";
 import { matmul } from "../nn/linear.ts";
 import { mlp } from "../nn/mlp.ts";
 import { layerNorm } from "../nn/norm.ts";
+import { paintMasks } from "../nn/paint.ts";
 import { narrow, permute, reshape, select, type Tensor } from "../tensor/view.ts";
 import type { Sam2Config } from "./config.ts";
 import { fewTokensTransformer } from "./few_tokens.ts";
@@ -22,6 +23,7 @@ import { twoWayTransformer } from "./two_way_transformer.ts";
 const MULTIMASK_OUTPUTS = 3;
 const MASK_TOKENS = MULTIMASK_OUTPUTS + 1;
 const IOU_HEAD_HIDDEN_DIM = 256;
+const LN_EPS = 1e-6; // of the upscaling
 const STABILITY_DELTA = 0.05;
 const STABILITY_THRESH = 0.98;
 
@@ -71,7 +73,7 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
   const outputTokens = concat([objScoreToken, iouToken, maskTokens], 0);
   const convS0 = conv1x1(w.at("conv_s0"), D, D / 8);
   const convS1 = conv1x1(w.at("conv_s1"), D, D / 4);
-  const upscale = outputUpscaling(w.at("output_upscaling"), D);
+  const { upscale, parts } = outputUpscaling(w.at("output_upscaling"), D);
   const outputHypernetworksMlps = Array.from({ length: MASK_TOKENS }, (_, i) =>
     mlp(w.at("output_hypernetworks_mlps").at(i), D, D, D / 8, 3, "relu"),
   );
@@ -116,20 +118,31 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
     };
   };
 
+  /** What the masks of B prompts are found by in the upscaled image. @shape maskTokens [B, 4, D] → [B, 4, D/8] */
+  const hypernetworks = (maskTokens: Tensor) =>
+    stack(
+      outputHypernetworksMlps.map((net, i) => net(contiguous(select(maskTokens, 1, i)))),
+      1,
+    );
+
   /** All four masks; token 0 is the single mask, tokens 1…3 the three of `multimaskOutput`. @shape → [B, 4, 4E, 4E] */
-  const paint = (image: ImageFeatures, { maskTokens, imageTokens }: DecodedTokens): Tensor => {
+  const paintInSteps = (image: ImageFeatures, { maskTokens, imageTokens }: DecodedTokens): Tensor => {
     const [, E] = image.imageEmbed.shape;
     const B = maskTokens.shape[0];
     const upscaled = upscale(reshape(imageTokens, [B, E, E, D]), image.highResFeats); // [B, 4E, 4E, D/8]
-    const hyperIn = stack(
-      outputHypernetworksMlps.map((net, i) => net(contiguous(select(maskTokens, 1, i)))),
-      1,
-    ); // [B, 4, D/8]
+    const hyperIn = hypernetworks(maskTokens);
     const masks = Array.from({ length: B }, (_, b) =>
       permute(matmul(reshape(narrow(upscaled, 0, b, 1), [16 * E * E, D / 8]), select(hyperIn, 0, b)), [1, 0]),
     ); // B × [4, 16·E²]
     return reshape(stack(masks, 0), [B, MASK_TOKENS, 4 * E, 4 * E]);
   };
+
+  /** The same masks, to the bit, of some of the prompts, in one pass over the image: the upscaled image is not stored. */
+  const paint = (
+    image: ImageFeatures,
+    { maskTokens, imageTokens }: DecodedTokens,
+    prompts: readonly number[],
+  ): Tensor => paintMasks(parts, imageTokens, image.highResFeats, hypernetworks(maskTokens), prompts);
 
   /**
    * Masks for B prompts on one image: three with `multimaskOutput`, else one, which is the single mask if it is
@@ -143,7 +156,7 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
     (image: ImageFeatures, imagePe: Tensor, prompts: PromptEmbeddings, multimaskOutput: boolean): DecodedMasks => {
       const tokens = decodeTokens(image, imagePe, prompts);
       const { ious, maskTokens, objectScoreLogits } = tokens;
-      const masks = paint(image, tokens);
+      const masks = isWatched() ? paintInSteps(image, tokens) : paint(image, tokens, [...Array(ious.shape[0]).keys()]);
       if (multimaskOutput) {
         return {
           masks: contiguous(narrow(masks, 1, 1, MULTIMASK_OUTPUTS)),
@@ -201,12 +214,17 @@ export function stableMask(masks: Tensor, ious: Tensor): number {
  * @source sam2/modeling/sam/mask_decoder.py, MaskDecoder.output_upscaling
  */
 function outputUpscaling(w: Weights, D: number) {
-  const dc1 = convTranspose2x2(w.at(0), D, D / 4);
-  const ln1 = layerNorm(w.at(1), D / 4, 1e-6, "LayerNorm2d");
-  const dc2 = convTranspose2x2(w.at(3), D / 4, D / 8);
+  const cells1 = packedCells(w.at(0), D, D / 4);
+  const cells2 = packedCells(w.at(3), D / 4, D / 8);
+  const dc1 = convTranspose2x2(w.at(0), cells1);
+  const ln1 = layerNorm(w.at(1), D / 4, LN_EPS, "LayerNorm2d");
+  const dc2 = convTranspose2x2(w.at(3), cells2);
 
-  return layer(w, "Sequential", (src: Tensor, [featS0, featS1]: readonly [Tensor, Tensor]) => {
+  const upscale = layer(w, "Sequential", (src: Tensor, [featS0, featS1]: readonly [Tensor, Tensor]) => {
     const x = gelu(ln1(dc1(src, { residual: featS1 }))); // [B, 2E, 2E, D/4]
     return gelu(dc2(x, { residual: featS0 })); // [B, 4E, 4E, D/8]
   });
+
+  const norm = { weight: w.at(1).get("weight", [D / 4]), bias: w.at(1).get("bias", [D / 4]), eps: LN_EPS };
+  return { upscale, parts: { dc1: cells1, norm, dc2: cells2 } };
 }

@@ -77,7 +77,7 @@ export function visiblePointers({ cond, nonCond }: MemoryBank, { frame, numFrame
   return pointers;
 }
 
-/** NB a stream whose length is not known counts as long. A short video sees fewer pointers and stretches their time. */
+/** NB a stream of unknown length counts as 16 frames or more. A short video sees fewer pointers and stretches their time. */
 function maxObjPtrs(numFrames: number): number {
   return Math.min(numFrames, MAX_OBJ_PTRS);
 }

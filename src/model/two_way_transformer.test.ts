@@ -6,6 +6,7 @@ import { difference } from "../../tests/tables.ts";
 import { Weights } from "../io/weights.ts";
 import { nodePlatform } from "../platform/node.ts";
 import { setPlatform } from "../platform/platform.ts";
+import { watch } from "../nn/layer.ts";
 import { createMachine, type KernelChoice } from "../runtime/create.ts";
 import { withMachine } from "../runtime/machine.ts";
 import { numel } from "../tensor/shape.ts";
@@ -121,6 +122,31 @@ Few("gives a prompt in a batch the bits that it has alone", async () => {
     for (const k of [0, 1]) same(narrow(all[k], 0, 3, 1), one[k], `output ${k}`);
   });
 });
+
+for (const kernels of ["portable", "auto"] as const) {
+  Few(`gives the same bits while it is watched, layer by layer (${kernels})`, async () => {
+    const D = 256;
+    const results: [Float32Array, Float32Array][] = [];
+    await onWeights(kernels, D, (textbook, fill) => {
+      const { share } = sharedImageTransformer(textbook);
+      const { transform } = fewTokensTransformer(textbook, D);
+      const [images, imagePe, tokens] = [fill([2, S, D]), fill([S, D]), fill([2, 7, D])];
+      const shared = share(narrow(images, 0, 1, 1), imagePe);
+      for (const image of [images, shared]) {
+        const at = () =>
+          transform(image, imagePe, tokens).map((t) => values(t).slice()) as [Float32Array, Float32Array];
+        const norms: string[] = [];
+        results.push(at());
+        void watch(
+          ({ path }) => void (path.endsWith("norm4") && norms.push(path)),
+          () => void results.push(at()),
+        );
+        assert.is(norms.length, 2, "norms that the watcher sees");
+      }
+    });
+    for (const k of [0, 2]) assert.equal(results[k], results[k + 1]);
+  });
+}
 
 Few("does not pay for many tokens or thin embeddings", async () => {
   await onWeights("auto", 64, (textbook) => assert.not(fewTokensTransformer(textbook, 64).pays(8)));

@@ -15,7 +15,7 @@ import type { Tensor } from "../tensor/view.ts";
 
 export const HEADS = 8;
 const DEPTH = 2;
-const EPS = 1e-5; // of every LayerNorm in the transformer
+export const EPS = 1e-5; // of every LayerNorm in the transformer
 
 /**
  * softmax(q·kᵀ/√d)·v over h heads, with q, k, v projected to `inner` channels.

@@ -1,9 +1,9 @@
 import { ShapeError } from "../errors.ts";
-import type { PlacedMemory } from "../runtime/kernels.ts";
+import type { Norm, Packed, PlacedMemory, Scored } from "../runtime/kernels.ts";
 import { machine } from "../runtime/machine.ts";
 import { expectShape } from "../tensor/shape.ts";
 import { contiguous, full } from "./layout.ts";
-import { diagonal, permute, reshape, type Tensor } from "../tensor/view.ts";
+import { diagonal, narrow, permute, reshape, type Tensor } from "../tensor/view.ts";
 
 /** Channels as h heads. @shape [B, N, h·d] → [B, h, N, d], a view */
 export function splitHeads(x: Tensor, h: number): Tensor {
@@ -64,6 +64,80 @@ export function sdpa(q: Tensor, k: Tensor, v: Tensor, scale = 1 / Math.sqrt(q.sh
   machine.macs += B * h * N * S * (d + dv);
   machine.kernels.attention(o, q, k, v, scale);
   return o;
+}
+
+const PART = 512; // places that one thread sums up: a picture has eight parts, whatever the machine
+
+/**
+ * R queries of each prompt attend to all places, whose values are x and whose keys are x + pe: `sdpa` of one head for few
+ * queries.
+ *
+ * @shape q [B, R, D]; x [B, S, D]; pe [S, D] → [B, R, D]
+ */
+export function attendToPlaces(q: Tensor, x: Tensor, pe: Tensor, scale: number): Tensor {
+  const { heap, kernels } = machine;
+  const [B, R, D] = q.shape;
+  const [, S] = x.shape;
+  expectShape("attendToPlaces places", x.shape, [B, S, D]);
+  expectShape("attendToPlaces positions", pe.shape, [S, D]);
+  machine.macs += 2 * B * R * S * D;
+  return heap.scope(() => {
+    const packed = inPanels(q);
+    const whole = packed.N / B;
+    const parts = Math.ceil(S / PART);
+    const room = { sums: heap.alloc([B, parts, whole, D]), state: heap.alloc([B, parts, 2, whole]) };
+    const o = heap.alloc([B, whole, D]);
+    kernels.attendToPlaces(o, packed, x, pe, scale, room);
+    return contiguous(narrow(o, 1, 0, R));
+  });
+}
+
+/** What places are told by B prompts of R = tokens·heads rows. */
+export interface ToldTokens {
+  keys: Tensor; // [B, R, K]
+  offsets?: Tensor; // [B, R], added to the scores
+  values: Tensor; // [B, D, R]
+  bias: Tensor; // [D]
+}
+
+/**
+ * Places attend to few tokens, with what comes before and after: norm(x + bias + values · softmax(scale·(keys·z + offsets))), the
+ * softmax over the tokens of each head. z are x with positions, or given.
+ *
+ * @shape x [B or 1, S, D]; z [S, K] or pe [S, D] → [B, S, D]
+ */
+export function tellPlaces(
+  x: Tensor,
+  scored: Scored,
+  { keys, offsets, values, bias }: ToldTokens,
+  norm: Norm,
+  heads: number,
+  scale: number,
+): Tensor {
+  const { heap, kernels } = machine;
+  const [B, R, K] = keys.shape;
+  const [, S, D] = x.shape;
+  if ("z" in scored) expectShape("tellPlaces", scored.z.shape, [S, K]);
+  else expectShape("tellPlaces", scored.pe.shape, [S, D]);
+  expectShape("tellPlaces values", values.shape, [B, D, R]);
+  machine.macs += B * S * R * (K + D);
+  return heap.scope(() => {
+    const y = heap.alloc([B, S, D]);
+    const ofValues = heap.alloc([B * D, R]);
+    kernels.copy(ofValues, reshape(values, [B * D, R]));
+    const told = { keys: inPanels(keys), offsets, values: kernels.pack(ofValues, B * D), bias };
+    kernels.tellPlaces(y, x, scored, told, norm, heads, scale);
+    return y;
+  });
+}
+
+/** Rows of each prompt, filled up to whole panels and packed. @shape [B, R, K] → [B·⌈R/16⌉·16, K] */
+function inPanels(rows: Tensor): Packed {
+  const [B, R, K] = rows.shape;
+  const whole = Math.ceil(R / 16) * 16;
+  const room = full([B, whole, K], 0);
+  machine.kernels.copy(narrow(room, 1, 0, R), rows);
+  return machine.kernels.pack(reshape(room, [B * whole, K]), B * whole);
 }
 
 /** softmax(scale·x) over the middle axis, overwriting x. @shape [M, N, C] */

@@ -1,5 +1,5 @@
 import type { Weights } from "../io/weights.ts";
-import type { Epilogue } from "../runtime/kernels.ts";
+import type { Epilogue, PackedCells } from "../runtime/kernels.ts";
 import { machine } from "../runtime/machine.ts";
 import { expectShape, numel } from "../tensor/shape.ts";
 import { narrow, permute, reshape, select, type Tensor, tensor } from "../tensor/view.ts";
@@ -55,22 +55,29 @@ export function conv1x1(w: Weights, Cin: number, Cout: number, activation?: Epil
 }
 
 /**
- * Transposed convolution with kernel 2×2 and stride 2: every pixel becomes a 2×2 cell, and no cells overlap, so it is
- * two linear layers to 2·Cout channels, (q, c), one for the upper row of all cells and one for the lower.
- *
- * @shape  [B, H, W, Cin] → [B, 2H, 2W, Cout]; residual [1 or B, 2H, 2W, Cout]
- * @source torch.nn.ConvTranspose2d
+ * The weights of a transposed convolution with kernel 2×2 and stride 2: every pixel becomes a 2×2 cell, and no cells
+ * overlap, so it is two linear layers to 2·Cout channels, (q, c), one for the upper row of all cells and one for the lower.
  */
-export function convTranspose2x2(w: Weights, Cin: number, Cout: number) {
+export function packedCells(w: Weights, Cin: number, Cout: number): PackedCells {
   const weights = [0, 1].map(() => packable(2 * Cout, Cin));
   machine.heap.scope(() => {
     const all = machine.heap.alloc([2, 2 * Cout, Cin]); // (p, q, c)
     readPermuted(w, [Cin, Cout, 2, 2], [2, 3, 1, 0], all);
     weights.forEach((room, p) => machine.kernels.copy(narrow(room, 0, 0, 2 * Cout), select(all, 0, p)));
   });
-  const packed = weights.map((room) => machine.kernels.pack(room, 2 * Cout));
+  const [upper, lower] = weights.map((room) => machine.kernels.pack(room, 2 * Cout));
   const perChannel = w.get("bias", [Cout]);
-  const bias = concat([perChannel, perChannel], 0);
+  return { weights: [upper, lower], bias: concat([perChannel, perChannel], 0) };
+}
+
+/**
+ * Transposed convolution with kernel 2×2 and stride 2.
+ *
+ * @shape  [B, H, W, Cin] → [B, 2H, 2W, Cout]; residual [1 or B, 2H, 2W, Cout]
+ * @source torch.nn.ConvTranspose2d
+ */
+export function convTranspose2x2(w: Weights, { weights, bias }: PackedCells) {
+  const [Cin, Cout] = [weights[0].K, weights[0].N / 2];
 
   return layer(w, "ConvTranspose2d", (x: Tensor, { residual }: Fused = {}) => {
     const [B, H, W] = x.shape;
@@ -82,7 +89,7 @@ export function convTranspose2x2(w: Weights, Cin: number, Cout: number) {
     const half = (t: Tensor, b: number, p: number) => select(reshape(select(t, 0, b), [H, 2, W, 2 * Cout]), 1, p);
     for (let b = 0; b < B; b++) {
       const pixels = reshape(select(x, 0, b), [H * W, Cin]);
-      for (const [p, weight] of packed.entries()) {
+      for (const [p, weight] of weights.entries()) {
         const added = residual && half(residual, residual.shape[0] === 1 ? 0 : b, p);
         machine.kernels.gemm(half(y, b, p), pixels, weight, { bias, residual: added });
       }

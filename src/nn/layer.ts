@@ -3,7 +3,7 @@ import { machine } from "../runtime/machine.ts";
 
 /** One finished forward pass of one layer. Tensors in it live only until the watcher returns: copy what you keep. */
 export interface LayerEvent {
-  /** checkpoint prefix = golden key = bench row, e.g. `image_encoder.trunk.blocks.0.attn` */
+  /** checkpoint prefix = golden key = row of `sam2 trace`, e.g. `image_encoder.trunk.blocks.0.attn` */
   path: string;
   /** name of the reference class */
   class: string;
@@ -20,6 +20,11 @@ export interface LayerEvent {
 
 let watcher: ((event: LayerEvent) => void) | undefined;
 let started = 0;
+
+/** Are layers watched? What is one step for speed is done layer by layer then, with the same bits. */
+export function isWatched(): boolean {
+  return watcher !== undefined;
+}
 
 /** See every layer of a run as it finishes. */
 export async function watch<R>(see: (event: LayerEvent) => void, run: () => R | Promise<R>): Promise<R> {

@@ -1,6 +1,5 @@
-import type { MaskLimits, Taps } from "../runtime/kernels.ts";
+import type { Taps } from "../runtime/kernels.ts";
 import { machine } from "../runtime/machine.ts";
-import { expectShape } from "../tensor/shape.ts";
 import { reshape, type Tensor } from "../tensor/view.ts";
 import { antialias, bicubic, bilinear, nearest, type TapRows } from "./taps.ts";
 
@@ -50,41 +49,9 @@ function tapsOf(method: ResizeMethod, n: number, size: number): TapRows {
   return found;
 }
 
-function onHeap({ starts, weights, T }: TapRows): Taps {
+/** A table where kernels read it. */
+export function onHeap({ starts, weights, T }: TapRows): Taps {
   const here = machine.heap.allocInt32(starts.length);
   here.set(starts);
   return { starts: here, weights: machine.heap.from(weights, [starts.length, T]) };
-}
-
-/** Where a resized mask exceeds a threshold, and how many of its pixels exceed two others; off the heap. */
-export interface MaskBits {
-  /** [height, ⌈width/32⌉]: column x in bit x mod 32 of word ⌊x/32⌋ */
-  bits: Int32Array;
-  high: number;
-  low: number;
-}
-
-/**
- * Compare masks at another size with thresholds: what `resize` by "bilinear" would give is not stored.
- *
- * @shape mask [h, w] → bits of [height, width]
- */
-export function maskBits(h: number, w: number, height: number, width: number) {
-  const [rows, columns] = [bilinear(h, height), bilinear(w, width)];
-
-  return (mask: Tensor, limits: MaskLimits): MaskBits => {
-    const { heap, kernels } = machine;
-    expectShape("maskBits", mask.shape, [h, w]);
-    return heap.scope(() => {
-      const bits = heap.allocInt32(height * Math.ceil(width / 32));
-      const counts = heap.allocInt32(2 * height);
-      kernels.maskBits(bits, counts, mask, onHeap(rows), onHeap(columns), limits);
-      let [high, low] = [0, 0];
-      for (let y = 0; y < height; y++) {
-        high += counts[2 * y];
-        low += counts[2 * y + 1];
-      }
-      return { bits: bits.slice(), high, low };
-    });
-  };
 }

@@ -20,7 +20,12 @@ async function openBlob(blob: Blob, name: string): Promise<OpenFile> {
 }
 
 function noFiles(path: string): never {
-  throw new UsageError(path, "a platform with files", "a browser", "pass bytes, a Blob or a URL");
+  throw new UsageError(
+    path,
+    "a platform with files",
+    "a browser",
+    "pass bytes, a Blob or a URL; of a video its frames, e.g. VideoFrames",
+  );
 }
 
 /** bundled.ts has them. */

@@ -27,8 +27,8 @@ interface Note {
 type OpenBlob = (blob: Blob, name: string) => Promise<OpenFile>;
 
 /** The whole of an address, in memory or where the browser puts large Blobs. */
-export async function downloadBlob(url: string, { signal, onProgress }: DownloadOptions): Promise<Blob> {
-  const { chunks, total } = await transfer(url, { fetch: (...args) => fetch(...args), signal });
+export async function downloadBlob(url: string, { onProgress, ...options }: DownloadOptions): Promise<Blob> {
+  const { chunks, total } = await transfer(url, { fetch: (...args) => fetch(...args), ...options });
   return new Response(streamOf(counted(chunks, total, onProgress))).blob();
 }
 

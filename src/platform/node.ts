@@ -1,19 +1,20 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
-import { fileURLToPath } from "node:url";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import v8 from "node:v8";
 import { Worker } from "node:worker_threads";
 import { constants, crc32, deflateSync, inflateSync } from "node:zlib";
+import { UsageError } from "../errors.ts";
 import { cachedBytes, cachedFile, removeCached } from "./node_download.ts";
 import { environmentFetch } from "./node_fetch.ts";
 import { openFile, spool, writeWhole } from "./node_files.ts";
 import { counted, transfer } from "./transfer.ts";
 import type { Platform, Program, WorkerEvents, WorkerHandle, WorkerProgram } from "./types.ts";
-
-const require = createRequire(import.meta.url);
 
 /**
  * Node 20 hides relaxed SIMD behind a flag that later versions do not know. From 24 on, V8 on x64 can join pairs of
@@ -42,8 +43,24 @@ export function openWorker(built: URL): Worker {
   return new Worker(learn, { eval: true, execArgv: [] });
 }
 
+/**
+ * Not by `new URL`, of which bundlers make another file.
+ *
+ * @throws UsageError where a bundler has taken this file away from the others
+ */
+function programOf(program: WorkerProgram): URL {
+  const here = import.meta.url as string | undefined; // CommonJS has none
+  const folder = here?.startsWith("file:") ? dirname(fileURLToPath(here)) : "";
+  const [source, built] = ["ts", "js"].map((ending) => join(folder, `${PROGRAMS[program]}.${ending}`));
+  if (folder !== "" && (existsSync(built) || existsSync(source))) return pathToFileURL(built);
+  const todo =
+    'leave sam2-ts out of the bundle: serverExternalPackages: ["sam2-ts"] in next.config, external: ["sam2-ts"] elsewhere';
+  throw new UsageError("sam2-ts", "its files side by side, as they are installed", "a bundle", todo);
+}
+
+/** @throws UsageError where a bundler has taken this file away from the others */
 function startWorker(program: WorkerProgram, { onMessage, onDeath }: WorkerEvents): WorkerHandle {
-  const worker = openWorker(new URL(`${PROGRAMS[program]}.js`, import.meta.url));
+  const worker = openWorker(programOf(program));
   let stopped = false;
   worker.on("error", (error: Error) => onDeath(error.message));
   worker.on("exit", (code) => {
@@ -104,8 +121,8 @@ export const nodePlatform: Platform = {
   openCached: async (remote, options) => openFile(await cachedFile(remote, { env: process.env, ...options })),
   cachedBytes: (remote) => cachedBytes(remote, process.env),
   removeCached: (remote) => removeCached(remote, process.env),
-  async download(url, { signal, onProgress }) {
-    const { chunks, total } = await transfer(url, { fetch: await environmentFetch(process.env), signal });
+  async download(url, { onProgress, ...options }) {
+    const { chunks, total } = await transfer(url, { fetch: await environmentFetch(process.env), ...options });
     return spool(counted(chunks, total, onProgress), url);
   },
   async listFolder(path) {
@@ -113,7 +130,7 @@ export const nodePlatform: Platform = {
     return found?.isDirectory() ? readdir(path) : undefined;
   },
   async dependencyWasm(specifier) {
-    return WebAssembly.compile(new Uint8Array(await readFile(require.resolve(specifier))));
+    return WebAssembly.compile(new Uint8Array(await readFile(createRequire(import.meta.url).resolve(specifier))));
   },
   optional: (specifier) => import(specifier).catch(() => undefined),
   inflate: (stream, limit) => inflateSync(stream, { maxOutputLength: limit }),

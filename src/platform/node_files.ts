@@ -1,7 +1,8 @@
 import { closeSync, fstatSync, openSync, readSync, rmSync } from "node:fs";
-import { mkdtemp, open, rename, writeFile } from "node:fs/promises";
+import { mkdtemp, open, readFile, rename, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { Sam2Error } from "../errors.ts";
 import type { OpenFile } from "./types.ts";
 
 /** A file that is read piece by piece. */
@@ -51,6 +52,15 @@ export async function spool(chunks: AsyncIterable<Uint8Array>, name: string): Pr
   } catch (error) {
     remove();
     throw error;
+  }
+}
+
+/** @param name what to call it @throws Sam2Error naming the file, if it cannot be read */
+export async function readInput(path: string, what: string, name = path): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await readFile(path));
+  } catch (cause) {
+    throw new Sam2Error(name, what, systemReason(cause), "check the path", { cause });
   }
 }
 

@@ -1,5 +1,5 @@
 /** Files of the network: what stalls is asked for again, and what was interrupted is continued. */
-import { CheckpointError } from "../errors.ts";
+import { CheckpointError, type Sam2Error } from "../errors.ts";
 import type { DownloadOptions } from "./types.ts";
 
 /** A server that is silent for so long will not answer any more. */
@@ -20,6 +20,8 @@ export interface Received {
 export interface TransferOptions {
   fetch: typeof fetch;
   signal?: AbortSignal;
+  /** what is thrown; CheckpointError by default */
+  Failure?: typeof Sam2Error;
   /** milliseconds of silence before another attempt; 30 s by default */
   patience?: number;
 }
@@ -38,7 +40,7 @@ export interface Transfer {
  * Ask for a file, or for what `received` lacks of it. Silence, hang-ups and passing trouble are answered with another
  * attempt, which goes on where the one before stopped.
  *
- * @throws CheckpointError naming the address; the signal's reason if aborted
+ * @throws `Failure` naming the address; the signal's reason if aborted
  */
 export async function transfer(url: string, options: TransferOptions, received?: Received): Promise<Transfer> {
   const answer = await ask(url, options, received);
@@ -77,6 +79,7 @@ class Watch {
 }
 
 async function ask(url: string, options: TransferOptions, received?: Received): Promise<Answer> {
+  const { Failure = CheckpointError } = options;
   for (let attempt = 1; ; attempt++) {
     const watch = new Watch(options);
     const headers: Record<string, string> = { "accept-encoding": "identity" };
@@ -94,14 +97,9 @@ async function ask(url: string, options: TransferOptions, received?: Received): 
     if (attempt < ATTEMPTS) {
       await pause(attempt * PAUSE_MS, options.signal);
     } else if (response) {
-      throw new CheckpointError(url, "the file", `HTTP status ${response.status}`, "try again later");
+      throw new Failure(url, "the file", `HTTP status ${response.status}`, "try again later");
     } else {
-      throw new CheckpointError(
-        url,
-        "an answer",
-        `none (${reason})`,
-        "check the network, and the proxy if there is one",
-      );
+      throw new Failure(url, "an answer", `none (${reason})`, "check the network, and the proxy if there is one");
     }
   }
 }
@@ -113,6 +111,7 @@ async function accept(
   watch: Watch,
   received?: Received,
 ): Promise<Answer> {
+  const { Failure = CheckpointError } = options;
   const validator = validatorOf(headers);
   const length = headers.get("content-encoding") ? null : headers.get("content-length");
   const size = length === null ? undefined : Number(length);
@@ -129,7 +128,7 @@ async function accept(
   }
   if (status !== 200) {
     await body?.cancel();
-    throw new CheckpointError(url, "the file", `HTTP status ${status}`, "check the address");
+    throw new Failure(url, "the file", `HTTP status ${status}`, "check the address");
   }
   return { body: body?.getReader(), start: 0, total: size, validator, watch };
 }
@@ -137,6 +136,7 @@ async function accept(
 async function* steady(url: string, answer: Answer, options: TransferOptions): AsyncGenerator<Uint8Array> {
   let { body, start: at, watch } = answer;
   const { total, validator } = answer;
+  const { Failure = CheckpointError } = options;
   try {
     for (let failures = 0; ;) {
       let reason = "the end";
@@ -156,13 +156,13 @@ async function* steady(url: string, answer: Answer, options: TransferOptions): A
       const wanted = total === undefined ? "the whole file" : `${total} bytes`;
       const todo = "run it again: what has come is kept where that is possible";
       if (++failures >= ATTEMPTS || validator === "" || (total !== undefined && at > total)) {
-        throw new CheckpointError(url, wanted, `${at}, then ${reason}`, todo);
+        throw new Failure(url, wanted, `${at}, then ${reason}`, todo);
       }
       await pause(failures * PAUSE_MS, options.signal);
       const next = await ask(url, options, { bytes: at, validator });
       if (next.start !== at) {
         await next.body?.cancel();
-        throw new CheckpointError(url, "the same file until its end", "another version of it", todo);
+        throw new Failure(url, "the same file until its end", "another version of it", todo);
       }
       ({ body, watch } = next);
     }
@@ -196,8 +196,10 @@ function reasonOf(error: unknown): string {
   return cause?.code ?? cause?.message ?? message;
 }
 
-function pause(ms: number, signal?: AbortSignal): Promise<void> {
+/** @throws the signal's reason if aborted */
+export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
     const stop = () => {
       clearTimeout(timer);
       reject(signal!.reason);

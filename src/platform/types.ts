@@ -1,3 +1,5 @@
+import type { Sam2Error } from "../errors.ts";
+
 /** `kernels` rounds products and sums apart; `kernels_fma` needs relaxed SIMD. */
 export type KernelBuild = "kernels" | "kernels_fma";
 
@@ -23,6 +25,8 @@ export interface RemoteFile {
 
 export interface DownloadOptions {
   signal?: AbortSignal;
+  /** what is thrown if it cannot be had; CheckpointError by default */
+  Failure?: typeof Sam2Error;
   /** bytes received so far; `total` is undefined if the server does not tell */
   onProgress?(received: number, total: number | undefined): void;
 }

@@ -1,4 +1,5 @@
 import { UsageError } from "../errors.ts";
+import { atLeast, expectOptions, FINITE, FLAG, type Kind, type Kinds, NUMBER, oneOf, whole } from "../io/options.ts";
 import { pointGrid } from "./crops.ts";
 
 /** What decides which masks stay, once the model has run. */
@@ -24,6 +25,16 @@ export interface MaskThresholds {
    */
   outputMode: "binary_mask" | "uncompressed_rle" | "coco_rle";
 }
+
+export const THRESHOLD_KINDS: Kinds<MaskThresholds> = {
+  predIouThresh: NUMBER,
+  stabilityScoreThresh: NUMBER,
+  boxNmsThresh: NUMBER,
+  cropNmsThresh: NUMBER,
+  maxArea: NUMBER,
+  minMaskRegionAreaFull: NUMBER,
+  outputMode: oneOf(["binary_mask", "uncompressed_rle", "coco_rle"]),
+};
 
 /** Options of `AutomaticMaskGenerator`, with the names and defaults of the reference. */
 export interface AutomaticMaskGeneratorOptions extends Partial<MaskThresholds> {
@@ -54,6 +65,29 @@ export interface AutomaticMaskGeneratorOptions extends Partial<MaskThresholds> {
   multimaskOutput?: boolean;
 }
 
+const GRIDS: Kind = [
+  "lists of [x, y], a list for each layer of crops",
+  (value) => Array.isArray(value) && value.every((grid) => Array.isArray(grid) && grid.every(Array.isArray)),
+];
+
+export const OPTION_KINDS: Kinds<AutomaticMaskGeneratorOptions> = {
+  ...THRESHOLD_KINDS,
+  pointsPerSide: whole(1),
+  pointsPerBatch: whole(1),
+  stabilityScoreOffset: FINITE,
+  maskThreshold: FINITE,
+  cropNLayers: whole(0),
+  cropOverlapRatio: [
+    "a number from 0 to below 1",
+    (value) => Number.isFinite(value) && (value as number) >= 0 && (value as number) < 1,
+  ],
+  cropNPointsDownscaleFactor: atLeast(1),
+  pointGrids: GRIDS,
+  minMaskRegionArea: FINITE,
+  useM2m: FLAG,
+  multimaskOutput: FLAG,
+};
+
 export function withDefaults(options: AutomaticMaskGeneratorOptions): Required<AutomaticMaskGeneratorOptions> {
   return {
     pointsPerSide: 32,
@@ -83,42 +117,12 @@ export function given<Options extends object>(options: Options): Options {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Options;
 }
 
-/** @throws UsageError if a threshold is no number */
-export function checkThresholds(thresholds: Partial<MaskThresholds>): void {
-  const { outputMode, ...numbers } = given(thresholds);
-  if (outputMode !== undefined && !["binary_mask", "uncompressed_rle", "coco_rle"].includes(outputMode)) {
-    fail("outputMode", '"binary_mask", "uncompressed_rle" or "coco_rle"', outputMode);
-  }
-  for (const [name, value] of Object.entries(numbers)) {
-    if (typeof value !== "number" || Number.isNaN(value)) fail(name, "a number", value);
-  }
-}
-
-/** @throws UsageError if an option is out of its range, or two contradict each other */
+/** @throws UsageError if an option is unknown or out of its range, or two contradict each other */
 export function checkOptions(options: AutomaticMaskGeneratorOptions): void {
-  const { pointsPerSide, pointGrids } = options;
+  expectOptions(options, OPTION_KINDS, "AutomaticMaskGenerator");
+  const { pointsPerSide, pointGrids, cropNLayers } = options;
   if (pointGrids && pointsPerSide !== undefined) fail("pointGrids", "no pointsPerSide beside it", pointsPerSide);
-  const all = withDefaults(options);
-  const { predIouThresh, stabilityScoreThresh, boxNmsThresh, cropNmsThresh, maxArea, minMaskRegionAreaFull } = all;
-  const { outputMode, stabilityScoreOffset, maskThreshold, minMaskRegionArea, cropOverlapRatio } = all;
-  checkThresholds({ predIouThresh, stabilityScoreThresh, boxNmsThresh, cropNmsThresh, maxArea });
-  checkThresholds({ minMaskRegionAreaFull, outputMode });
-  for (const [name, value, least] of [
-    ["pointsPerSide", all.pointsPerSide, 1],
-    ["pointsPerBatch", all.pointsPerBatch, 1],
-    ["cropNLayers", all.cropNLayers, 0],
-  ] as const) {
-    if (!(Number.isInteger(value) && value >= least)) fail(name, `a whole number of at least ${least}`, value);
-  }
-  for (const [name, value] of Object.entries({ stabilityScoreOffset, maskThreshold, minMaskRegionArea })) {
-    if (!Number.isFinite(value)) fail(name, "a number", value);
-  }
-  if (!(cropOverlapRatio >= 0 && cropOverlapRatio < 1))
-    fail("cropOverlapRatio", "a number from 0 to below 1", cropOverlapRatio);
-  if (!(all.cropNPointsDownscaleFactor >= 1)) {
-    fail("cropNPointsDownscaleFactor", "a number of at least 1", all.cropNPointsDownscaleFactor);
-  }
-  checkGrids(options, all.cropNLayers);
+  checkGrids(options, cropNLayers ?? 0);
 }
 
 function checkGrids(options: AutomaticMaskGeneratorOptions, layers: number): void {
@@ -133,7 +137,7 @@ function checkGrids(options: AutomaticMaskGeneratorOptions, layers: number): voi
 }
 
 function fail(option: string, expected: string, got: unknown): never {
-  throw new UsageError(`AutomaticMaskGenerator ${option}`, expected, `${got}`, "change the option");
+  throw new UsageError(`AutomaticMaskGenerator.${option}`, expected, `${got}`, "change the option");
 }
 
 /** The points of every layer of crops. @source sam2/utils/amg.py, build_all_layer_point_grids */

@@ -2,17 +2,16 @@
 import { UsageError } from "../errors.ts";
 import type { RgbImage } from "../io/image.ts";
 import { type ImageInput, readImage } from "../io/image_input.ts";
-import { decodeRle, type Rle, rleOfRuns, rleRuns, type UncompressedRle } from "../io/rle.ts";
+import { decodeRle, encodeRle, type Rle, rleArea, rleBbox, rleRuns, type UncompressedRle } from "../io/rle.ts";
 import { type DecodedTokens, type ImageFeatures, stableMask } from "../model/mask_decoder.ts";
 import { LABEL, type Points } from "../model/prompt_encoder.ts";
 import type { Sam2Graph } from "../model/sam2.ts";
-import { maskBits } from "../nn/resize.ts";
+import { type MaskExtent, maskCodes } from "../nn/mask_codes.ts";
 import { machine } from "../runtime/machine.ts";
-import { narrow, reshape, select, type Tensor, values } from "../tensor/view.ts";
+import { narrow, select, type Tensor, values } from "../tensor/view.ts";
 import {
   type AutomaticMaskGeneratorOptions,
   checkOptions,
-  checkThresholds,
   given,
   gridsOf,
   type MaskThresholds,
@@ -20,7 +19,6 @@ import {
 } from "./automatic_mask_options.ts";
 import { type Crop, type CropBox, cropBoxes, isAtCropEdge } from "./crops.ts";
 import { clamped } from "./image_predictor.ts";
-import { runReader } from "./mask_runs.ts";
 import { nms } from "./nms.ts";
 import { cleanMask } from "./postprocess.ts";
 import { preprocess } from "./preprocess.ts";
@@ -120,7 +118,6 @@ export class AutomaticMaskGenerator {
    */
   select(thresholds: Partial<MaskThresholds> = {}): MaskRecord[] {
     if (!this.#prepared) throw new UsageError("select", "an image", "none", "call prepare first");
-    checkThresholds(thresholds);
     return records(this.#prepared, { ...this.#options, ...given(thresholds) });
   }
 
@@ -175,6 +172,14 @@ export class AutomaticMaskGenerator {
   }
 }
 
+/** Masks that were painted, and what the model says of them. */
+interface Painted {
+  masks: Tensor; // [n, 4E, 4E] logits
+  /** of each mask: the predicted IoU, and of which prompt it is */
+  ious: number[];
+  prompts: number[];
+}
+
 /** Finds candidates in one crop, some points at a time. */
 class CropFinder {
   readonly candidates: Candidate[] = [];
@@ -184,8 +189,7 @@ class CropFinder {
   readonly #box: CropBox;
   readonly #image: { width: number; height: number };
   readonly #features: ImageFeatures;
-  readonly #toBits: ReturnType<typeof maskBits>;
-  readonly #toRuns: ReturnType<typeof runReader>;
+  readonly #toCodes: ReturnType<typeof maskCodes>;
 
   constructor(
     options: Required<AutomaticMaskGeneratorOptions>,
@@ -202,96 +206,113 @@ class CropFinder {
     this.#image = { width, height };
     this.#features = features;
     const [x0, y0, x1, y1] = box;
-    this.#toBits = maskBits(imageSize / 4, imageSize / 4, y1 - y0, x1 - x0);
-    this.#toRuns = runReader(box, width, height);
+    const crop = { H: y1 - y0, W: x1 - x0, x0, y0, imageH: height, imageW: width };
+    this.#toCodes = maskCodes(imageSize / 4, imageSize / 4, crop);
   }
 
   /** @units 0…1 of the crop */
   find(graph: Sam2Graph, grid: readonly (readonly [x: number, y: number])[]): void {
     const [x0, y0, x1, y1] = this.#box;
     const points = grid.map(([x, y]): [number, number] => [fround(x * (x1 - x0)), fround(y * (y1 - y0))]);
-    if (this.#options.useM2m) this.#findRefined(graph, points);
-    else this.#findOnce(graph, points);
-  }
-
-  #findOnce(graph: Sam2Graph, points: readonly [number, number][]): void {
+    const { useM2m, multimaskOutput } = this.#options;
     const decoded = graph.decodeTokens(this.#features, this.#clicks(points), undefined);
-    for (const [b, point] of points.entries()) {
-      for (const { mask, iou } of this.#masks(graph, onePrompt(decoded, b))) this.#add(mask, iou, point);
-    }
+    const painted = multimaskOutput ? this.#three(graph, decoded, useM2m) : this.#single(graph, decoded, useM2m);
+    const pointsOf = painted.prompts.map((b) => points[b]);
+    if (useM2m) this.#refine(graph, painted.masks, pointsOf);
+    else this.#add(painted, pointsOf);
   }
 
   /** Every mask is given back to the model, with its point, for one better mask. */
-  #findRefined(graph: Sam2Graph, points: readonly [number, number][]): void {
+  #refine(graph: Sam2Graph, masks: Tensor, points: readonly [number, number][]): void {
     const { heap } = machine;
     const side = this.#imageSize / 4;
-    const decoded = graph.decodeTokens(this.#features, this.#clicks(points), undefined);
-    for (const [b, point] of points.entries()) {
+    for (let from = 0; from < points.length; from += TOGETHER) {
       heap.scope(() => {
-        const drafts = this.#masks(graph, onePrompt(decoded, b), true);
-        const masks = heap.alloc([drafts.length, side, side, 1]);
-        drafts.forEach(({ mask }, i) => masks.data.set(clamped(values(mask)), i * side * side));
-        const same = this.#clicks(drafts.map(() => point));
-        const refined = graph.decodeTokens(this.#features, same, masks);
-        for (let i = 0; i < drafts.length; i++) {
-          for (const { mask, iou } of this.#single(graph, onePrompt(refined, i))) this.#add(mask, iou, point);
-        }
+        const some = points.slice(from, from + TOGETHER);
+        const drafts = values(narrow(masks, 0, from, some.length));
+        const given = heap.from(clamped(drafts), [some.length, side, side, 1]);
+        const refined = this.#single(graph, graph.decodeTokens(this.#features, this.#clicks(some), given), false);
+        this.#add(
+          refined,
+          refined.prompts.map((i) => some[i]),
+        );
       });
     }
   }
 
-  /** The masks of a prompt whose predicted IoU passes, or all of them. The others are not painted. */
-  #masks(graph: Sam2Graph, decoded: DecodedTokens, all = false): { mask: Tensor; iou: number }[] {
-    if (!this.#options.multimaskOutput) return this.#single(graph, decoded, all);
-    const ious = values(decoded.ious);
-    const passing = [1, 2, 3].filter((m) => all || this.#passes(ious[m]));
-    if (passing.length === 0) return [];
-    const masks = select(graph.paint(this.#features, decoded), 0, 0); // [4, 4E, 4E]
-    return passing.map((m) => ({ mask: select(masks, 0, m), iou: ious[m] }));
+  /** The masks whose predicted IoU passes, or all of them. Prompts without one are not painted. */
+  #three(graph: Sam2Graph, decoded: DecodedTokens, all: boolean): Painted {
+    const wanted = (iou: number, m: number) => m > 0 && (all || this.#passes(iou));
+    const { painted, prompts } = this.#paint(graph, decoded, wanted);
+    const chosen = prompts.flatMap((b, i) => {
+      const ious = [...values(select(decoded.ious, 0, b))];
+      return ious.flatMap((iou, m) => (wanted(iou, m) ? [{ mask: select(select(painted, 0, i), 0, m), iou, b }] : []));
+    });
+    return gathered(chosen, this.#imageSize / 4);
   }
 
-  /** The same for a prompt that is to give one mask. Which of the four is known when they are painted. */
-  #single(graph: Sam2Graph, decoded: DecodedTokens, all = false): { mask: Tensor; iou: number }[] {
-    const ious = values(decoded.ious);
-    if (!all && !ious.some((iou) => this.#passes(iou))) return [];
-    const masks = select(graph.paint(this.#features, decoded), 0, 0); // [4, 4E, 4E]
-    const m = stableMask(masks, reshape(decoded.ious, [4]));
-    return all || this.#passes(ious[m]) ? [{ mask: select(masks, 0, m), iou: ious[m] }] : [];
+  /** The same for prompts that are to give one mask. Which of the four is known when they are painted. */
+  #single(graph: Sam2Graph, decoded: DecodedTokens, all: boolean): Painted {
+    const passes = (iou: number) => all || this.#passes(iou);
+    const { painted, prompts } = this.#paint(graph, decoded, passes);
+    const chosen = prompts.flatMap((b, i) => {
+      const [masks, ious] = [select(painted, 0, i), select(decoded.ious, 0, b)];
+      const m = stableMask(masks, ious);
+      const iou = values(ious)[m];
+      return passes(iou) ? [{ mask: select(masks, 0, m), iou, b }] : [];
+    });
+    return gathered(chosen, this.#imageSize / 4);
+  }
+
+  /** All four masks of the prompts of which one is wanted. @shape → [n, 4, 4E, 4E] */
+  #paint(graph: Sam2Graph, decoded: DecodedTokens, wanted: (iou: number, m: number) => boolean) {
+    const [B] = decoded.ious.shape;
+    const prompts = [...Array(B).keys()].filter((b) => values(select(decoded.ious, 0, b)).some(wanted));
+    return { painted: graph.paint(this.#features, decoded, prompts), prompts };
   }
 
   #passes(iou: number): boolean {
     return isAbove(iou, this.#floors.predIouThresh);
   }
 
-  /** Low-resolution logits become a candidate, unless they are unstable or at the border of the crop. */
-  #add(mask: Tensor, iou: number, [x, y]: [number, number]): void {
-    machine.signal?.throwIfAborted();
+  /** Low-resolution logits become candidates, unless they are unstable or at the border of the crop. */
+  #add({ masks, ious }: Painted, points: readonly (readonly [number, number])[]): void {
     const { maskThreshold: threshold, stabilityScoreOffset: offset, minMaskRegionArea: area } = this.#options;
     const { width, height } = this.#image;
-    const cleaned = area > 0 ? this.#cleaned(mask, area) : mask;
-    const limits = { threshold, high: threshold + offset, low: threshold - offset };
-    const { bits, high, low } = machine.heap.scope(() => this.#toBits(cleaned, limits));
-    const stabilityScore = fround(fround(high) / fround(low));
-    if (!isStable(stabilityScore, this.#floors.stabilityScoreThresh)) return;
-    const { runs, area: pixels, box } = this.#toRuns(bits);
-    if (isAtCropEdge(box, this.#box, width, height)) return;
     const [x0, y0] = this.#box;
-    this.candidates.push({
-      rle: rleOfRuns(runs, width, height),
-      area: pixels,
-      box,
-      predictedIou: iou,
-      point: [fround(x + x0), fround(y + y0)],
-      stabilityScore,
-      crop: this.#box,
-    });
+    if (area > 0) this.#clean(masks, area);
+    const inImage = ([left, top, right, bottom]: CropBox, area: number): CropBox =>
+      area > 0 ? [left + x0, top + y0, right + x0, bottom + y0] : [0, 0, 0, 0];
+    const stability = ({ high, low }: MaskExtent) => fround(fround(high) / fround(low));
+    const isWanted = (extent: MaskExtent) =>
+      isStable(stability(extent), this.#floors.stabilityScoreThresh) &&
+      !isAtCropEdge(inImage(extent.box, extent.area), this.#box, width, height);
+    const limits = { threshold, high: threshold + offset, low: threshold - offset };
+    const coded = this.#toCodes(masks, limits, isWanted);
+    for (const [i, mask] of coded.entries()) {
+      if (!mask) continue;
+      const [x, y] = points[i];
+      this.candidates.push({
+        rle: { size: [height, width], counts: mask.counts },
+        area: mask.area,
+        box: inImage(mask.box, mask.area),
+        predictedIou: ious[i],
+        point: [fround(x + x0), fround(y + y0)],
+        stabilityScore: stability(mask),
+        crop: this.#box,
+      });
+    }
   }
 
-  #cleaned(mask: Tensor, area: number): Tensor {
-    const [h, w] = mask.shape;
+  /** In place. */
+  #clean(masks: Tensor, area: number): void {
+    const [n, h, w] = masks.shape;
     const { maskThreshold } = this.#options;
     const options = { maskThreshold, maxHoleArea: area, maxSprinkleArea: area };
-    return machine.heap.from(cleanMask(values(mask), w, h, options), [h, w]);
+    for (let i = 0; i < n; i++) {
+      const mask = values(select(masks, 0, i));
+      mask.set(cleanMask(mask, w, h, options));
+    }
   }
 
   /** A prompt of one click for each point. @units pixels of the crop */
@@ -303,6 +324,13 @@ class CropFinder {
       labels: points.map(() => [LABEL.positive]),
     };
   }
+}
+
+/** Masks [side, side] that were chosen, one after another. */
+function gathered(chosen: readonly { mask: Tensor; iou: number; b: number }[], side: number): Painted {
+  const masks = machine.heap.alloc([chosen.length, side, side]);
+  chosen.forEach(({ mask }, i) => machine.kernels.copy(select(masks, 0, i), mask));
+  return { masks, ious: chosen.map(({ iou }) => iou), prompts: chosen.map(({ b }) => b) };
 }
 
 /** A filter whose threshold is not positive lets everything pass, NaN too. */
@@ -362,14 +390,9 @@ function withoutSmallRegions(found: Candidate[], thresholds: MaskThresholds): Ca
 
 /** Runs, area and box of a mask of bytes. */
 function measured(mask: Uint8Array, width: number, height: number): Pick<Candidate, "rle" | "area" | "box"> {
-  const words = Math.ceil(width / 32);
-  const bits = new Int32Array(height * words);
-  mask.forEach((pixel, i) => {
-    const x = i % width;
-    if (pixel) bits[Math.floor(i / width) * words + (x >> 5)] |= 1 << (x & 31);
-  });
-  const { runs, area, box } = runReader([0, 0, width, height], width, height)(bits);
-  return { rle: rleOfRuns(runs, width, height), area, box };
+  const rle = encodeRle(mask, width, height);
+  const [x, y, w, h] = rleBbox(rle);
+  return { rle, area: rleArea(rle), box: w > 0 ? [x, y, x + w - 1, y + h - 1] : [0, 0, 0, 0] };
 }
 
 function segmentation(rle: Rle, mode: MaskThresholds["outputMode"]): MaskRecord["segmentation"] {
@@ -379,16 +402,6 @@ function segmentation(rle: Rle, mode: MaskThresholds["outputMode"]): MaskRecord[
 
 function xywh([x0, y0, x1, y1]: CropBox): [number, number, number, number] {
   return [x0, y0, x1 - x0, y1 - y0];
-}
-
-function onePrompt({ ious, objectScoreLogits, maskTokens, imageTokens }: DecodedTokens, b: number): DecodedTokens {
-  const of = (t: Tensor) => narrow(t, 0, b, 1);
-  return {
-    ious: of(ious),
-    objectScoreLogits: of(objectScoreLogits),
-    maskTokens: of(maskTokens),
-    imageTokens: of(imageTokens),
-  };
 }
 
 function cropped({ width, height, data }: RgbImage, [x0, y0, x1, y1]: CropBox): RgbImage {

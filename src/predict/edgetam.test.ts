@@ -5,9 +5,11 @@ import { Golden } from "../../golden/golden.ts";
 import { goldenFrame } from "../../golden/hash_image.ts";
 import { hashWeights } from "../../golden/hash_weights.ts";
 import { hashModel } from "../../golden/run_case.ts";
+import { type Rle, rleArea } from "../io/rle.ts";
 import { Weights } from "../io/weights.ts";
 import { isNeverRead, parameters } from "../model/parameters.ts";
 import { createMachine } from "../runtime/create.ts";
+import { AutomaticMaskGenerator } from "./automatic_masks.ts";
 import { ImagePredictor } from "./image_predictor.ts";
 import { Sam2 } from "./sam2.ts";
 import { type FrameResult, VideoPredictor } from "./video_predictor.ts";
@@ -77,6 +79,21 @@ EdgeTam("a still image has three masks of its own size", async () => {
   await images.setImage(clip[0]);
   const { masks, iouPredictions } = await images.predict({ points: [[20, 15]] });
   assert.equal([masks.length, masks[0].length, iouPredictions.length], [3, WIDTH * HEIGHT, 3]);
+});
+
+EdgeTam("everything in a picture is found, prompt by prompt as in batches", async () => {
+  const options = {
+    pointsPerSide: 3,
+    predIouThresh: 0,
+    stabilityScoreThresh: 0,
+    boxNmsThresh: 1,
+    outputMode: "coco_rle",
+  } as const;
+  const records = await new AutomaticMaskGenerator(sam2, options).generate(clip[0]);
+  assert.is(records.length, 3 * 3 * 3);
+  for (const { segmentation, area } of records) assert.is(rleArea(segmentation as Rle), area);
+  const oneByOne = new AutomaticMaskGenerator(sam2, { ...options, pointsPerBatch: 1 });
+  assert.equal(await oneByOne.generate(clip[0]), records);
 });
 
 EdgeTam("all tensors are read but those that the reference does not read either", async () => {

@@ -1,5 +1,7 @@
 import { UsageError } from "../errors.ts";
 import { type ImageInput, readImage } from "../io/image_input.ts";
+import { atLeast, FINITE, FLAG, type Kinds, SIGNAL } from "../io/options.ts";
+import type { Sam2Config } from "../model/config.ts";
 import type { ImageFeatures } from "../model/mask_decoder.ts";
 import { above } from "../nn/layout.ts";
 import { resize } from "../nn/resize.ts";
@@ -23,6 +25,12 @@ export interface ImagePredictorOptions {
   maxSprinkleArea?: number;
 }
 
+export const PREDICTOR_KINDS: Kinds<ImagePredictorOptions> = {
+  maskThreshold: FINITE,
+  maxHoleArea: atLeast(0),
+  maxSprinkleArea: atLeast(0),
+};
+
 /** Options of `predict` and `predictBatch`. */
 export interface PredictOptions {
   /** three masks, for a prompt that may mean part or whole (default), or one */
@@ -36,6 +44,14 @@ export interface PredictOptions {
   /** ends the call early: it rejects with the reason of the signal */
   signal?: AbortSignal;
 }
+
+export const PREDICT_KINDS: Kinds<PredictOptions> = {
+  multimaskOutput: FLAG,
+  returnLogits: FLAG,
+  returnMasks: FLAG,
+  normalizeCoords: FLAG,
+  signal: SIGNAL,
+};
 
 /** M masks of one prompt, in the model's order. */
 export interface Prediction {
@@ -62,6 +78,19 @@ interface EncodedImage {
   width: number;
   height: number;
   features: ImageFeatures;
+}
+
+/**
+ * Bytes of an image's features while they are kept, with what its prompts share.
+ *
+ * E side of the image embedding · D embedding
+ */
+export function featureBytes({ imageSize, dModel: D }: Pick<Sam2Config, "imageSize" | "dModel">): number {
+  const E = imageSize / 16;
+  const embeddings = 2 * E * E * D; // as it is, and with the embedding of no mask
+  const projections = (3 * E * E * D) / 2; // k, v and q
+  const highRes = (16 * E * E * D) / 8 + (4 * E * E * D) / 4;
+  return 4 * (embeddings + projections + highRes);
 }
 
 /**
@@ -168,7 +197,7 @@ export class ImagePredictor {
     this.#images = [];
   }
 
-  #predict(image: EncodedImage, prompt: Prompt, options: PredictOptions, where: string): Prediction {
+  #predict(image: EncodedImage, asked: Prompt, options: PredictOptions, where: string): Prediction {
     const {
       multimaskOutput = true,
       returnLogits = false,
@@ -179,7 +208,7 @@ export class ImagePredictor {
     const { width, height, features } = image;
     const { imageSize } = this.#sam2.config;
     const frame: PromptFrame = { width, height, imageSize, normalizeCoords };
-    expectFields(prompt, PROMPT_FIELDS, where);
+    const prompt = expectFields(asked, PROMPT_FIELDS, where);
     checkPrompt(prompt, frame, where);
     const { name, maskInput } = prompt;
     const side = imageSize / 4;

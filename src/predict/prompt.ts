@@ -30,22 +30,24 @@ export interface PromptFrame {
 
 /** @throws PromptError unless the prompt is complete, finite, and within the image */
 export function checkPrompt(prompt: Prompt, { width, height, imageSize, normalizeCoords }: PromptFrame, where: string) {
-  const { points, labels, box, maskInput } = prompt;
-  const numPoints = points ? expectPoints(points, `${where}.points`) : 0;
-  if (numPoints === 0 && !box && !maskInput) {
+  const { points, labels, box, maskInput, name } = prompt;
+  const numPoints = points === undefined ? 0 : expectPoints(points, `${where}.points`);
+  if (numPoints === 0 && box === undefined && maskInput === undefined) {
     throw new PromptError(where, "points, a box or a mask", "none of them", "e.g. { points: [[500, 375]] }");
   }
-  if (labels && labels.length !== numPoints) {
+  if (labels !== undefined && labels.length !== numPoints) {
     throw new PromptError(
       `${where}.labels`,
       `${numPoints} labels, one for each point`,
-      `${labels.length ?? JSON.stringify(labels)}`,
+      `${labels.length ?? shown(labels)}`,
       "give each point 1 (object) or 0 (background)",
     );
   }
-  const bad = labels && Array.from(labels).find((label) => label !== LABEL.negative && label !== LABEL.positive);
-  if (bad !== undefined) {
-    throw new PromptError(`${where}.labels`, "1 (object) or 0 (background)", `${bad}`, "draw a box with `box`");
+  const isLabel = (label: number) => label === LABEL.negative || label === LABEL.positive;
+  const bad = labels === undefined ? -1 : Array.from(labels).findIndex((label) => !isLabel(label));
+  if (bad >= 0) {
+    const got = shown(labels![bad]);
+    throw new PromptError(`${where}.labels`, "1 (object) or 0 (background)", got, "draw a box with `box`");
   }
   const [right, bottom] = normalizeCoords ? [width, height] : [1, 1];
   for (const [i, [x, y]] of (points ?? []).entries()) {
@@ -58,13 +60,16 @@ export function checkPrompt(prompt: Prompt, { width, height, imageSize, normaliz
       );
     }
   }
-  if (box) expectBox(box, right, bottom, `${where}.box`);
+  if (box !== undefined) expectBox(box, right, bottom, `${where}.box`);
+  if (name !== undefined && typeof name !== "string") {
+    throw new PromptError(`${where}.name`, "a text", shown(name), "write it in quotes, or leave it out");
+  }
   const side = imageSize / 4;
-  if (maskInput && maskInput.length !== side * side) {
+  if (maskInput !== undefined && maskInput.length !== side * side) {
     throw new PromptError(
       `${where}.maskInput`,
       `${side}×${side} logits`,
-      `${maskInput.length} values`,
+      maskInput.length === undefined ? shown(maskInput) : `${maskInput.length} values`,
       "pass lowResMasks[i] of a prediction of the same model",
     );
   }

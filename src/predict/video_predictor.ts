@@ -1,4 +1,5 @@
 import { CheckpointError, UsageError } from "../errors.ts";
+import { atLeast, COUNT, expectKind, FLAG, type Kinds, OPTIONAL, SIGNAL, whole } from "../io/options.ts";
 import type { FrameFeatures, Past, TrackedMask, Tracker } from "../model/tracker.ts";
 import { resize } from "../nn/resize.ts";
 import { platform } from "../platform/platform.ts";
@@ -27,6 +28,8 @@ import {
   type NewPoints,
   type ObjectMask,
   type Place,
+  PLACE_FIELDS,
+  placeName,
   POINTS_FIELDS,
 } from "./video_prompt.ts";
 import { type FrameOutput, type StoredPoints, TrackedObject, VideoState } from "./video_state.ts";
@@ -45,6 +48,13 @@ export interface VideoPredictorOptions {
   /** forget what was tracked around a frame that receives a prompt */
   clearNonCondMemAroundInput?: boolean;
 }
+
+export const PREDICTOR_KINDS: Kinds<VideoPredictorOptions> = {
+  fillHoleArea: atLeast(0),
+  nonOverlapMasks: FLAG,
+  addAllFramesToCorrectAsCond: FLAG,
+  clearNonCondMemAroundInput: FLAG,
+};
 
 /** Options of `initState`. */
 export interface InitOptions {
@@ -65,6 +75,8 @@ export interface InitOptions {
   signal?: AbortSignal;
 }
 
+export const INIT_KINDS: Kinds<InitOptions> = { keepAll: FLAG, keepMasks: COUNT, latest: FLAG, signal: SIGNAL };
+
 /** Options of `propagateInVideo`. */
 export interface PropagateOptions {
   /** default: the earliest frame with a prompt; of a stream, the frame that arrived last */
@@ -80,6 +92,23 @@ export interface PropagateOptions {
   /** ends the call early: it rejects with the reason of the signal */
   signal?: AbortSignal;
 }
+
+export const PROPAGATE_KINDS: Kinds<PropagateOptions> = {
+  startFrame: whole(0),
+  maxFrames: COUNT,
+  reverse: FLAG,
+  resume: FLAG,
+  returnLogits: FLAG,
+  signal: SIGNAL,
+};
+
+/** Options of `loadState`. */
+export interface LoadStateOptions {
+  /** ends the call early: it rejects with the reason of the signal */
+  signal?: AbortSignal;
+}
+
+export const LOAD_STATE_KINDS: Kinds<LoadStateOptions> = { signal: SIGNAL };
 
 /**
  * Say on some frames what the objects are, then follow them through the video.
@@ -136,11 +165,13 @@ export class VideoPredictor {
    * @returns the masks of all objects on this frame
    * @throws PromptError if the prompt is empty, inconsistent, or outside of the video
    */
-  async addNewPointsOrBox(state: VideoState, prompt: NewPoints): Promise<FrameResult> {
+  async addNewPointsOrBox(state: VideoState, asked: NewPoints): Promise<FrameResult> {
+    const where = placeName(asked);
+    const prompt = expectFields(asked, POINTS_FIELDS, where);
     const { frame, object, box, clearOldPoints = true, normalizeCoords = true } = prompt;
-    const where = `object ${object} on frame ${frame}`;
-    expectFields(prompt, POINTS_FIELDS, where);
     expectPlace(state, prompt);
+    expectKind(clearOldPoints, FLAG, `${where}: clearOldPoints`, OPTIONAL);
+    expectKind(normalizeCoords, FLAG, `${where}: normalizeCoords`, OPTIONAL);
     if (box && !clearOldPoints) {
       throw new UsageError(where, "a box before all points", "one after them", "leave clearOldPoints as it is");
     }
@@ -160,11 +191,13 @@ export class VideoPredictor {
    *
    * @returns the masks of all objects on this frame
    */
-  async addNewMask(state: VideoState, prompt: NewMask): Promise<FrameResult> {
+  async addNewMask(state: VideoState, asked: NewMask): Promise<FrameResult> {
+    const where = `mask of ${placeName(asked)}`;
+    const prompt = expectFields(asked, MASK_FIELDS, where);
     const { width = state.width, height = state.height } = prompt;
-    const where = `mask of object ${prompt.object} on frame ${prompt.frame}`;
-    expectFields(prompt, MASK_FIELDS, where);
     expectPlace(state, prompt);
+    expectKind(width, whole(1), `${where}: width`, OPTIONAL);
+    expectKind(height, whole(1), `${where}: height`, OPTIONAL);
     const mask = binaryMask(prompt.mask, width, height, where);
     return this.#interact(state, prompt, { mask, width, height });
   }
@@ -211,6 +244,7 @@ export class VideoPredictor {
    * @returns the masks of all objects on this frame
    */
   async clearAllPromptsInFrame(state: VideoState, place: Place): Promise<FrameResult> {
+    expectFields(place, PLACE_FIELDS, placeName(place));
     expectFrame(state, place.frame, "frame");
     knownObject(state, place.object).clearPrompts(place.frame);
     return this.#resultWithPrompts(state, place.frame);
@@ -239,7 +273,7 @@ export class VideoPredictor {
   async loadState(
     saved: string | Uint8Array,
     video: FrameInput | Frames,
-    { signal }: { signal?: AbortSignal } = {},
+    { signal }: LoadStateOptions = {},
   ): Promise<{ state: VideoState; note: string }> {
     const bytes = typeof saved === "string" ? await platform.readFile(saved) : saved;
     const where = typeof saved === "string" ? saved : "loadState";

@@ -16,6 +16,14 @@ export interface Place {
   object: number;
 }
 
+/** The fields of Place. */
+export const PLACE_FIELDS = ["frame", "object"];
+
+/** A place in words, whatever it holds. */
+export function placeName({ frame, object }: Place): string {
+  return `object ${String(object)} on frame ${String(frame)}`;
+}
+
 /** Clicks on an object, and a box around it, on one frame. */
 export interface NewPoints extends Place, Omit<Prompt, "maskInput" | "name"> {
   /** forget earlier points on this frame (default); false adds to them */

@@ -1,5 +1,6 @@
 import { instantiateSync } from "@assemblyscript/loader";
 import { EngineError, HeapError } from "../errors.ts";
+import { notify } from "../platform/notices.ts";
 import { platform } from "../platform/platform.ts";
 import { Heap } from "../tensor/heap.ts";
 import { Control } from "./control.ts";
@@ -65,7 +66,7 @@ function chooseThreads(wanted: number): { threads: number; text: string } {
   const threads = possible ? Math.min(wanted, most) : 1;
   const why = possible ? `this machine has ${platform.cores()} cores` : platform.noThreads();
   const text = threads === wanted ? `threads: ${wanted}` : `threads: ${threads} instead of ${wanted}, because ${why}`;
-  if (threads !== wanted && !warned) console.warn(`sam2: ${text}`);
+  if (threads !== wanted && !warned) notify(text);
   warned ||= threads !== wanted;
   return { threads, text };
 }

@@ -37,6 +37,60 @@ export interface MaskLimits {
   readonly low: number;
 }
 
+/** Of each code that `maskCodes` writes: where it begins, its length, which is written too, and of which mask it is. */
+export interface CodePlaces {
+  readonly starts: Int32Array;
+  readonly lengths: Int32Array;
+  readonly masks: Int32Array;
+}
+
+/** H × W pixels of a larger image, from column x0 and row y0 on. */
+export interface CropOfImage {
+  readonly H: number;
+  readonly W: number;
+  readonly x0: number;
+  readonly y0: number;
+  readonly imageH: number;
+  readonly imageW: number;
+}
+
+/** A transposed convolution with kernel 2×2 and stride 2 as two products: of the upper and of the lower row of all cells. */
+export interface PackedCells {
+  readonly weights: readonly [Packed, Packed]; // [2·Cout, Cin]: the two pixels of a row, (q, c)
+  readonly bias: Tensor; // [2·Cout]
+}
+
+/** A LayerNorm over the last axis. */
+export interface Norm {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+  readonly eps: number;
+}
+
+/** What of the places is compared with keys: the same for all prompts, or a prompt's places and their positions. */
+export type Scored = { readonly z: Tensor } | { readonly pe: Tensor };
+
+/** What places are told by B prompts: R keys, packed in whole panels a prompt, and values. */
+export interface Told {
+  readonly keys: Packed; // [B·⌈R/16⌉·16, K]
+  readonly offsets?: Tensor; // [B, R]
+  readonly values: Packed; // [B·D, R]
+  readonly bias: Tensor; // [D]
+}
+
+/** The mask decoder's upscaling: gelu(dc2(gelu(norm(dc1(x) + fine1))) + fine0). */
+export interface Upscaling {
+  readonly dc1: PackedCells; // D → C1
+  readonly norm: Norm; // over C1 channels
+  readonly dc2: PackedCells; // C1 → C2
+}
+
+/** Room for what `attendToPlaces` makes of each part of the places. */
+export interface PartSums {
+  readonly sums: Tensor;
+  readonly state: Tensor;
+}
+
 /** Memories as `axialAttention` reads them. */
 export interface PlacedMemory {
   /** width of the grid of P places */
@@ -95,6 +149,23 @@ export interface Kernels {
   attention(o: Tensor, q: Tensor, k: Tensor, v: Tensor, scale: number): void;
 
   /**
+   * o[b, r] = Σ_s p_s·x[b, s], p = softmax over s of scale·q[b, r]·(x[b, s] + pe[s]): few queries that see many places.
+   *
+   * o [B, R, D]; q packed from [B·R, D], R a multiple of 16; x [B, S, D]; pe [S, D]; D a multiple of 16; all contiguous.
+   * The places are summed up in P parts, in `room`: sums [B, P, R, D] and state [B, P, 2, R].
+   */
+  attendToPlaces(o: Tensor, q: Packed, x: Tensor, pe: Tensor, scale: number, room: PartSums): void;
+
+  /**
+   * y[b, s] = norm(x[b, s] + bias + Σ_r p_r·values[b][:, r]), p = softmax of scale·(keys[b][r]·z[s] + offsets[b, r]) over the
+   * tokens of each head: what `gemm`, `softmax`, `gemm` and `layerNorm` give in turn, to the bit.
+   *
+   * y [B, S, D]; x [B, S, D] or, shared, [1, S, D]; z [S, K] for all prompts, or x + pe [S, D] of each; R = tokens·heads,
+   * heads a multiple of 8; all contiguous.
+   */
+  tellPlaces(y: Tensor, x: Tensor, scored: Scored, told: Told, norm: Norm, heads: number, scale: number): void;
+
+  /**
    * o = softmax(scale · q·Kᵀ) · V, where the keys K = R_p·(W·k + b) are neither projected nor rotated: see
    * kernels/axial.ts.
    *
@@ -109,6 +180,23 @@ export interface Kernels {
     cos: Tensor,
     sin: Tensor,
     scale: number,
+  ): void;
+
+  /**
+   * masks[i, m] = tokens[i][m] · upscaled image of prompts[i], a sum over channels: what `gemm`, `layerNorm` and `gelu` give
+   * in turn, to the bit, without the tensors between them.
+   *
+   * masks [n, M, 4E, 4E], M ≤ 8; x [B, E·E, D]; fine0 [4E, 4E, C2]; fine1 [2E, 2E, C1]; prompts [n]; tokens [n·16, C2]: of
+   * each prompt M rows, packed. All contiguous.
+   */
+  paint(
+    masks: Tensor,
+    x: Tensor,
+    upscaling: Upscaling,
+    fine0: Tensor,
+    fine1: Tensor,
+    prompts: Int32Array,
+    tokens: Packed,
   ): void;
 
   /** y[m, n, c] = e^(scale·x[m, n, c])/Σₙ e^(scale·x[m, n, c]); y, x [M, N, C], contiguous, C a multiple of 8; y may be x. */
@@ -127,13 +215,29 @@ export interface Kernels {
   resampleBytes(y: Uint8Array, x: Uint8Array, nIn: number, Q: number, taps: ByteTaps): void;
 
   /**
-   * Which logits of a resized mask exceed a threshold. The logits are those of two `resample`s, of the columns and then of
+   * Which logits of resized masks exceed a threshold. The logits are those of two `resample`s, of the columns and then of
    * the rows, and are not stored.
    *
-   * bits [H, ⌈W/32⌉]: column x in bit x mod 32 of word ⌊x/32⌋; counts [H, 2]: how many of a row exceed `high` and `low`;
-   * mask [h, w], contiguous.
+   * bits [B, H, ⌈W/32⌉]: column x in bit x mod 32 of word ⌊x/32⌋; counts [B, H, 2]: how many of a row exceed `high` and
+   * `low`; masks [B, h, w], contiguous.
    */
-  maskBits(bits: Int32Array, counts: Int32Array, mask: Tensor, rows: Taps, columns: Taps, limits: MaskLimits): void;
+  maskBits(bits: Int32Array, counts: Int32Array, masks: Tensor, rows: Taps, columns: Taps, limits: MaskLimits): void;
+
+  /**
+   * Of masks of bits: how often a bit differs from the one above, where outside of the mask nothing is set; how many are set;
+   * first column and row, last column and row that have one, all 0 if none has.
+   *
+   * extents [B, 6]; bits [B, H, ⌈W/32⌉]
+   */
+  maskExtents(extents: Int32Array, bits: Int32Array, H: number, W: number): void;
+
+  /**
+   * COCO's compressed run lengths of some masks, each covering a crop of an image: that of masks[i] comes to
+   * codes[starts[i] …], seven bytes a run at most, and its length to lengths[i].
+   *
+   * bits [B, H, ⌈W/32⌉] of the crop
+   */
+  maskCodes(codes: Uint8Array, places: CodePlaces, bits: Int32Array, crop: CropOfImage): void;
 
   /**
    * Rotate pairs of channels: (y₂ᵢ, y₂ᵢ₊₁) = (x₂ᵢ·cos − x₂ᵢ₊₁·sin, x₂ᵢ·sin + x₂ᵢ₊₁·cos).

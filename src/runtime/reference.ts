@@ -1,6 +1,7 @@
+import { encodeRle } from "../io/rle.ts";
 import { numel } from "../tensor/shape.ts";
-import { reshape, select, type Tensor, tensor, values } from "../tensor/view.ts";
-import type { Epilogue, Kernels, Packed } from "./kernels.ts";
+import { narrow, permute, reshape, select, type Tensor, tensor, values } from "../tensor/view.ts";
+import type { Epilogue, Kernels, Packed, PackedCells } from "./kernels.ts";
 
 /**
  * The table as scalar loops: the oracle of the WASM kernels.
@@ -106,6 +107,35 @@ export const reference: Kernels = {
     }
   },
 
+  attendToPlaces(o, q, x, pe, scale) {
+    const [B, R, D] = o.shape;
+    const S = x.shape[1];
+    const placed = tensor(new Float32Array(numel(x.shape)), x.shape);
+    reference.add(placed, x, pe);
+    const queries = reshape(narrow(q.data, 0, 0, B * R), [B, 1, R, D]);
+    const out = reshape(o, [B, 1, R, D]);
+    reference.attention(out, queries, reshape(placed, [B, 1, S, D]), reshape(x, [B, 1, S, D]), scale);
+  },
+
+  tellPlaces(y, x, scored, { keys, offsets, values: told, bias }, norm, heads, scale) {
+    const [B, S, D] = y.shape;
+    const [K, R] = [keys.K, told.K];
+    const whole = Math.ceil(R / 16) * 16;
+    for (let b = 0; b < B; b++) {
+      const [places, out] = [select(x, 0, x.shape[0] === 1 ? 0 : b), select(y, 0, b)];
+      const scores = tensor(new Float32Array(S * R), [S, R]);
+      const z = "z" in scored ? scored.z : tensor(new Float32Array(S * D), [S, D]);
+      if ("pe" in scored) reference.add(z, places, scored.pe);
+      const key = { data: narrow(keys.data, 0, b * whole, whole), N: R, K };
+      reference.gemm(scores, z, key, { bias: offsets && select(offsets, 0, b) });
+      const byHead = reshape(scores, [S, R / heads, heads]);
+      reference.softmax(byHead, byHead, scale);
+      const value = { data: narrow(told.data, 0, b * D, D), N: D, K: R };
+      reference.gemm(out, scores, value, { bias, residual: places });
+      reference.layerNorm(out, out, norm.weight, norm.bias, norm.eps);
+    }
+  },
+
   axialAttention(o, q, memory, projection, cos, sin, scale) {
     const { keys, values: held, loneKeys, loneValues } = memory;
     const [P, C, T] = keys.shape;
@@ -145,6 +175,30 @@ export const reference: Kernels = {
       }
       for (let c = 0; c < C; c++) out[n * C + c] = sum[c] / total;
     }
+  },
+
+  paint(masks, x, { dc1, norm, dc2 }, fine0, fine1, prompts, tokens) {
+    const [, M, side] = masks.shape;
+    const E = side / 4;
+    const made = (shape: number[]) => tensor(new Float32Array(numel(shape)), shape);
+    /** @shape [W·W, Cin] → [2W, 2W, Cout] */
+    const upscaled = (image: Tensor, W: number, { weights, bias }: PackedCells, fine: Tensor) => {
+      const y = made(fine.shape);
+      const half = (t: Tensor, p: number) => select(reshape(t, [W, 2, W, weights[0].N]), 1, p);
+      weights.forEach((weight, p) => reference.gemm(half(y, p), image, weight, { bias, residual: half(fine, p) }));
+      return y;
+    };
+    const rows = (t: Tensor) => reshape(t, [-1, t.shape.at(-1)!]);
+    prompts.forEach((b, i) => {
+      const x1 = upscaled(select(x, 0, b), E, dc1, fine1);
+      reference.layerNorm(rows(x1), rows(x1), norm.weight, norm.bias, norm.eps);
+      reference.gelu(x1, x1);
+      const x2 = upscaled(rows(x1), 2 * E, dc2, fine0);
+      reference.gelu(x2, x2);
+      const ofPlaces = made([side * side, M]);
+      reference.gemm(ofPlaces, rows(x2), { data: narrow(tokens.data, 0, 16 * i, 16), N: M, K: tokens.K }, {});
+      reference.copy(reshape(select(masks, 0, i), [M, side * side]), permute(ofPlaces, [1, 0]));
+    });
   },
 
   softmax(y, x, scale) {
@@ -235,21 +289,49 @@ export const reference: Kernels = {
     }
   },
 
-  maskBits(bits, counts, mask, rows, columns, limits) {
-    const [h, w] = mask.shape;
+  maskBits(bits, counts, masks, rows, columns, limits) {
+    const [B, h, w] = masks.shape;
     const [H, W] = [rows.weights.shape[0], columns.weights.shape[0]];
-    const wide = tensor(new Float32Array(h * W), [h, W, 1]);
-    const logits = tensor(new Float32Array(H * W), [1, H, W]);
-    reference.resample(wide, reshape(mask, [h, w, 1]), columns);
-    reference.resample(logits, reshape(wide, [1, h, W]), rows);
+    const wide = tensor(new Float32Array(B * h * W), [B * h, W, 1]);
+    const logits = tensor(new Float32Array(B * H * W), [B, H, W]);
+    reference.resample(wide, reshape(masks, [B * h, w, 1]), columns);
+    reference.resample(logits, reshape(wide, [B, h, W]), rows);
     const [threshold, high, low] = [limits.threshold, limits.high, limits.low].map(Math.fround);
     bits.fill(0);
     counts.fill(0);
     values(logits).forEach((logit, i) => {
-      const [y, x] = [Math.floor(i / W), i % W];
+      const [y, x] = [Math.floor(i / W), i % W]; // rows of all masks
       if (logit > threshold) bits[y * Math.ceil(W / 32) + (x >> 5)] |= 1 << (x & 31);
       if (logit > high) counts[2 * y]++;
       if (logit > low) counts[2 * y + 1]++;
+    });
+  },
+
+  maskExtents(extents, bits, H, W) {
+    for (let b = 0; b < extents.length / 6; b++) {
+      let [flips, area] = [0, 0];
+      let [left, top, right, bottom] = [W, H, 0, 0];
+      for (let x = 0; x < W; x++) {
+        for (let y = 0; y <= H; y++) {
+          if (bitOf(bits, b, y, x, H, W) !== bitOf(bits, b, y - 1, x, H, W)) flips++;
+          if (!bitOf(bits, b, y, x, H, W)) continue;
+          area++;
+          [left, top, right, bottom] = [Math.min(left, x), Math.min(top, y), Math.max(right, x), Math.max(bottom, y)];
+        }
+      }
+      extents.set(area > 0 ? [flips, area, left, top, right, bottom] : [0, 0, 0, 0, 0, 0], 6 * b);
+    }
+  },
+
+  maskCodes(codes, { starts, lengths, masks }, bits, { H, W, x0, y0, imageH, imageW }) {
+    masks.forEach((b, i) => {
+      const whole = new Uint8Array(imageH * imageW);
+      for (let y = 0; y < H; y++) {
+        for (let x = 0; x < W; x++) whole[(y0 + y) * imageW + x0 + x] = bitOf(bits, b, y, x, H, W);
+      }
+      const code = new TextEncoder().encode(encodeRle(whole, imageW, imageH).counts);
+      codes.set(code, starts[i]);
+      lengths[i] = code.length;
     });
   },
 
@@ -361,6 +443,11 @@ function relu(x: number): number {
 function map(y: Tensor, x: Tensor, f: (value: number) => number): void {
   const [out, input] = [values(y), values(x)];
   for (let i = 0; i < out.length; i++) out[i] = f(input[i]);
+}
+
+/** Column x of row y of mask b of bits [B, H, ⌈W/32⌉]; 0 above and below it. */
+function bitOf(bits: Int32Array, b: number, y: number, x: number, H: number, W: number): number {
+  return y < 0 || y >= H ? 0 : (bits[(b * H + y) * Math.ceil(W / 32) + (x >> 5)] >>> (x & 31)) & 1;
 }
 
 /** Position of element [b, i, j, 0] in the data of a view. */

@@ -1,7 +1,7 @@
 import { ShapeError } from "../errors.ts";
 import { type Tensor, unsqueeze } from "../tensor/view.ts";
 import { address, walk } from "./address.ts";
-import type { Epilogue, Kernels } from "./kernels.ts";
+import type { Epilogue, Kernels, PackedCells } from "./kernels.ts";
 import { type ParallelFor, SCRATCH_BYTES } from "./threads.ts";
 import { elementwiseKernels } from "./wasm_elementwise.ts";
 
@@ -26,6 +26,9 @@ export type RegisterTile = "6x8" | "6x16";
 export interface ScratchSizes {
   gemm_f32_pack_scratch(K: number): number;
   conv2d_f32_scratch(K: number, mc: number): number;
+  places_f32_scratch(D: number, R: number): number;
+  tell_f32_scratch(D: number, R: number): number;
+  paint_f32_scratch(E: number, C1: number, C2: number): number;
   attention_f32_scratch(d: number, dv: number, nq: number, keys: number): number;
   axial_attention_f32_scratch(
     d: number,
@@ -100,6 +103,55 @@ export function wasmKernels(
       const numbers = [h, N, S, d, dv, scale * Math.LOG2E, nq, keys, wide];
       const args = [...walk(o), ...walk(q), ...walk(k), ...walk(v), ...numbers];
       parallelFor("attention_f32", B * h * blocks, args);
+    },
+
+    attendToPlaces(o, q, x, pe, scale, { sums, state }) {
+      const [B, R, D] = o.shape;
+      const S = x.shape[1];
+      if (sizes.places_f32_scratch(D, R) > SCRATCH_BYTES) {
+        throw new ShapeError(
+          "attendToPlaces",
+          "queries that fit in the scratch",
+          `${R} of ${D} channels`,
+          "use attention",
+        );
+      }
+      const parts = sums.shape[1];
+      const part = Math.ceil(S / parts);
+      const exponents = scale * Math.LOG2E;
+      const parted = [address(sums), address(state)];
+      const args = [...parted, address(q.data), address(x), address(pe), S, D, R, exponents, part, wide];
+      parallelFor("places_f32", B * parts, args);
+      parallelFor("places_merge_f32", B, [address(o), ...parted, parts, R, D, exponents]);
+    },
+
+    tellPlaces(y, x, scored, { keys, offsets, values, bias }, norm, heads, scale) {
+      const [B, S, D] = y.shape;
+      const [K, R] = [keys.K, values.K];
+      if (sizes.tell_f32_scratch(D, R) > SCRATCH_BYTES) {
+        throw new ShapeError("tellPlaces", "places that fit in the scratch", `${D} channels`, "use attention");
+      }
+      const of = (t?: Tensor) => (t ? address(t) : 0);
+      const places = [address(y), address(x), x.shape[0] === 1 ? 0 : 4 * x.stride[0]];
+      const compared = "z" in scored ? [address(scored.z), 0] : [0, address(scored.pe)];
+      const tokens = [address(keys.data), of(offsets), address(values.data), address(bias)];
+      const args = [...places, ...compared, ...tokens, address(norm.weight), address(norm.bias), norm.eps];
+      const tiles = B * Math.ceil(S / ROWS);
+      parallelFor("tell_f32", tiles, [...args, S, D, K, R, heads, scale * Math.LOG2E, wide]);
+    },
+
+    paint(masks, x, { dc1, norm, dc2 }, fine0, fine1, prompts, tokens) {
+      const [n, M, side] = masks.shape;
+      const E = side / 4;
+      const [D, C1, C2] = [dc1.weights[0].K, dc2.weights[0].K, tokens.K];
+      if (sizes.paint_f32_scratch(E, C1, C2) > SCRATCH_BYTES) {
+        throw new ShapeError("paint", "a smaller image", `${16 * E} pixels a side`, "paint layer by layer");
+      }
+      const cells = ({ weights, bias }: PackedCells) => [...weights.map(({ data }) => address(data)), address(bias)];
+      const tensors = [address(masks), address(x), prompts.byteOffset, address(tokens.data), ...cells(dc1)];
+      const normed = [address(norm.weight), address(norm.bias), norm.eps];
+      const args = [...tensors, ...normed, ...cells(dc2), address(fine1), address(fine0)];
+      parallelFor("paint_f32", E, [...args, n, M, E, D, C1, C2, wide]);
     },
 
     axialAttention(o, q, { W, keys, values, loneKeys, loneValues }, projection, cos, sin, scale) {

@@ -10,7 +10,10 @@ const BANDS = 16; // of a mask's rows: each begins with rows that the one before
 /** The part of the table on kernels.wasm that is no product of matrices: memory bandwidth decides its speed. */
 export function elementwiseKernels(
   parallelFor: ParallelFor,
-): Omit<Kernels, "name" | "pack" | "gemm" | "conv2d" | "attention" | "axialAttention"> {
+): Omit<
+  Kernels,
+  "name" | "pack" | "gemm" | "conv2d" | "attention" | "axialAttention" | "attendToPlaces" | "paint" | "tellPlaces"
+> {
   /** Rows of about `values` values each, several to a tile. */
   const overRows = (kernel: string, rows: number, values: number, args: readonly number[]) => {
     const tile = Math.ceil(TILE / Math.max(1, values));
@@ -64,13 +67,31 @@ export function elementwiseKernels(
       else overRows("resample_u8", P * nOut, Q * T, [...args, Q, T]);
     },
 
-    maskBits(bits, counts, mask, rows, columns, { threshold, high, low }) {
+    maskBits(bits, counts, masks, rows, columns, { threshold, high, low }) {
+      const [B, h, w] = masks.shape;
       const [H, T] = rows.weights.shape;
       const [W, U] = columns.weights.shape;
       const tables = ({ starts, weights }: Taps, taps: number) => [starts.byteOffset, address(weights), taps];
-      const args = [bits.byteOffset, counts.byteOffset, address(mask), mask.shape[1], ...tables(rows, T)];
+      const args = [
+        bits.byteOffset,
+        counts.byteOffset,
+        address(masks),
+        h,
+        w,
+        ...tables(rows, T),
+        ...tables(columns, U),
+      ];
       const tile = Math.ceil(H / BANDS);
-      parallelFor("mask_bits", Math.ceil(H / tile), [...args, ...tables(columns, U), H, W, threshold, high, low, tile]);
+      parallelFor("mask_bits", B * Math.ceil(H / tile), [...args, H, W, threshold, high, low, tile]);
+    },
+
+    maskExtents(extents, bits, H, W) {
+      parallelFor("mask_extents", extents.length / 6, [extents.byteOffset, bits.byteOffset, H, W]);
+    },
+
+    maskCodes(codes, { starts, lengths, masks }, bits, { H, W, x0, y0, imageH, imageW }) {
+      const places = [codes, starts, lengths, masks, bits].map(({ byteOffset }) => byteOffset);
+      parallelFor("mask_codes", masks.length, [...places, H, W, x0, y0, imageH, imageW]);
     },
 
     rope(y, x, cos, sin) {

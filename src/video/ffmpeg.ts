@@ -2,12 +2,15 @@
  * One run of ffmpeg, which decodes a video file into a pipe: raw RGB, frame after frame, no faster than they are taken.
  *
  * Frames are those of `ffmpeg -i FILE frames/%05d.png`: all that the file has and none twice, turned upright, in the colours
- * that ffmpeg makes of them (the matrix and range that the file names, else BT.601). The filter `showinfo` tells on stderr
+ * that ffmpeg makes of them (the matrix and range that the file names, else BT.601). Grey and RGB of 16 bits become bytes
+ * here, as those of a folder of PNG files. The filter `showinfo` tells on stderr
  * when a frame is shown, and of what size it was before ffmpeg scaled it to that of the first. What is damaged ffmpeg tells
  * there as well, and ends as if nothing were amiss.
  */
 import { ImageError, Sam2Error } from "../errors.ts";
 import type { RgbImage } from "../io/image.ts";
+import { sayOnce } from "../io/pixels.ts";
+import { rasterToRgb, type SampleBits } from "../io/raster.ts";
 import { platform } from "../platform/platform.ts";
 import type { Program } from "../platform/types.ts";
 import { type FrameInfo, Said } from "./ffmpeg_words.ts";
@@ -19,11 +22,22 @@ export interface DecodedFrame {
   time: number;
 }
 
+/** Formats of 16 bits that sensors fill in part: samples a pixel, and how ffmpeg is asked for them. */
+const DEEP = [
+  { source: /^(gray|ya)16/, channels: 1, output: "gray16le" },
+  { source: /^((rgb|bgr)48|(rgb|bgr)a64|gbra?p16)/, channels: 3, output: "rgb48le" },
+] as const;
+
+type Deep = (typeof DEEP)[number];
+
 /** Every frame once, whatever its time: the option from 5.1 on, and the one before. */
 const EVERY_FRAME = ["-fps_mode", "-vsync"];
 
 export class Decoder {
   readonly #path: string;
+  /** of 16 bits, if the decoder before this one has found such ones */
+  readonly #deep: Deep | undefined;
+  readonly #bits: SampleBits;
   readonly #said = new Said();
   #program!: Program;
   #chunks!: AsyncIterator<Uint8Array>;
@@ -33,18 +47,31 @@ export class Decoder {
   #end: string | undefined;
   #wake = () => {};
 
-  private constructor(path: string) {
+  private constructor(path: string, deep: Deep | undefined, bits: SampleBits) {
     this.#path = path;
+    this.#deep = deep;
+    this.#bits = bits;
   }
 
   /**
    * Begin with the first frame, or with the first one that is not before `from` seconds.
    *
+   * @param before the decoder of the same file that this one follows
    * @throws ImageError if there is no ffmpeg
    */
-  static async start(path: string, from = 0): Promise<Decoder> {
+  static async start(path: string, from = 0, before?: Decoder): Promise<Decoder> {
+    if (before) return Decoder.#startAs(path, from, before.#deep, before.#bits);
+    const decoder = await Decoder.#startAs(path, from, undefined, {});
+    const { pixelFormat = "" } = (await decoder.#info(0)) ?? {};
+    const deep = DEEP.find(({ source }) => source.test(pixelFormat));
+    if (!deep) return decoder;
+    decoder.stop();
+    return Decoder.#startAs(path, from, deep, {});
+  }
+
+  static async #startAs(path: string, from: number, deep: Deep | undefined, bits: SampleBits): Promise<Decoder> {
     for (const option of EVERY_FRAME) {
-      const decoder = new Decoder(path);
+      const decoder = new Decoder(path, deep, bits);
       await decoder.#start(option, from);
       if (!decoder.#said.unknown(option)) return decoder;
     }
@@ -55,7 +82,8 @@ export class Decoder {
     const quiet = ["-hide_banner", "-nostats", "-nostdin", "-v", "level+info"];
     const seek = from === 0 ? [] : ["-ss", from.toFixed(6)];
     const input = ["-fflags", "+discardcorrupt", ...seek, "-i", `file:${this.#path}`];
-    const output = ["-map", "0:V:0", option, "passthrough", "-vf", "showinfo", "-pix_fmt", "rgb24", "-f", "rawvideo"];
+    const pixels = this.#deep?.output ?? "rgb24";
+    const output = ["-map", "0:V:0", option, "passthrough", "-vf", "showinfo", "-pix_fmt", pixels, "-f", "rawvideo"];
     try {
       this.#program = await platform.startProgram("ffmpeg", [...quiet, ...input, ...output, "pipe:1"], (text) => {
         this.#said.read(text);
@@ -78,6 +106,11 @@ export class Decoder {
   /** Frames that the file should have, by its length and rate; Infinity if it does not tell. */
   get estimate(): number {
     return this.#said.estimate;
+  }
+
+  /** How much wider than high a pixel is shown: "1:1", "4:3". */
+  get pixelAspect(): string {
+    return this.#said.frame(0)?.pixelAspect ?? "1:1";
   }
 
   /** The next frame; undefined after the last one, and where ffmpeg says that the file is damaged: see `failure`. */
@@ -105,7 +138,8 @@ export class Decoder {
       return undefined;
     }
     const { width, height, time } = info;
-    const data = new Uint8Array(3 * width * height);
+    const { channels = 3 } = this.#deep ?? {};
+    const data = new Uint8Array((this.#deep ? 2 : 1) * channels * width * height);
     for (let at = 0; at < data.length;) {
       if (this.#rest.length === 0) this.#rest = await this.#chunk();
       if (this.#rest.length === 0) return undefined; // ffmpeg has died
@@ -115,7 +149,9 @@ export class Decoder {
       this.#rest = this.#rest.subarray(part.length);
     }
     this.#given++;
-    return { image: { width, height, data }, time };
+    if (!this.#deep) return { image: { width, height, data }, time };
+    const samples = new Uint16Array(data.buffer);
+    return { image: rasterToRgb({ width, height, channels, data: samples, maxval: 65535 }, sayOnce, this.#bits), time };
   }
 
   /** More of what ffmpeg writes; empty when it has ended. */

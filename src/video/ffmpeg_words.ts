@@ -8,6 +8,10 @@ export interface FrameInfo {
   width: number;
   /** pixels, upright */
   height: number;
+  /** as the file has it: "yuv420p", "gray16le" */
+  pixelFormat: string;
+  /** how much wider than high a pixel is shown, as "4:3"; "1:1" also if the file does not tell */
+  pixelAspect: string;
 }
 
 const LINE = /^(?:\[([^\]]*?) @ [^\]]*\] )*\[(info|warning|error|fatal)\] (.*)$/;
@@ -99,9 +103,12 @@ export class Said {
   #readInfo(text: string): void {
     const [, numerator, denominator] = /time_base: (\d+)\/(\d+)/.exec(text) ?? [];
     if (numerator) this.#timeBase = Number(numerator) / Number(denominator);
-    const [, pts, width, height] = /^n: *\d+ pts: *(\S+) .* s:(\d+)x(\d+) /.exec(text) ?? [];
+    const info = /^n: *\d+ pts: *(\S+) .* fmt:(\S+) (?:\S+ )?sar:(\d+)\/(\d+) s:(\d+)x(\d+) /;
+    const [, pts, pixelFormat, wide, high, width, height] = info.exec(text) ?? [];
     if (!pts) return;
-    this.#infos.push({ time: Number(pts) * this.#timeBase, width: Number(width), height: Number(height) });
+    const pixelAspect = wide === "0" || wide === high ? "1:1" : `${wide}:${high}`;
+    const time = Number(pts) * this.#timeBase;
+    this.#infos.push({ time, width: Number(width), height: Number(height), pixelFormat, pixelAspect });
   }
 
   /** The description of the file comes before the frames. */

@@ -1,86 +1,53 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { ImageError, UsageError } from "../errors.ts";
-import type { IndexedFrames } from "./list.ts";
+import { drawPng } from "../../tests/pictures.ts";
+import { nodePlatform } from "../platform/node.ts";
+import { setNoticeListener } from "../platform/notices.ts";
+import { setPlatform } from "../platform/platform.ts";
 import { openFrames } from "./open.ts";
 
+setPlatform(nodePlatform);
 const [W, H] = [6, 4];
-const COUNT = 9;
-const picture = (value: number, width = W) => ({ width, height: H, data: new Uint8Array(3 * width * H).fill(value) });
 
-const failed = (call: Promise<unknown>): Promise<unknown> =>
-  call.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
+/** A frame of 16-bit samples of one value. */
+const deep = (value: number) =>
+  drawPng({ width: W, height: H, samples: new Uint16Array(W * H).fill(value) }, { depth: 16, colour: "grey" });
 
-const Indexed = suite("frames by number");
-
-Indexed("are read when they are asked for, and the next two ahead of them, in either direction", async () => {
-  const read: number[] = [];
-  const frames = await openFrames({
-    count: COUNT,
-    read(frame: number) {
-      read.push(frame);
-      return picture(frame);
-    },
-  });
-  assert.equal([frames.count, frames.last, frames.width, frames.height], [COUNT, COUNT - 1, W, H]);
-  assert.equal(read, [0]);
-  const asked = async (frame: number, step: number) => {
-    read.length = 0;
-    assert.is((await frames.read(frame, step))!.data[0], frame);
-    return read;
-  };
-  assert.equal(await asked(7, -1), [7, 6, 5]);
-  assert.equal(await asked(6, -1), [4]);
-  assert.equal(await asked(3, 0), [3]);
-  assert.equal(await asked(7, 1), [7, 8]);
-  assert.is(await frames.read(COUNT, 1), undefined);
-});
-
-Indexed("a frame that failed is named, and asked for again", async () => {
-  let broken = true;
-  let closed = false;
-  const frames = await openFrames({
-    count: COUNT,
-    async read(frame: number) {
-      if (frame === 2 && broken) throw new Error("a torn packet");
-      return picture(frame, frame === 5 ? W + 1 : W);
-    },
-    close: () => (closed = true) && undefined,
-  });
-  const error = (await failed(frames.read(2, 0))) as Error;
-  assert.instance(error, ImageError);
-  assert.match(error.message, /^frame 2 \(of the video\): expected an image, got a torn packet;/);
-  broken = false;
-  assert.is((await frames.read(2, 0))!.data[0], 2);
-  assert.match(((await failed(frames.read(5, 0))) as Error).message, /^frame 5 .*expected 6×4, as frame 0, got 7×4;/);
-  frames.close();
-  assert.ok(closed);
-});
-
-Indexed("VideoFrames are closed when they have been read", async () => {
-  let open = 0;
-  const frames = await openFrames({
-    count: COUNT,
-    read(frame: number) {
-      open++;
-      const copyTo = async (into: Uint8Array) => void into.fill(frame);
-      return { displayWidth: W, displayHeight: H, copyTo, close: () => void open-- };
-    },
-  });
-  assert.is((await frames.read(4, 0))!.data[0], 4);
-  assert.is(open, 0);
-});
-
-Indexed("a count that is none is refused", async () => {
-  for (const count of [0, -1, 1.5, Number.POSITIVE_INFINITY, "3"]) {
-    const video = { count, read: () => picture(0) } as IndexedFrames;
-    const error = await failed(openFrames(video));
-    assert.instance(error, UsageError);
-    assert.match((error as Error).message, /expected a count of frames/);
+/** The brightness of each frame, and what was said. */
+async function brightness(values: readonly number[], asStream = false): Promise<{ seen: number[]; said: string[] }> {
+  const said: string[] = [];
+  setNoticeListener((text) => said.push(text));
+  async function* arriving() {
+    for (const value of values) yield deep(value);
   }
+  const frames = await openFrames(asStream ? arriving() : values.map(deep));
+  const seen: number[] = [];
+  for (const i of values.keys()) seen.push((await frames.read(i, 1))!.data[0]);
+  setNoticeListener();
+  return { seen, said };
+}
+
+const List = suite("frames of 16 bits");
+
+List("all frames of a video are taken for as many bits: what is equally bright stays so", async () => {
+  const { seen, said } = await brightness([0, 900, 4000, 900, 200]);
+  assert.equal(seen, [0, 900 >> 4, 4000 >> 4, 900 >> 4, 200 >> 4]);
+  assert.equal(said, ["16-bit samples that fit 12 bits are taken for 12-bit ones"]);
 });
 
-Indexed.run();
+List(
+  "of a long one some are looked at, and what is brighter than all of these is white, which is said once",
+  async () => {
+    const values = Array.from({ length: 100 }, (_, i) => (i === 50 || i === 51 ? 60_000 : 1000 + i));
+    const { seen, said } = await brightness(values);
+    assert.equal([seen[0], seen[50], seen[51], seen[99]], [1000 >> 4, 255, 255, 1099 >> 4]);
+    assert.is(said.filter((text) => /exceed 12 bits, and are taken for white/.test(text)).length, 1, `${said}`);
+  },
+);
+
+List("of a stream the first frame that is not black decides", async () => {
+  const { seen } = await brightness([0, 900, 500, 2000], true);
+  assert.equal(seen, [0, 900 >> 2, 500 >> 2, 255]);
+});
+
+List.run();

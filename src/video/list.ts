@@ -2,6 +2,7 @@ import { ImageError, UsageError } from "../errors.ts";
 import type { RgbImage } from "../io/image.ts";
 import { type ImageInput, readImage } from "../io/image_input.ts";
 import { kindOf } from "../io/kind_of.ts";
+import type { SampleBits } from "../io/raster.ts";
 import { expectSize, type Frames } from "./frames.ts";
 import { isVideoFrame, takePixels, type VideoFrameLike } from "./video_frame.ts";
 
@@ -29,9 +30,12 @@ export interface IndexedFrames {
 /** Frames that are decoded before they are asked for. */
 const AHEAD = 2;
 
+/** Frames of 16-bit samples that are looked at to see of how many bits they make use. */
+const PROBES = 8;
+
 /** Images at hand, or whose files are; the first one sets the size. */
 export function openList(list: readonly NamedImage[], signal?: AbortSignal): Promise<Frames> {
-  const read = (frame: number, signal?: AbortSignal) => readFrame(list[frame], frame, signal);
+  const read: Numbered["read"] = (frame, signal, bits) => readFrame(list[frame], frame, signal, bits);
   const names = { name: (frame: number) => list[frame]?.name, where: (frame: number) => list[frame].where };
   return openNumbered({ count: list.length, read, ...names }, signal);
 }
@@ -51,14 +55,14 @@ export function openIndexed(frames: IndexedFrames, signal?: AbortSignal): Promis
     const found = await frames.read(frame);
     return isVideoFrame(found) ? takePixels(found) : found;
   };
-  const read = (frame: number, signal?: AbortSignal) =>
-    readFrame({ where: where(), image: image(frame) }, frame, signal);
+  const read: Numbered["read"] = (frame, signal, bits) =>
+    readFrame({ where: where(), image: image(frame) }, frame, signal, bits);
   return openNumbered({ count, read, where, name: () => undefined, close: () => frames.close?.() }, signal);
 }
 
 /** What is read by number. */
 interface Numbered extends Pick<Frames, "count" | "name"> {
-  read(frame: number, signal?: AbortSignal): Promise<RgbImage>;
+  read(frame: number, signal?: AbortSignal, bits?: SampleBits): Promise<RgbImage>;
   /** in an error */
   where(frame: number): string;
   close?(): void;
@@ -66,11 +70,13 @@ interface Numbered extends Pick<Frames, "count" | "name"> {
 
 async function openNumbered(source: Numbered, signal?: AbortSignal): Promise<Frames> {
   const { count } = source;
-  const { width, height } = await source.read(0, signal);
+  const first: SampleBits = { isTrial: true };
+  const { width, height } = await source.read(0, signal, first);
+  const bits: SampleBits = { bits: first.isDeep ? await bitsInUse(source, first, signal) : undefined };
   const ahead = new Map<number, Promise<RgbImage>>();
 
   const fetch = (frame: number, signal?: AbortSignal) => {
-    const found = ahead.get(frame) ?? source.read(frame, signal);
+    const found = ahead.get(frame) ?? source.read(frame, signal, bits);
     found.catch(() => ahead.delete(frame)); // told to whoever reads the frame, who may try again
     ahead.set(frame, found);
     return found;
@@ -100,14 +106,31 @@ async function openNumbered(source: Numbered, signal?: AbortSignal): Promise<Fra
   };
 }
 
+/** As many bits as the brightest of some frames, from all over the video, makes use of; undefined if all are black. */
+async function bitsInUse(
+  { count, read }: Numbered,
+  first: SampleBits,
+  signal?: AbortSignal,
+): Promise<number | undefined> {
+  const step = Math.max(1, (count - 1) / (PROBES - 1));
+  const seen = [first];
+  for (let at = step; at < count; at += step) {
+    const own: SampleBits = { isTrial: true };
+    await read(Math.round(at), signal, own).catch(() => signal?.throwIfAborted()); // told when its turn comes
+    seen.push(own);
+  }
+  return Math.max(...seen.map(({ bits }) => bits ?? 0)) || undefined;
+}
+
 /** @throws ImageError naming the frame */
 export async function readFrame(
   { where, image }: { where: string; image: ImageInput | Promise<ImageInput> },
   frame: number,
   signal?: AbortSignal,
+  bits?: SampleBits,
 ): Promise<RgbImage> {
   try {
-    return await readImage(await image, signal);
+    return await readImage(await image, signal, bits);
   } catch (cause) {
     signal?.throwIfAborted();
     const todo = "repair or replace it; what was tracked before it stays";

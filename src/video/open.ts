@@ -10,8 +10,9 @@ import { VideoFile } from "./video_file.ts";
 
 /**
  * A folder of images, or (in Node, with ffmpeg on the PATH) a video file; a list of images; frames that are read by number,
- * of which few are held; or frames that arrive one by one: any async iterable or ReadableStream. `VideoFrame`s are closed
- * when they have been read.
+ * of which few are held; or frames that arrive one by one: any async iterable or ReadableStream. `VideoFrame`s of a stream,
+ * and those read by number, are closed when they have been read; those of a list, and whatever else can be closed, are left
+ * as they are.
  */
 export type FrameInput = string | readonly ImageInput[] | IndexedFrames | FrameStream;
 

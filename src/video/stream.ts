@@ -1,6 +1,7 @@
 import { ImageError, UsageError } from "../errors.ts";
 import type { RgbImage } from "../io/image.ts";
 import type { ImageInput } from "../io/image_input.ts";
+import type { SampleBits } from "../io/raster.ts";
 import { expectSize, type Frames } from "./frames.ts";
 import { readFrame } from "./list.ts";
 import { type Arrived, isArrived, isVideoFrame, takePixels, type VideoFrameLike } from "./video_frame.ts";
@@ -49,6 +50,7 @@ export async function openStream(
 ): Promise<Frames> {
   const iterator = framesOf(stream)[Symbol.asyncIterator]();
   const where = "of the stream";
+  const bits: SampleBits = {};
   let last = -1;
   let arrival: number | undefined;
   let latest: RgbImage | undefined;
@@ -58,7 +60,7 @@ export async function openStream(
     if (done) return false;
     const taken = isArrived(value) ? value.image : value;
     const image = isVideoFrame(taken) ? await takePixels(taken) : taken;
-    const next = await readFrame({ where, image }, last + 1, signal);
+    const next = await readFrame({ where, image }, last + 1, signal, bits);
     if (latest) expectSize(next, latest, `frame ${last + 1} (${where})`);
     latest = next;
     arrival = isArrived(value) ? value.arrival : undefined;

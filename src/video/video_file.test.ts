@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { enterFolder } from "../../tests/cli_fixture.ts";
@@ -7,6 +8,7 @@ import { BROKEN, old, REAL_FFMPEG, testWithFfmpeg, withPath, writeTools } from "
 import { ImageError } from "../errors.ts";
 import { crc32 } from "../io/crc32.ts";
 import { nodePlatform } from "../platform/node.ts";
+import { setNoticeListener } from "../platform/notices.ts";
 import { setPlatform } from "../platform/platform.ts";
 import { openFrames } from "./open.ts";
 import type { Frames } from "./frames.ts";
@@ -139,6 +141,85 @@ testWithFfmpeg(File, "a size that changes in mid-stream is told, never scaled aw
   await fails(() => checksums(frames, upTo(50)), /a picture of 64×48 after those of 128×96/);
   frames.close();
 });
+
+testWithFfmpeg(File, "after a few frames ffmpeg is stopped, and there never was a file beside the video", async () => {
+  draw("hour.mkv", "testsrc2=s=320x240:r=25:d=60", "-c:v", "mpeg4");
+  mkdirSync("temporary");
+  const before = [process.env.TMPDIR, readdirSync(".").sort()];
+  process.env.TMPDIR = resolve("temporary");
+  const ended: Promise<string>[] = [];
+  setPlatform({
+    ...nodePlatform,
+    async startProgram(...args) {
+      const program = await nodePlatform.startProgram(...args);
+      ended.push(program.ended);
+      return program;
+    },
+  });
+  const frames = await openFrames("hour.mkv");
+  assert.is((await checksums(frames, upTo(5))).length, 5);
+  assert.equal([readdirSync("temporary"), readdirSync(".").sort()], [[], before[1]]);
+  frames.close();
+  assert.equal(await Promise.all(ended), ["signal SIGKILL"]);
+  setPlatform(nodePlatform);
+  process.env.TMPDIR = before[0] as string | undefined;
+  if (before[0] === undefined) delete process.env.TMPDIR;
+});
+
+testWithFfmpeg(File, "pixels that are not square stay as they are stored, and that is said", async () => {
+  draw("square.mkv", "testsrc2=s=64x48:r=10:d=1", "-c:v", "ffv1");
+  draw("wide.mkv", "testsrc2=s=64x48:r=10:d=1", "-vf", "setsar=4/3", "-c:v", "ffv1");
+  const said: string[] = [];
+  setNoticeListener((text) => said.push(text));
+  for (const file of ["square.mkv", "wide.mkv"]) {
+    const frames = await openFrames(file);
+    assert.equal([frames.width, frames.height], [64, 48]);
+    assert.equal(await checksums(frames, upTo(10)), pictures("square.mkv", 64, 48));
+    frames.close();
+  }
+  setNoticeListener();
+  const wanted = "points and masks are those of its 64×48 pixels, which players show as 85×48";
+  assert.equal(said, [`wide.mkv: its pixels are not square (4:3): ${wanted}`]);
+});
+
+testWithFfmpeg(
+  File,
+  "of 16 bits as many count as the first frame makes use of: nothing is black, nothing flickers",
+  async () => {
+    const [W, H, FRAMES] = [32, 24, 6];
+    const peaks = [1000, 900, 300, 1000, 5000, 1000]; // of 10 bits, but for one
+    for (const [format, samples] of [
+      ["gray16le", 1],
+      ["rgb48le", 3],
+    ] as const) {
+      const raw = Uint16Array.from({ length: FRAMES * W * H * samples }, (_, i) => {
+        const frame = Math.floor(i / (W * H * samples));
+        return i % W === 0 ? 0 : peaks[frame];
+      });
+      writeFileSync("raw", raw);
+      const source = ["-f", "rawvideo", "-pix_fmt", format, "-s", `${W}x${H}`, "-r", "10", "-i", "raw"];
+      const { status, stderr } = spawnSync("ffmpeg", ["-v", "error", "-y", ...source, "-c:v", "ffv1", "deep16.mkv"]);
+      assert.is(status, 0, `${stderr}`);
+      const said: string[] = [];
+      setNoticeListener((text) => said.push(text));
+      const frames = await openFrames("deep16.mkv");
+      for (const order of [upTo(FRAMES), upTo(FRAMES).reverse()]) {
+        for (const i of order) {
+          const { data } = (await frames.read(i, 1))!;
+          const brightest = data.reduce((a, b) => Math.max(a, b));
+          assert.ok(Math.abs(brightest - Math.min(255, peaks[i] >> 2)) <= 1, `${format}, frame ${i}: ${brightest}`);
+        }
+      }
+      frames.close();
+      setNoticeListener();
+      if (format === "gray16le") {
+        assert.is(said.length, 2, `${said}`);
+        assert.match(said[0], /16-bit samples that fit 10 bits are taken for 10-bit ones/);
+        assert.match(said[1], /of a later frame exceed 10 bits, and are taken for white/);
+      }
+    }
+  },
+);
 
 testWithFfmpeg(File, "sound alone, and what is no video, are refused", async () => {
   draw("sound.wav", "sine=d=1");

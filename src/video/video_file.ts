@@ -1,6 +1,7 @@
 import { ImageError } from "../errors.ts";
 import { crc32 } from "../io/crc32.ts";
 import type { RgbImage } from "../io/image.ts";
+import { notify } from "../platform/notices.ts";
 import { type DecodedFrame, Decoder } from "./ffmpeg.ts";
 import type { Frames, ReadOptions } from "./frames.ts";
 
@@ -56,6 +57,8 @@ export class VideoFile implements Frames {
         const got = decoder.failure ?? "no frame in it";
         throw new ImageError(path, "a video that ffmpeg can read", got, "check that it plays");
       }
+      const { pixelAspect } = decoder;
+      if (pixelAspect !== "1:1") notify(`${path}: ${stretchedPixels(first.image, pixelAspect)}`);
       const file = new VideoFile(path, decoder, first.image, options);
       file.#note(first.image, first.time);
       await file.#frame(FIRST, 1, options.signal);
@@ -117,7 +120,7 @@ export class VideoFile implements Frames {
     this.#begun = seeks ? known : 0;
     this.#origin = seeks ? between : 0;
     this.#next = this.#begun;
-    this.#decoder = await Decoder.start(this.#path, this.#origin);
+    this.#decoder = await Decoder.start(this.#path, this.#origin, this.#decoder);
   }
 
   /** Decode one frame, or see the end. */
@@ -169,4 +172,10 @@ export class VideoFile implements Frames {
     const [oldest] = this.#cache.keys();
     if (this.#cache.size > this.#room) this.#cache.delete(oldest);
   }
+}
+
+function stretchedPixels({ width, height }: RgbImage, aspect: string): string {
+  const [wide, high] = aspect.split(":").map(Number);
+  const shown = `${Math.round((width * wide) / high)}×${height}`;
+  return `its pixels are not square (${aspect}): points and masks are those of its ${width}×${height} pixels, which players show as ${shown}`;
 }

@@ -4,6 +4,30 @@ import type { Prediction } from "../../src/predict/image_predictor.ts";
 export const IMAGE = { seed: 1, width: 320, height: 200 };
 export const PROMPT = { points: [[150, 100]] } as const;
 
+/** A square that moves to the right. */
+export const FILM = { width: 96, height: 64, frames: 5 };
+/** Where IMAGE lies as a file, as seen from the page. */
+export const PICTURE = "pictures/photo.png";
+
+/** What came of a film. */
+export interface Tracked {
+  /** score and digest of the masks of each frame */
+  masks: string[];
+  /** frames that can be closed */
+  made: number;
+  /** those among them that still are open */
+  open: number;
+}
+
+/** What came of a camera of which the latest frames were looked at. */
+export interface Live {
+  /** numbers of these among all */
+  arrivals: (number | undefined)[];
+  /** frames that the camera sent, and those among them that still are open */
+  came: number;
+  open: number;
+}
+
 export interface Answer {
   digest: string;
   threads: number;

@@ -1,7 +1,15 @@
 /** A page that uses the package as any page does; browser.test.ts drives it. */
-import { decodeImage, type ImageInput, ImagePredictor, type LoadOptions, Sam2 } from "sam2-ts";
+import {
+  decodeImage,
+  type FrameInput,
+  type ImageInput,
+  ImagePredictor,
+  type LoadOptions,
+  Sam2,
+  VideoPredictor,
+} from "sam2-ts";
 import { goldenImage } from "../../golden/hash_image.ts";
-import { type Answer, digestOf, IMAGE, PROMPT } from "./answer.ts";
+import { type Answer, digestOf, FILM, IMAGE, type Live, PICTURE, PROMPT, type Tracked } from "./answer.ts";
 
 /** Load the demo model and answer one prompt. */
 async function answer(options: LoadOptions): Promise<Answer> {
@@ -69,6 +77,7 @@ async function imagesOfAllKinds(): Promise<Record<string, string>> {
     Response: new Response(file),
     URL: new URL(address),
     address,
+    relativeAddress: PICTURE,
     pixels: { data: rgb, width, height },
     sharp: { data: rgb, info: { format: "raw", width, height } },
     sharpFile: { data: new Uint8Array(bytes), info: { format: "png", width, height } },
@@ -87,4 +96,121 @@ async function imagesOfAllKinds(): Promise<Record<string, string>> {
   return digests;
 }
 
-Object.assign(globalThis, { answer, abort, decode, imagesOfAllKinds });
+/** The frames of FILM, each drawn on the same canvas. */
+function* drawnFrames(): Generator<OffscreenCanvas> {
+  const { width, height, frames } = FILM;
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d")!;
+  for (let i = 0; i < frames; i++) {
+    context.fillStyle = "#246";
+    context.fillRect(0, 0, width, height);
+    context.fillStyle = "#fc3";
+    context.fillRect(20 + 6 * i, 16, 24, 30);
+    yield canvas;
+  }
+}
+
+function readable(frames: AsyncGenerator<VideoFrame>): ReadableStream<VideoFrame> {
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await frames.next();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+  });
+}
+
+/** How many of these are still open. */
+const openOf = (all: readonly (VideoFrame | ImageBitmap)[]) =>
+  all.filter((frame) => ("codedWidth" in frame ? frame.codedWidth : frame.width) > 0).length;
+
+/** What is tracked in FILM, in each form in which its frames may come; and what became of those that can be closed. */
+async function filmsOfAllKinds(): Promise<Record<string, Tracked>> {
+  const made: (VideoFrame | ImageBitmap)[] = [];
+  const note = <T extends VideoFrame | ImageBitmap>(frame: T): T => {
+    made.push(frame);
+    return frame;
+  };
+  const videoFrame = (canvas: OffscreenCanvas, i: number) => note(new VideoFrame(canvas, { timestamp: 40_000 * i }));
+  async function* bitmaps() {
+    for (const canvas of drawnFrames()) yield note(await createImageBitmap(canvas));
+  }
+  async function* arriving() {
+    let i = 0;
+    for (const canvas of drawnFrames()) yield videoFrame(canvas, i++);
+  }
+  const blobs: Blob[] = [];
+  for (const canvas of drawnFrames()) blobs.push(await canvas.convertToBlob({ type: "image/png" }));
+  const pixels = Array.from(drawnFrames(), (canvas) => {
+    return canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height);
+  });
+  const films: Record<string, () => FrameInput> = {
+    "a list of ImageData": () => pixels,
+    "a stream of ImageData": async function* () {
+      yield* pixels;
+    },
+    "a list of Blobs": () => blobs,
+    "a list of VideoFrames": () => Array.from(drawnFrames(), videoFrame),
+    "a stream of VideoFrames": arriving,
+    "a ReadableStream of VideoFrames": () => readable(arriving()),
+    "a stream of ImageBitmaps": bitmaps,
+  };
+  const sam2 = await Sam2.fromPretrained(undefined, { kernels: "portable" });
+  const predictor = new VideoPredictor(sam2);
+  const tracked: Record<string, Tracked> = {};
+  for (const [kind, film] of Object.entries(films)) {
+    made.length = 0;
+    const state = await predictor.initState(film());
+    await predictor.addNewPointsOrBox(state, { frame: 0, object: 1, points: [[30, 30]] });
+    const masks: string[] = [];
+    for await (const { objects } of predictor.propagateInVideo(state)) {
+      masks.push(
+        objects.map(({ score, mask }) => `${score} ${mask.reduce((h, v) => (Math.imul(h, 31) + v) | 0, 7)}`).join(),
+      );
+    }
+    await state.dispose();
+    tracked[kind] = { masks, made: made.length, open: openOf(made) };
+    for (const frame of made) frame.close();
+  }
+  await sam2.dispose();
+  return tracked;
+}
+
+/** A camera that does not wait. */
+async function live(): Promise<Live> {
+  const made: VideoFrame[] = [];
+  let filming = true;
+  async function* camera() {
+    for (let i = 0; filming; i++) {
+      const [canvas] = drawnFrames();
+      const frame = new VideoFrame(canvas, { timestamp: 1000 * i });
+      made.push(frame);
+      yield frame;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+  const sam2 = await Sam2.fromPretrained(undefined, { kernels: "portable" });
+  const predictor = new VideoPredictor(sam2);
+  const state = await predictor.initState(camera(), { latest: true });
+  await predictor.addNewPointsOrBox(state, { frame: 0, object: 1, points: [[30, 30]] });
+  const arrivals: (number | undefined)[] = [];
+  for await (const { arrival } of predictor.propagateInVideo(state, { maxFrames: 4 })) arrivals.push(arrival);
+  await state.dispose();
+  filming = false;
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await sam2.dispose();
+  return { arrivals, came: made.length, open: openOf(made) };
+}
+
+/** What is said to a call that a page cannot be answered. */
+async function refusalOf(image: { base64: string } | { video: string }): Promise<string> {
+  try {
+    if ("base64" in image) await decode([image.base64]);
+    else await new VideoPredictor(await Sam2.fromPretrained()).initState(image.video);
+  } catch (error) {
+    return `${error}`;
+  }
+  return "nothing";
+}
+
+Object.assign(globalThis, { answer, abort, decode, imagesOfAllKinds, filmsOfAllKinds, live, refusalOf });

@@ -17,7 +17,6 @@ const PORT = 3717;
 const URL_OF_APP = `http://localhost:${PORT}/`;
 
 const CONFIG = `export default {
-  serverExternalPackages: ["sam2-ts"],
   headers: async () => [{ source: "/:path*", headers: [
     { key: "Cross-Origin-Opener-Policy", value: "same-origin" },
     { key: "Cross-Origin-Embedder-Policy", value: "require-corp" },
@@ -54,7 +53,7 @@ for (const [name, text] of Object.entries(FILES)) {
 for (const part of ["dist", "build", "models/nano", "package.json"]) {
   cpSync(join(root, part), join(app, "node_modules/sam2-ts", part), { recursive: true });
 }
-for (const name of ["@assemblyscript/loader", "@jsquash/jpeg", "@jsquash/webp", "fflate", "commander"]) {
+for (const name of ["@assemblyscript/loader", "@jsquash/jpeg", "@jsquash/webp", "fflate", "undici"]) {
   cpSync(join(root, "node_modules", name), join(app, "node_modules", name), { recursive: true });
 }
 const next = join(app, "node_modules/next/dist/bin/next");

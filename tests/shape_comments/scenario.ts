@@ -7,6 +7,7 @@ import { hashWeights } from "../../golden/hash_weights.ts";
 import { type EdgeTamConfig, type HieraConfig, memoryTokens, type Sam2Config } from "../../src/model/config.ts";
 import type { FrameMemory } from "../../src/model/memory_bank.ts";
 import { parameters } from "../../src/model/parameters.ts";
+import type { Graph } from "../../src/predict/sam2.ts";
 import { declarations, type Declared, instrument, type Spec } from "./instrument.ts";
 import { Recorder } from "./recorder.ts";
 
@@ -108,6 +109,7 @@ async function run(copy: string, config: Sam2Config): Promise<void> {
     await load<typeof import("../../src/model/shared_image.ts")>("model/shared_image.ts");
   const { twoWayTransformer } =
     await load<typeof import("../../src/model/two_way_transformer.ts")>("model/two_way_transformer.ts");
+  const { watch } = await load<typeof import("../../src/nn/layer.ts")>("nn/layer.ts");
   const { samHeads } = await load<typeof import("../../src/model/sam_heads.ts")>("model/sam_heads.ts");
 
   const machine = await createMachine({ kernels: "portable", threads: 1 });
@@ -128,7 +130,8 @@ async function run(copy: string, config: Sam2Config): Promise<void> {
   const memories = (count: number, from = 0) =>
     new Map(Array.from({ length: count }, (_, i): [number, FrameMemory] => [from + i, memory()]));
 
-  sam2.run((graph) => {
+  // watched, so that what is one step for speed goes layer by layer
+  const walk = (graph: Graph) => {
     const { forwardImage, withoutMemory, predictMasks, prepare } = graph;
     const features = forwardImage(zeros(1, R, R, 3));
     const image = withoutMemory(features);
@@ -140,6 +143,7 @@ async function run(copy: string, config: Sam2Config): Promise<void> {
       predictMasks(prepare(image), points(1, 5), undefined, multimask);
       samHeads(weights(), graph)(image, points(2, 4), zeros(2, R, R, 1), multimask);
     }
+    graph.paint(image, graph.decodeTokens(image, points(3, 4), undefined), [2, 0]);
     const transformer = twoWayTransformer(weights().at("sam_mask_decoder.transformer"), D, config.decoderMlpDim);
     const few = fewTokensTransformer(transformer, D); // which would not pay here
     const [places, pe] = [zeros(1, E * E, D), zeros(E * E, D)];
@@ -163,6 +167,10 @@ async function run(copy: string, config: Sam2Config): Promise<void> {
     }
     const found = tracker.trackStep(features, { mask: zeros(1, R, R, 1) });
     tracker.encodeMemory(features, { ...found, objectScoreLogits: heap.from(Float32Array.of(-1), [1, 1]) }, false);
-  });
+  };
+  await watch(
+    () => {},
+    () => sam2.run(walk),
+  );
   sam2.dispose();
 }

@@ -1,5 +1,6 @@
 import { ImageError } from "../../errors.ts";
 import { kindOf } from "../kind_of.ts";
+import { expectKind, FINITE, type Kind, OPTIONAL, TEXT, whole } from "../options.ts";
 import { expectSize } from "../pixels.ts";
 import { type Rle, rleArea, rleRuns } from "../rle.ts";
 
@@ -47,6 +48,25 @@ export function labelsOf(images: readonly AnnotatedImage[]): string[] {
   return [...new Set(images.flatMap(({ objects }) => objects.map(({ label }) => label)))];
 }
 
+const isNumbers = (value: unknown, length: number) =>
+  Array.isArray(value) && value.length === length && value.every(Number.isFinite);
+
+/** What may be left out of a picture, and of an object. */
+const IMAGE_KINDS: Record<string, Kind> = { path: TEXT, frame: whole(0) };
+const OBJECT_KINDS: Record<string, Kind> = {
+  score: FINITE,
+  stabilityScore: FINITE,
+  pointCoords: ["a list of [x, y]", (value) => Array.isArray(value) && value.every((point) => isNumbers(point, 2))],
+  cropBox: ["[x, y, w, h]", (value) => isNumbers(value, 4)],
+};
+
+/** @throws Sam2Error naming the first of them that is given and of another kind */
+function expectKinds(given: object, kinds: Record<string, Kind>, where: string): void {
+  for (const [name, value] of Object.entries(given)) {
+    if (value !== undefined && name in kinds) expectKind(value, kinds[name], `${where}.${name}`, OPTIONAL);
+  }
+}
+
 /** @throws ImageError naming the first entry that is no picture with its objects */
 export function expectImages(images: unknown, where: string): asserts images is readonly AnnotatedImage[] {
   if (!Array.isArray(images)) throw new ImageError(where, "a list of pictures", kindOf(images), "pass [{ file, … }]");
@@ -57,6 +77,7 @@ export function expectImages(images: unknown, where: string): asserts images is 
       throw new ImageError(at, "{ file, width, height, objects }", kindOf(image), "pass all of them");
     }
     expectSize(width, height, at);
+    expectKinds(image, IMAGE_KINDS, at);
     for (const [k, object] of objects.entries()) {
       const { id, label, rle } = (object ?? {}) as Partial<AnnotatedObject>;
       if (!Number.isSafeInteger(id) || typeof label !== "string") {
@@ -67,6 +88,7 @@ export function expectImages(images: unknown, where: string): asserts images is 
           "pass a number, a text, a mask",
         );
       }
+      expectKinds(object, OBJECT_KINDS, `${at}.objects[${k}]`);
       rleRuns(rle!);
       const [h, w] = rle!.size;
       if (h === height && w === width) continue;

@@ -1,5 +1,6 @@
 import { ImageError } from "../../errors.ts";
 import { kindOf } from "../kind_of.ts";
+import { type Kinds, oneOf } from "../options.ts";
 import { expectSize } from "../pixels.ts";
 import { isHole, maskToPolygons } from "../polygons.ts";
 import { polygonsToMask } from "../polygon_mask.ts";
@@ -14,6 +15,8 @@ export interface CocoOptions {
   /** Default: polygons along the pixels' edges for masks without holes, run lengths for those with. */
   segmentation?: "polygons" | "rle";
 }
+
+export const COCO_KINDS: Kinds<CocoOptions> = { segmentation: oneOf(["polygons", "rle"]) };
 
 /**
  * `annotations.coco.json`: all pictures in one file; of a video, a picture a frame and the object's id as track_id. Ids
@@ -92,14 +95,14 @@ export function readCocoSegmentation(
 
 /** Has it the form of one? Whether runs fill their size, and polygons have enough points, is seen when they are read. */
 export function isCocoSegmentation(value: unknown): value is CocoSegmentation {
-  if (Array.isArray(value)) return value.length > 0 && value.every((ring) => isList(ring, Number.isFinite));
+  if (Array.isArray(value)) return value.length > 0 && isList(value, (ring) => isList(ring, Number.isFinite));
   if (typeof value !== "object" || value === null || !("size" in value) || !("counts" in value)) return false;
   const { size, counts } = value;
   return isList(size, isCount) && size.length === 2 && (typeof counts === "string" || isList(counts, isCount));
 }
 
 function isList(value: unknown, fits: (item: unknown) => boolean): value is unknown[] {
-  return Array.isArray(value) && value.every(fits);
+  return Array.isArray(value) && Array.from(value).every(fits); // holes too
 }
 
 function isCount(value: unknown): boolean {

@@ -1,8 +1,9 @@
 import { Sam2Error, UsageError } from "../../errors.ts";
 import { stemOf } from "../../video/folder.ts";
 import { kindOf } from "../kind_of.ts";
+import { expectOptions } from "../options.ts";
 import { type AnnotatedImage, expectImages, labelsOf } from "./annotations.ts";
-import { type CocoOptions, writeCoco } from "./coco.ts";
+import { COCO_KINDS, type CocoOptions, writeCoco } from "./coco.ts";
 import { writeLabelme } from "./labelme.ts";
 import { writeSa1b } from "./sa1b.ts";
 import { writeYolo, writeYoloClasses } from "./yolo.ts";
@@ -44,13 +45,14 @@ export function annotationNames(formats: readonly AnnotationFormat[], pictures: 
 export function writeAnnotations(
   format: AnnotationFormat,
   images: readonly AnnotatedImage[],
-  options?: CocoOptions,
+  options: CocoOptions = {},
 ): IterableIterator<[name: string, text: string]> {
   if (!ANNOTATION_FORMATS.includes(format)) {
     const todo = "name one of these";
     throw new UsageError("writeAnnotations format", ANNOTATION_FORMATS.join(", "), kindOf(format), todo);
   }
   expectImages(images, "writeAnnotations");
+  expectOptions(options, COCO_KINDS, "writeAnnotations");
   const pictures = images.map(({ file }) => file);
   return texts(format, images, annotationNames([format], pictures), options);
 }
@@ -59,7 +61,7 @@ function* texts(
   format: AnnotationFormat,
   images: readonly AnnotatedImage[],
   names: readonly string[],
-  options: CocoOptions | undefined,
+  options: CocoOptions,
 ): Generator<[name: string, text: string]> {
   if (format === "coco") return yield [names[0], writeCoco(images, options)];
   const classes = labelsOf(images);

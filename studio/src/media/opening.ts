@@ -3,6 +3,7 @@ import type { Models } from "../session/kept_models.ts";
 import type { Session } from "../session/session.ts";
 import type { Desk } from "../state/desk.ts";
 import { fetchPicture } from "./address.ts";
+import { openCamera } from "./camera.ts";
 import { drawnClip } from "./clip.ts";
 import { dropped } from "./dropped.ts";
 import type { Home } from "../take_home/home.ts";
@@ -21,6 +22,8 @@ export interface Opening {
   fromAddress(address: string): Promise<void>;
   drawing(): Promise<void>;
   clip(): Promise<void>;
+  /** Follow things before the camera. */
+  camera(): Promise<void>;
 }
 
 export function opening(desk: Desk, session: Session, models: Models, home: Home): Opening {
@@ -59,6 +62,13 @@ export function opening(desk: Desk, session: Session, models: Models, home: Home
         return openFiles([file]);
       }),
     drawing: () => open(drawnScene),
+    camera: () =>
+      open(() =>
+        openCamera(() => {
+          desk.perform("stopTracking");
+          session.tell("problem", "The camera is gone. What was found is still here; plug it in and open it again.");
+        }),
+      ),
     clip: () => open(async () => drawnClip()),
   };
 }

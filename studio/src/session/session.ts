@@ -28,11 +28,13 @@ import {
   partsOf,
   type Prompt,
   selectedObject,
+  type Source,
   type Thresholds,
 } from "../state/document.ts";
 import { type Store, store } from "../state/store.ts";
 import { copy, save } from "../take_home/save.ts";
 import { keep } from "./keep.ts";
+import { liveSession } from "./live.ts";
 import { Latest } from "./latest.ts";
 import { modelPrompt } from "./model_prompt.ts";
 import { NANO, namedModel } from "./models.ts";
@@ -193,6 +195,7 @@ export function session(desk: Desk, options: Options): Session {
   function openMedia(opened: Media): void {
     hold(opened);
     desk.perform("open", opened.source);
+    if (opened.source.kind === "camera") live.begin(opened);
     const isNew = !opened.source.isDrawn && localStorage.getItem(OFFERED) === null;
     if (isNew && status.get().model.name === NANO) change({ offersModels: true });
   }
@@ -230,16 +233,19 @@ export function session(desk: Desk, options: Options): Session {
     try {
       const bitmap = await opened.picture(frame);
       if (desk.doc.source?.id !== source.id) return bitmap.close();
-      before?.bitmap.close();
-      shown.set({ bitmap, source: source.id, frame, time: opened.timeOf(frame) });
-      if (before?.source !== source.id) {
-        painter.tell({ type: "size", size: { width: source.width, height: source.height } });
-      }
-      draw(scale);
+      reveal(bitmap, source, frame, opened.timeOf(frame));
     } catch (error) {
       problem(error);
     }
   });
+
+  function reveal(bitmap: ImageBitmap, { id, width, height }: Source, frame: number, time: number): void {
+    const before = shown.get();
+    before?.bitmap.close();
+    shown.set({ bitmap, source: id, frame, time });
+    if (before?.source !== id) painter.tell({ type: "size", size: { width, height } });
+    draw(scale);
+  }
 
   /** Let the model look at what is seen, unless it has. */
   async function lookAtPicture(): Promise<void> {
@@ -248,6 +254,10 @@ export function session(desk: Desk, options: Options): Session {
     if (!opened || !model) return;
     const place = `${source.id} ${frame}`;
     if (looked === place) return;
+    if (source.kind === "camera") {
+      change({ picture: "ready", everything: NOTHING_FOUND });
+      return live.follow();
+    }
     const isVideo = source.kind === "video";
     if (isVideo) {
       change({ picture: "ready", everything: NOTHING_FOUND });
@@ -295,6 +305,15 @@ export function session(desk: Desk, options: Options): Session {
   const video = videoSession({ desk, painter, change, media: mediaInUse, attempt });
   const head = playhead({ desk, video, change, media: mediaInUse, show: () => showing.ask() });
 
+  const live = liveSession({
+    desk,
+    painter,
+    change,
+    show: (bitmap) => reveal(bitmap, desk.doc.source!, 0, 0),
+    shown: () => shown.get()?.bitmap,
+    attempt,
+  });
+
   let resting: ReturnType<typeof setTimeout> | undefined;
   function lookSoon(): void {
     clearTimeout(resting);
@@ -307,6 +326,7 @@ export function session(desk: Desk, options: Options): Session {
   async function answer(): Promise<void> {
     const { objects, frame, source } = desk.doc;
     if (source?.kind === "video") return model && video.answer();
+    if (source?.kind === "camera") return model && live.follow();
     const object = objects.find((one) => one.on[frame] && isUnanswered(one.on[frame]));
     ask?.abort();
     if (!object || status.get().picture !== "ready") {
@@ -491,6 +511,7 @@ export function session(desk: Desk, options: Options): Session {
     stop() {
       all?.abort();
       head.stop();
+      live.stop();
       draw(scale);
     },
     saveCutout: () => void cutout().then((cut) => cut && save(cut.blob, `${cut.name}.png`), problem),

@@ -217,9 +217,8 @@ export function videoSession({ desk, painter, change, media, attempt }: Surround
         change({ tracking: { ...told, done, frame, msPerFrame: ms } });
         made.onTracked?.(frame);
       };
-      await tell(to, desk.doc, "", signal);
       await remembering(to, async () => {
-        if (to.told.size === 0) await tell(to, desk.doc, "", signal);
+        await tell(to, desk.doc, "", signal);
         for await (const result of to.predictor.propagateInVideo(to.state, options)) {
           const now = performance.now();
           ms = ms === undefined ? now - start : 0.8 * ms + 0.2 * (now - start);
@@ -229,6 +228,7 @@ export function videoSession({ desk, painter, change, media, attempt }: Surround
           writing = write(result);
         }
       });
+      await writing;
     });
     await writing.catch(() => {});
   }

@@ -8,7 +8,7 @@ import type { Rle } from "sam2-ts";
 export interface Source {
   /** tells one opened picture from the next */
   id: string;
-  kind: "photo" | "video";
+  kind: "photo" | "video" | "camera";
   name: string;
   /** pixels */
   width: number;

@@ -1,6 +1,6 @@
 /** What can be done in a video: a part of the one table of actions.ts. */
 import type { Action, Effect } from "./action.ts";
-import type { Document, Found } from "./document.ts";
+import { type Document, type Found, keyOf } from "./document.ts";
 import { isSaid, leastSure } from "./tracks.ts";
 
 /** What tracking found on a frame, of objects by id. */
@@ -8,6 +8,13 @@ export interface Tracked {
   run: string;
   frame: number;
   found: Readonly<Record<number, Found>>;
+}
+
+/** What the camera shows now, of objects by id. */
+export interface Followed {
+  found: Readonly<Record<number, Found>>;
+  /** prompts that are answered by it, by `keyOf` */
+  told: Readonly<Record<number, string>>;
 }
 
 const STRIDE = 10;
@@ -26,7 +33,7 @@ export const VIDEO_ACTIONS = {
   }),
   trackForward: asking("trackForward", "Track from here on", ["t"], isTrackable),
   trackBackward: asking("trackBackward", "Track from here back", ["Shift+t"], isTrackable),
-  stopTracking: asking("stop", "Stop tracking", []),
+  stopTracking: asking("stop", "Stop tracking", [], () => true),
   /** The first of what a run of tracking finds: undo takes back the whole run. */
   beginRun: {
     label: "Track",
@@ -41,6 +48,21 @@ export const VIDEO_ACTIONS = {
     isPartOf: (doc, { run }) => doc.run === run,
     perform: (doc, tracked) => ({ doc: withTracked(doc, tracked) }),
   } as Action<Tracked>,
+  /** The camera's next picture: what was said of the one before is over. */
+  followed: {
+    label: "Follow",
+    group: "Video",
+    perform: (doc, { found, told }) => ({
+      doc: {
+        ...doc,
+        objects: doc.objects.map((object) => {
+          const { prompt } = object.on[0] ?? {};
+          const isTold = !prompt || keyOf(prompt) === told[object.id];
+          return { ...object, on: { 0: { found: found[object.id], ...(!isTold && { prompt }) } } };
+        }),
+      },
+    }),
+  } as Action<Followed>,
 } as const;
 
 function isVideo({ source }: Document): boolean {

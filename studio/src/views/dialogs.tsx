@@ -99,7 +99,10 @@ function Open({ desk, opening }: Props) {
           </form>
           <footer>
             <button type="button" onClick={() => setCamera(true)}>
-              <Icon name="camera" /> Use the camera
+              <Icon name="camera" /> Take a picture
+            </button>
+            <button type="button" onClick={() => void opening.camera()}>
+              <Icon name="camera" /> Follow live
             </button>
             <button type="button" onClick={() => desk.perform("chooseFolder")}>
               <Icon name="clip" /> A folder of frames

@@ -54,6 +54,10 @@ function hintOf(doc: Document, status: Status): string {
     return everything.state === "ready" ? "Point at something, click to keep it." : "You can stop at any time.";
   }
   const object = selectedObject(doc);
+  if (doc.source.kind === "camera") {
+    if (doc.objects.length > 0) return "Click again to correct it, or another thing to follow it too. Esc stops.";
+    return "Click a thing to follow it.";
+  }
   if (status.tracking) return "Following. Stop at any time, and correct what is wrong.";
   if (object?.locked) return `${object.name} is locked.`;
   if (doc.tool === "pan") return "Drag to move the picture.";

@@ -1,5 +1,5 @@
 /** A video's time: one lane an object, the playhead, tracking and what is to be checked. */
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Session } from "../session/session.ts";
 import type { Status, Tracking } from "../session/status.ts";
 import type { Desk } from "../state/desk.ts";
@@ -84,7 +84,7 @@ function Progress({ desk, tracking }: { desk: Desk; tracking: Tracking }) {
 
 /** Frames to jump to. */
 function Unsure({ desk, doc }: Props) {
-  const frames = leastSure(doc);
+  const frames = useMemo(() => leastSure(doc), [doc.objects]);
   if (frames.length === 0) return null;
   return (
     <div class="unsure" role="group" aria-label="Frames that the model is least sure of">

@@ -1,14 +1,14 @@
 import { PromptError } from "../errors.ts";
 import { type CocoSegmentation, isCocoSegmentation, readCocoSegmentation } from "../io/formats/coco.ts";
 import { type MaskFile, readMaskFile } from "../io/mask_file.ts";
-import { readInput } from "./files.ts";
-import { type Field, parseJson, shown } from "./prompt_file.ts";
+import type { Kind } from "../io/options.ts";
+import { parseJson, type ReadFile, shown } from "./entries.ts";
 
 /** The mask of a prompt as people give it: the name of a picture or of a JSON file, or what stands in such a file. */
 export type MaskField = string | CocoSegmentation;
 
 /** What a field of a file of prompts may hold. */
-export const MASK_FIELD: Field = [
+export const MASK_FIELD: Kind = [
   "the name of a file, COCO run lengths or polygons",
   (value) => typeof value === "string" || isCocoSegmentation(value),
 ];
@@ -24,10 +24,10 @@ type Size = Pick<MaskFile, "width" | "height">;
  * @param where what to call a mask that has no file
  * @throws PromptError
  */
-export async function readMask(mask: MaskField, where: string): Promise<MaskSource> {
+export async function readMask(mask: MaskField, where: string, read: ReadFile): Promise<MaskSource> {
   if (typeof mask !== "string") return { segmentation: mask, where };
-  if (!/\.json$/i.test(mask)) return readMaskFile(await readInput(mask, "a picture of a mask"), mask);
-  const parsed = await parseJson(mask, "a JSON file of a mask");
+  if (!/\.json$/i.test(mask)) return readMaskFile(await read(mask, "a picture of a mask"), mask);
+  const parsed = parseJson(await read(mask, "a JSON file of a mask"), mask);
   const { segmentation = undefined, rle = segmentation } = Object(parsed);
   const found = isCocoSegmentation(parsed) ? parsed : rle;
   if (isCocoSegmentation(found)) return { segmentation: found, where: mask };

@@ -1,11 +1,12 @@
-// Files of prompts, of whatever command: JSON, one object or a list, whose fields are checked by name and type.
+// Prompts and jobs as people write them: JSON, one object or a list, whose fields are checked by name and type.
 import { PromptError } from "../errors.ts";
+import type { Kind } from "../io/options.ts";
 import { expectFields } from "../predict/fields.ts";
-import { readInput } from "./files.ts";
 
-/** What a field holds, in words, and the test of it. */
-export type Field = readonly [expected: string, fits: (value: unknown) => boolean];
-export type Fields = Readonly<Record<string, Field>>;
+/** The bytes of a file that is named in JSON; `what` was expected there. @throws Sam2Error naming the file */
+export type ReadFile = (path: string, what: string) => Promise<Uint8Array>;
+
+export type Fields = Readonly<Record<string, Kind>>;
 
 /** One prompt of a file, checked. */
 export interface Entry {
@@ -27,17 +28,16 @@ export const PLACES: Fields = {
 };
 
 /** @throws PromptError naming the file and the entry */
-export async function readEntries(path: string, fields: Fields): Promise<Entry[]> {
-  return checkEntries(await parseJson(path, "a JSON file of prompts"), fields, path);
+export async function readEntries(path: string, fields: Fields, read: ReadFile): Promise<Entry[]> {
+  return checkEntries(parseJson(await read(path, "a JSON file of prompts"), path), fields, path);
 }
 
 /** @throws PromptError naming the file */
-export async function parseJson(path: string, what: string): Promise<unknown> {
-  const bytes = await readInput(path, what);
+export function parseJson(bytes: Uint8Array, where: string): unknown {
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (cause) {
-    throw new PromptError(path, "JSON in UTF-8", (cause as Error).message, "correct the file", { cause });
+    throw new PromptError(where, "JSON in UTF-8", (cause as Error).message, "correct the file", { cause });
   }
 }
 
@@ -51,12 +51,13 @@ export function checkEntries(parsed: unknown, fields: Fields, where: string): En
   throw new PromptError(where, "a prompt or a list of prompts", shown(parsed), 'e.g. [{"points": [[500, 375]]}]');
 }
 
+/** @throws PromptError naming the field */
 function checkEntry(entry: unknown, known: Fields, where: string): Entry {
   if (typeof entry !== "object" || entry === null || Array.isArray(entry)) {
     throw new PromptError(where, "an object", shown(entry), 'e.g. {"points": [[500, 375]]}');
   }
   expectFields(entry, Object.keys(known), where);
-  const fields = Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== null));
+  const fields = Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== null && value !== undefined));
   for (const [name, value] of Object.entries(fields)) {
     const [expected, fits] = known[name];
     if (!fits(value)) throw new PromptError(`${where}.${name}`, expected, shown(value), "correct this entry");

@@ -1,0 +1,38 @@
+import { encodeRle, type Rle, rleArea, rleBbox } from "../io/rle.ts";
+import type { FrameResult } from "../predict/video_predictor.ts";
+
+/** What is told of one object on one frame. */
+export interface ObjectLine {
+  id: number;
+  /** of its prompts */
+  name?: string;
+  /** logit */
+  score: number | undefined;
+  area: number;
+  bbox: [x: number, y: number, w: number, h: number];
+  rle: Rle;
+}
+
+/** What is told of one frame: a line of JSON. */
+export interface FrameLine {
+  frame: number;
+  /** name of the source frame, if it has a file of its own */
+  file?: string;
+  objects: ObjectLine[];
+}
+
+/** @param names of the objects that have one, by id */
+export function lineOf(
+  { frame, objects }: FrameResult,
+  width: number,
+  height: number,
+  names: ReadonlyMap<number, string>,
+  file?: string,
+): FrameLine {
+  const lines = objects.map(({ id, score, mask }) => {
+    const rle = encodeRle(mask, width, height);
+    const name = names.get(id);
+    return { id, ...(name !== undefined && { name }), score, area: rleArea(rle), bbox: rleBbox(rle), rle };
+  });
+  return { frame, ...(file !== undefined && { file }), objects: lines };
+}

@@ -1,0 +1,91 @@
+// A process of the pool: one model, one task at a time, and the next one's image decoded meanwhile.
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { EngineError } from "../errors.ts";
+import { packError } from "../engine/packed_error.ts";
+import { Sam2 } from "../engine/sam2.ts";
+import { nodePlatform } from "../platform/node.ts";
+import { platform, setPlatform } from "../platform/platform.ts";
+import type { Progress } from "../predict/progress.ts";
+import { isAccident } from "./accident.ts";
+import type { FromProcess, ProcessOptions, ToProcess } from "./pool_messages.ts";
+import { Processor } from "./process.ts";
+import { type Task, sha256 } from "./task.ts";
+import type { SavedState } from "./video_job.ts";
+
+setPlatform(nodePlatform);
+process.on("disconnect", () => process.exit()); // whoever asked is gone
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => {}); // Ctrl-C reaches the whole group
+
+const aborts = new Map<number, AbortController>();
+let processor: Promise<Processor>;
+let turn = Promise.resolve();
+
+process.on("message", (message: ToProcess) => {
+  if ("load" in message) processor = load(message.load);
+  else if ("run" in message) void take(message.run, message.task);
+  else aborts.get(message.abort)?.abort(new Error("stopped"));
+});
+
+function say(message: FromProcess): void {
+  process.send!(message, () => {}); // who is gone hears nothing, and this process ends
+}
+
+async function load(options: ProcessOptions): Promise<Processor> {
+  try {
+    const { model, config, imageSize, kernels = "auto", threads = 1, scratch } = options;
+    const sam2 = await Sam2.fromPretrained(model, { config, imageSize, kernels, threads });
+    const text = JSON.stringify([sam2.digest, sam2.config, kernels]);
+    const digest = (await sha256(new TextEncoder().encode(text))).slice(0, 32);
+    const { name, version, imageSize: size } = sam2.config;
+    say({ ready: { name, version, imageSize: size, digest } });
+    return new Processor(sam2, (key) => savedState(scratch, key));
+  } catch (error) {
+    say({ broken: packError(error) });
+    return new Promise(() => {});
+  }
+}
+
+async function take(n: number, task: Task): Promise<void> {
+  const abort = new AbortController();
+  const { signal } = abort;
+  aborts.set(n, abort);
+  const worker = await processor;
+  const notice = (text: string) => say({ notice: text });
+  const decoding = worker.decode(task, notice);
+  decoding.catch(() => {}); // told when it is its turn
+  const before = turn;
+  const run = async () => {
+    await before;
+    const image = await decoding;
+    signal.throwIfAborted();
+    const progress = "video" in task.job ? (progress: Progress) => say({ of: n, progress }) : undefined;
+    return worker.run(task, image, { signal, notice, progress });
+  };
+  const running = run();
+  turn = running.then(
+    () => {},
+    () => {},
+  );
+  await running.then(
+    (result) => say({ of: n, result }),
+    (error) => {
+      say({ of: n, error: packError(error), isAccident: isAccident(error) });
+      if (error instanceof EngineError) process.disconnect(); // a new process has a new engine
+    },
+  );
+  aborts.delete(n);
+}
+
+function savedState(scratch: string | undefined, key: string): SavedState {
+  if (scratch === undefined) return { read: async () => undefined, write: async () => {} };
+  const path = join(scratch, `${key}.state`);
+  return {
+    read: () =>
+      readFile(path).then(
+        (bytes) => new Uint8Array(bytes),
+        () => undefined,
+      ),
+    write: (state) => platform.writeFile(path, state),
+  };
+}

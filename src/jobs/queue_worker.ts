@@ -1,0 +1,144 @@
+import type { Job as QueueJob } from "bullmq";
+import { mkdir, rm } from "node:fs/promises";
+import { tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
+import { isAccident } from "./accident.ts";
+import { withBytes } from "./node_source.ts";
+import { Pool, type PoolOptions } from "./pool.ts";
+import type { JobResult } from "./process.ts";
+import { saysOnce } from "./queue.ts";
+import { openRedis, type QueuedTask, queueName } from "./redis.ts";
+import type { ModelIdentity, Task } from "./task.ts";
+
+export interface WorkerOptions extends PoolOptions {
+  /** redis://HOST:PORT */
+  queue: string;
+  /** processes that compute, instead of new ones */
+  pool?: Pool;
+  /** a job whose worker has not been heard of for so long is given to another one; 10 s by default */
+  lockMs?: number;
+  /** told of settings with which jobs may get lost, of accidents, and of what was guessed */
+  notice?: (text: string) => void;
+  /** told of each job that ended here */
+  onEnd?: (end: { id: string; state: "done" | "failed"; ms: number }) => void;
+}
+
+/** Takes jobs of one model from a queue. */
+export interface QueueWorker {
+  readonly model: ModelIdentity;
+  /** rejects if no process can load the model any more */
+  readonly broken: Promise<never>;
+  /** Take no more jobs; images under way end, videos are saved and given back. */
+  close(): Promise<void>;
+}
+
+/** What images under way have to end in. */
+const GRACE_MS = 6000;
+
+/**
+ * Compute jobs that others submit.
+ *
+ * @throws Sam2Error if the model cannot be loaded, BullMQ is not installed, or no server answers within seconds
+ */
+export async function createWorker(options: WorkerOptions): Promise<QueueWorker> {
+  const { queue, pool: given, lockMs = 10_000, notice = () => {}, onEnd, ...poolOptions } = options;
+  const { bullmq, connection } = await openRedis(queue, notice);
+  const scratch = poolOptions.scratch ?? (await scratchFolder());
+  const pool = given ?? (await Pool.open({ ...poolOptions, scratch }));
+  const images = new AbortController();
+  const videos = new AbortController();
+  const stopped = new Error("the worker ends");
+  let breakDown!: (error: Error) => void;
+  const broken = new Promise<never>((_, reject) => {
+    breakDown = reject;
+  });
+  broken.catch(() => {}); // whoever asks is told
+
+  const compute = async (job: QueueJob<QueuedTask>): Promise<JobResult> => {
+    const { signal } = "video" in job.data.job ? videos : images;
+    const task = await withBytes(unpacked(job.data), signal);
+    const progress = "video" in task.job ? latest((fraction) => job.updateProgress(fraction)) : undefined;
+    const ending = await pool.run(task, {
+      signal,
+      retries: 0, // the queue has its own
+      notice,
+      progress: progress && (({ fraction }) => progress(fraction ?? 0)),
+    });
+    if ("result" in ending) return ending.result;
+    throw ending.isAccident ? new Error(ending.error) : new bullmq.UnrecoverableError(ending.error);
+  };
+
+  const take = async (job: QueueJob<QueuedTask>, token?: string): Promise<{ result: JobResult }> => {
+    const begun = performance.now();
+    const end = (state: "done" | "failed") => {
+      onEnd?.({ id: job.data.id, state, ms: Math.round((performance.now() - begun) * 10) / 10 });
+    };
+    try {
+      const result = await compute(job);
+      await rm(join(scratch, `${job.data.key}.state`), { force: true });
+      end("done");
+      return { result };
+    } catch (error) {
+      if (error === stopped || error === pool.broken) {
+        if (pool.broken) breakDown(pool.broken);
+        await job.moveToDelayed(Date.now(), token); // given back; it counts as no attempt
+        throw new bullmq.DelayedError();
+      }
+      end("failed");
+      const isFinal = error instanceof Error && !isAccident(error) && !(error instanceof bullmq.UnrecoverableError);
+      throw isFinal ? new bullmq.UnrecoverableError(error.message) : error;
+    }
+  };
+
+  const worker = new bullmq.Worker(queueName(pool.model), take, {
+    connection,
+    concurrency: pool.capacity,
+    lockDuration: lockMs, // renewed every half of it, while processes of their own compute
+    stalledInterval: lockMs / 2,
+    maxStalledCount: 1, // a job whose worker ended twice is given up
+  });
+  worker.on("error", saysOnce(notice));
+  return {
+    model: pool.model,
+    broken,
+    async close() {
+      videos.abort(stopped);
+      const timer = setTimeout(() => images.abort(stopped), GRACE_MS);
+      await worker.close();
+      clearTimeout(timer);
+      if (!given) await pool.close();
+    },
+  };
+}
+
+function unpacked({ files, ...task }: QueuedTask): Task {
+  const read = (text: string) => new Uint8Array(Buffer.from(text, "base64"));
+  return {
+    ...task,
+    files: files.map(({ bytes, ...file }) => ({ ...file, ...(bytes !== undefined && { bytes: read(bytes) }) })),
+  };
+}
+
+/** Where videos keep how far they are, for the next worker of this user on this machine. */
+async function scratchFolder(): Promise<string> {
+  const folder = join(tmpdir(), `sam2-jobs-${userInfo().username}`);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  return folder;
+}
+
+/** Tell the latest value, one at a time. */
+function latest(tell: (value: number) => Promise<void>): (value: number) => void {
+  let telling = false;
+  let next: number | undefined;
+  return async (value) => {
+    next = value;
+    if (telling) return;
+    telling = true;
+    while (next !== undefined) {
+      const now: number = next;
+      next = undefined;
+      await tell(now).catch(() => {});
+    }
+    telling = false;
+  };
+}

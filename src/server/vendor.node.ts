@@ -1,0 +1,2 @@
+// As vendor.ts, for Node alone.
+export { getRequestListener } from "@hono/node-server";
