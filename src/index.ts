@@ -46,6 +46,7 @@ export type { KernelChoice } from "./runtime/create.ts";
 export type {
   FrameResult,
   InitOptions,
+  LoadStateOptions,
   NewMask,
   NewPoints,
   ObjectResult,
