@@ -47,6 +47,7 @@ export type { KernelChoice } from "./runtime/create.ts";
 export type {
   FrameResult,
   InitOptions,
+  LoadStateOptions,
   NewMask,
   NewPoints,
   ObjectResult,
