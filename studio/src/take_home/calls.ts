@@ -1,7 +1,8 @@
 /** What the page and the workers that make files to take home say to each other. */
 import type { Document, Source } from "../state/document.ts";
 import type { Brought } from "./coco_in.ts";
-import type { Maker, Moment, Order, Taken } from "./maker.ts";
+import type { Maker, Moment, Order } from "./maker.ts";
+import type { Taken } from "./save.ts";
 
 export interface MakerCalls {
   begin: { asks: Order; answers: Pick<Maker, "frames" | "needsPicture"> };

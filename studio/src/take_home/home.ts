@@ -8,8 +8,7 @@ import { type Store, store } from "../state/store.ts";
 import type { Brought } from "./coco_in.ts";
 import type { HomeCalls, MakerCalls } from "./calls.ts";
 import { type KindName, lackOf } from "./kinds.ts";
-import type { Taken } from "./maker.ts";
-import { copy, save } from "./save.ts";
+import { copy, save, type Taken } from "./save.ts";
 
 export interface Taking {
   kind: KindName;

@@ -7,6 +7,7 @@ import type { KindName } from "./kinds.ts";
 import { frameName, numbered, safeName, stemOf } from "./names.ts";
 import { writeProject } from "./project.ts";
 import { knownFrames, knownOn, seenOn, shownObjects } from "./shown.ts";
+import type { Taken } from "./save.ts";
 import { svgOf } from "./svg.ts";
 
 export interface Order {
@@ -16,12 +17,6 @@ export interface Order {
   names?: readonly string[];
   /** what was opened: for a project */
   files: readonly Blob[];
-}
-
-/** A file under its name. */
-export interface Taken {
-  blob: Blob;
-  name: string;
 }
 
 /** A frame as players show it. @units s */
@@ -196,6 +191,6 @@ function nameOf({ source }: Document): string {
   return source!.name;
 }
 
-export function file(name: string, content: string | Uint8Array, type: string): Taken {
+function file(name: string, content: string | Uint8Array, type: string): Taken {
   return { blob: new Blob([content as BlobPart], { type }), name };
 }

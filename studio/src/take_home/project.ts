@@ -10,7 +10,7 @@ import {
   type Source,
 } from "../state/document.ts";
 import { Archive } from "./archive.ts";
-import type { Taken } from "./maker.ts";
+import type { Taken } from "./save.ts";
 import { safeName, stemOf } from "./names.ts";
 import { unpack } from "./unpack.ts";
 

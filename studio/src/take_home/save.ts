@@ -1,3 +1,9 @@
+/** A file under its name. */
+export interface Taken {
+  blob: Blob;
+  name: string;
+}
+
 /** Hand a file to the visitor, where the browser puts downloads. */
 export function save(blob: Blob, name: string): void {
   const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });

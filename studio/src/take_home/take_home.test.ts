@@ -6,9 +6,10 @@ import * as assert from "uvu/assert";
 import { type Document, EMPTY, type Found, type Source, type StudioObject } from "../state/document.ts";
 import { readCoco } from "./coco_in.ts";
 import { type KindName, KINDS, kindsOf, lackOf } from "./kinds.ts";
-import { type Maker, MAKERS, type Taken } from "./maker.ts";
+import { type Maker, MAKERS } from "./maker.ts";
 import { safeName, stemOf, unique } from "./names.ts";
 import { readProject, writeProject } from "./project.ts";
+import type { Taken } from "./save.ts";
 
 const [W, H] = [23, 17];
 
