@@ -1,6 +1,5 @@
 /** Help, models and ways to open a picture, in native dialogs. */
-import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { expectedTime, MODELS } from "../session/models.ts";
 import type { Session } from "../session/session.ts";
 import type { Status } from "../session/status.ts";
@@ -12,6 +11,7 @@ import type { Home } from "../take_home/home.ts";
 import { Camera } from "./camera.tsx";
 import type { Models } from "../session/kept_models.ts";
 import { keyText } from "./button.tsx";
+import { Dialog } from "./dialog.tsx";
 import { Icon } from "./icons.tsx";
 import { TakeHome } from "./take_home.tsx";
 import { useStore } from "./use.ts";
@@ -34,32 +34,6 @@ export function Dialogs(props: Props) {
   if (dialog === "home") return <TakeHome {...props} />;
   if (dialog === "models") return <ModelList {...props} />;
   return null;
-}
-
-export function Dialog({ desk, title, children }: { desk: Desk; title: string; children: ComponentChildren }) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  const close = () => desk.perform("dialog", { dialog: undefined });
-  useEffect(() => dialog.current!.showModal(), []);
-  return (
-    <dialog
-      ref={dialog}
-      aria-labelledby="dialog-title"
-      onClose={close}
-      onClick={(event) => {
-        if (event.target === dialog.current) close();
-      }}
-    >
-      <div class="dialog">
-        <header>
-          <h2 id="dialog-title">{title}</h2>
-          <button type="button" class="square" aria-label="Close" onClick={close}>
-            <Icon name="close" />
-          </button>
-        </header>
-        {children}
-      </div>
-    </dialog>
-  );
 }
 
 function Open({ desk, opening }: Props) {

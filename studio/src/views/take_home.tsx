@@ -4,7 +4,7 @@ import type { Document } from "../state/document.ts";
 import type { Home, Taking } from "../take_home/home.ts";
 import { KINDS, type KindName, kindsOf, lackOf, type Section } from "../take_home/kinds.ts";
 import { shownObjects } from "../take_home/shown.ts";
-import { Dialog } from "./dialogs.tsx";
+import { Dialog } from "./dialog.tsx";
 import { Icon } from "./icons.tsx";
 import { useStore } from "./use.ts";
 
