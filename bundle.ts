@@ -62,21 +62,24 @@ const page = await build({
 });
 writeFileSync(join(OUT, "LICENSES.txt"), licences(worker.metafile, page.metafile));
 
-await vendor("server", ["vendor.ts", "vendor.node.ts"]);
-await vendor("platform", ["vendor.ts", "vendor.node.ts"]);
+await vendor("server");
+await vendor("platform");
 
 /** What a room of src/ takes from other packages, in the place of the files that name it. */
-async function vendor(room: string, files: readonly string[]): Promise<void> {
-  const { metafile } = await build({
+async function vendor(room: string): Promise<void> {
+  const options: BuildOptions = {
     ...OPTIONS,
-    entryPoints: files.map((file) => `src/${room}/${file}`),
     outdir: `dist/${room}`,
     format: "esm",
     platform: "node",
     mainFields: ["module", "main"],
-    banner: { js: 'import{createRequire}from"node:module";const require=createRequire(import.meta.url);' },
-  });
-  writeFileSync(`dist/${room}/LICENSES.txt`, licences(metafile));
+  };
+  const require = 'import{createRequire}from"node:module";const require=createRequire(import.meta.url);';
+  const results = [
+    await build({ ...options, entryPoints: [`src/${room}/vendor.ts`] }),
+    await build({ ...options, entryPoints: [`src/${room}/vendor.node.ts`], banner: { js: require } }), // of Node's modules
+  ];
+  writeFileSync(`dist/${room}/LICENSES.txt`, licences(...results.map(({ metafile }) => metafile)));
 }
 
 /** Of every package that lies in the bundles. */
