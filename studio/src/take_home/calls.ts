@@ -1,12 +1,12 @@
 /** What the page and the workers that make files to take home say to each other. */
 import type { Document, Source } from "../state/document.ts";
 import type { Brought } from "./coco_in.ts";
-import type { Maker, Moment, Order } from "./maker.ts";
+import type { Maker, Timing, Order } from "./maker.ts";
 import type { Taken } from "./save.ts";
 
 export interface MakerCalls {
   begin: { asks: Order; answers: Pick<Maker, "frames" | "needsPicture"> };
-  add: { asks: Moment & { picture?: ImageBitmap }; answers: void };
+  add: { asks: Timing & { picture?: ImageBitmap }; answers: void };
   end: { asks: undefined; answers: Taken };
 }
 
@@ -29,8 +29,8 @@ export function answersOf(make: (order: Order) => Maker | Promise<Maker>): {
       const { frames, needsPicture } = maker;
       return { frames, needsPicture };
     },
-    async add({ picture, ...moment }) {
-      await maker.add(moment, picture);
+    async add({ picture, ...timing }) {
+      await maker.add(timing, picture);
       picture?.close();
     },
     end: () => maker.end(),

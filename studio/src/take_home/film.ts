@@ -12,7 +12,7 @@ import {
 import { composed } from "../masks/pixels.ts";
 import { type Context, paint, silhouette } from "../masks/silhouette.ts";
 import { colourOf, type Document } from "../state/document.ts";
-import type { Maker, Moment, Order } from "./maker.ts";
+import type { Maker, Timing, Order } from "./maker.ts";
 import { stemOf } from "./names.ts";
 import { seenOn } from "./shown.ts";
 
@@ -44,7 +44,7 @@ export async function film({ kind, doc }: Order): Promise<Maker> {
   return {
     frames: Array.from({ length: frames }, (_, frame) => frame),
     needsPicture: true,
-    async add({ frame, time, duration }: Moment, picture) {
+    async add({ frame, time, duration }: Timing, picture) {
       if (name === "transparent") drawAlone(context, picture!, doc, frame);
       else drawTinted(context, picture!, doc, frame);
       await source.add(time, duration).catch((error: Error) => {

@@ -20,7 +20,7 @@ export interface Order {
 }
 
 /** A frame as players show it. @units s */
-export interface Moment {
+export interface Timing {
   frame: number;
   time: number;
   duration: number;
@@ -31,7 +31,7 @@ export interface Maker {
   frames: readonly number[];
   needsPicture: boolean;
   /** The next of them; the picture is closed by whoever adds it. */
-  add(moment: Moment, picture?: ImageBitmap): Promise<void>;
+  add(timing: Timing, picture?: ImageBitmap): Promise<void>;
   end(): Promise<Taken>;
 }
 
