@@ -58,8 +58,8 @@ export function liveSession({ desk, painter, change, show, shown, attempt }: Sur
     const { signal } = following;
     change({ isAsking: true });
     let newest: ImageBitmap | undefined;
-    async function* pictures(): AsyncGenerator<ImageBitmap> {
-      yield still;
+    async function* pictures(first: ImageBitmap): AsyncGenerator<ImageBitmap> {
+      yield first;
       while (!signal.aborted) {
         newest?.close();
         newest = await media!.picture(0);
@@ -68,7 +68,7 @@ export function liveSession({ desk, painter, change, show, shown, attempt }: Sur
     }
     await attempt(async ({ sam2 }) => {
       const predictor = new VideoPredictor(sam2, { addAllFramesToCorrectAsCond: true });
-      const state = await predictor.initState(pictures(), { signal });
+      const state = await predictor.initState(pictures(still), { signal });
       try {
         for (let frame = 0; ;) {
           await say(predictor, state, frame, signal);
