@@ -3,8 +3,8 @@
  * without imports, kernels included, and lies in a chunk of index.js once more for pages that cannot load it as a file. The
  * codecs lie in chunks of index.js.
  *
- * dist/server/vendor.js and vendor.node.js: of the packages that the server needs, what it uses, so that they are installed
- * for building alone.
+ * vendor.js and vendor.node.js of dist/server/ and dist/platform/: of the packages that are named there, what is used, so that
+ * they are installed for building alone.
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -62,16 +62,25 @@ const page = await build({
 });
 writeFileSync(join(OUT, "LICENSES.txt"), licences(worker.metafile, page.metafile));
 
-const SERVER = "dist/server";
-const vendor = await build({
-  ...OPTIONS,
-  entryPoints: ["src/server/vendor.ts", "src/server/vendor.node.ts"],
-  outdir: SERVER,
-  format: "esm",
-  platform: "node",
-  mainFields: ["module", "main"],
-});
-writeFileSync(join(SERVER, "LICENSES.txt"), licences(vendor.metafile));
+await vendor("server");
+await vendor("platform");
+
+/** What a room of src/ takes from other packages, in the place of the files that name it. */
+async function vendor(room: string): Promise<void> {
+  const options: BuildOptions = {
+    ...OPTIONS,
+    outdir: `dist/${room}`,
+    format: "esm",
+    platform: "node",
+    mainFields: ["module", "main"],
+  };
+  const require = 'import{createRequire}from"node:module";const require=createRequire(import.meta.url);';
+  const results = [
+    await build({ ...options, entryPoints: [`src/${room}/vendor.ts`] }),
+    await build({ ...options, entryPoints: [`src/${room}/vendor.node.ts`], banner: { js: require } }), // of Node's modules
+  ];
+  writeFileSync(`dist/${room}/LICENSES.txt`, licences(...results.map(({ metafile }) => metafile)));
+}
 
 /** Of every package that lies in the bundles. */
 function licences(...metafiles: readonly (Metafile | undefined)[]): string {

@@ -35,6 +35,7 @@ export { decodeRle, encodeRle, type Rle, rleArea, rleBbox, type UncompressedRle 
 export type { EdgeTamConfig, HieraConfig, Sam2Config, VariantName, Version } from "./model/config.ts";
 export type { AutomaticMaskGeneratorOptions, MaskThresholds } from "./predict/automatic_mask_options.ts";
 export type { MaskRecord } from "./predict/automatic_masks.ts";
+export type { IndexedFrames } from "./video/list.ts";
 export type { FrameInput } from "./video/open.ts";
 export type { FrameReader, FrameStream } from "./video/stream.ts";
 export type { VideoFrameLike } from "./video/video_frame.ts";
@@ -46,6 +47,7 @@ export type { KernelChoice } from "./runtime/create.ts";
 export type {
   FrameResult,
   InitOptions,
+  LoadStateOptions,
   NewMask,
   NewPoints,
   ObjectResult,

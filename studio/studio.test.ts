@@ -21,6 +21,7 @@ import { setPlatform } from "../src/platform/platform.ts";
 import { expectBuilt } from "../tests/built.ts";
 import { launchChromium, PATIENCE_MS, runWithChromium } from "../tests/chromium.ts";
 import { served } from "../tests/served.ts";
+import { keptWhen } from "./kept_document.ts";
 import type { Appearance, Document } from "./src/state/document.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -85,30 +86,6 @@ function at(page: Page, x: number, y: number): Promise<[number, number]> {
 
 async function click(page: Page, x: number, y: number, button: "left" | "right" = "left"): Promise<void> {
   await page.mouse.click(...(await at(page, x, y)), { button });
-}
-
-/** What the page keeps for the next visit, as soon as it is as wanted. */
-async function keptWhen(page: Page, isWanted: (doc: Document) => boolean): Promise<Document> {
-  const deadline = Date.now() + PATIENCE_MS;
-  for (;;) {
-    const doc = await page.evaluate(
-      () =>
-        new Promise<Document | undefined>((resolve) => {
-          const opening = indexedDB.open("sam2-studio", 1);
-          opening.onupgradeneeded = () => opening.result.createObjectStore("kept");
-          opening.onsuccess = () => {
-            const get = opening.result.transaction("kept").objectStore("kept").get("open");
-            get.onsuccess = () => {
-              opening.result.close();
-              resolve((get.result as { doc: Document } | undefined)?.doc);
-            };
-          };
-        }),
-    );
-    if (doc && isWanted(doc)) return doc;
-    if (Date.now() > deadline) throw new Error(`waited in vain; kept is ${JSON.stringify(doc)?.slice(0, 600)}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
 
 const seen = (doc: Document, index = 0): Appearance => doc.objects[index]?.on[0] ?? {};

@@ -52,9 +52,12 @@ const wholeSite: Plugin = {
       [path, ...Object.entries(headers).map(([name, value]) => `  ${name}: ${value}`)].join("\n");
     const paths = ["/", "/index.html", "/assets/*", `/${NANO}`, `/${SERVICE_WORKER}`, `/${ADDRESS_WORKER}`];
     emit("_headers", `${paths.map((path) => rule(path, headersOf(path.slice(1)))).join("\n\n")}\n`);
-    const preact = readFileSync(at("../node_modules/preact/LICENSE"), "utf8");
-    const others = readFileSync(at("../dist/browser/LICENSES.txt"), "utf8");
-    emit("LICENSES.txt", `preact, MIT\n\n${preact}\n${"-".repeat(80)}\n\n${others}`);
+    const own = [
+      ["preact", "MIT"],
+      ["mediabunny", "MPL-2.0, source at https://github.com/Vanilagy/mediabunny"],
+    ].map(([name, terms]) => `${name}, ${terms}\n\n${readFileSync(at(`../node_modules/${name}/LICENSE`), "utf8")}`);
+    const others = readFileSync(at("../dist/browser/LICENSES.txt"), "utf8"); // fflate's too
+    emit("LICENSES.txt", [...own, others].join(`\n${"-".repeat(80)}\n\n`));
   },
 };
 
@@ -70,6 +73,8 @@ export default defineConfig({
       },
     },
   },
+  // of workers, which are not searched for what they import: found later, the page would be loaded anew
+  optimizeDeps: { include: ["fflate", "mediabunny"] },
   server: { headers: ISOLATION, host: "127.0.0.1" },
   build: {
     outDir: at("../dist/studio"),

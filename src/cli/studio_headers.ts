@@ -20,7 +20,7 @@ const policy = (connect: string) =>
     "style-src 'self'",
     "img-src 'self' blob: data:",
     "media-src 'self' blob:",
-    "worker-src 'self'",
+    "worker-src 'self' blob:", // mediabunny makes one that parts colours from alpha; this policy holds in it too
     "manifest-src 'self'",
     `connect-src ${connect}`,
     "base-uri 'none'",

@@ -286,31 +286,35 @@ Engine("a killed worker rejects what waits by EngineError; a new engine gives th
   await anew.dispose();
 });
 
-Engine("a video is tracked with the bits of a model in this thread, from a list and from a stream", async () => {
-  const place = { frame: 0, object: 1, points: [[40, 30]] } as const;
-  const lines = async (results: AsyncIterable<directVideo.FrameResult>) => {
-    const seen: string[] = [];
-    for await (const { frame, objects } of results) {
-      for (const { id, score, mask } of objects)
-        seen.push(`${frame} ${id} ${score} ${Buffer.from(mask).toString("hex")}`);
+Engine(
+  "a video is tracked with the bits of a model in this thread, from a list, by number and from a stream",
+  async () => {
+    const place = { frame: 0, object: 1, points: [[40, 30]] } as const;
+    const lines = async (results: AsyncIterable<directVideo.FrameResult>) => {
+      const seen: string[] = [];
+      for await (const { frame, objects } of results) {
+        for (const { id, score, mask } of objects)
+          seen.push(`${frame} ${id} ${score} ${Buffer.from(mask).toString("hex")}`);
+      }
+      return seen.join("\n");
+    };
+    async function* arriving() {
+      yield* frames;
     }
-    return seen.join("\n");
-  };
-  async function* arriving() {
-    yield* frames;
-  }
-  const predictor = new VideoPredictor(sam2);
-  const want = new directVideo.VideoPredictor(inThread);
-  for (const video of [() => frames, arriving]) {
-    const wantState = await want.initState(video());
-    await want.addNewPointsOrBox(wantState, place);
-    const state = await predictor.initState(video());
-    await predictor.addNewPointsOrBox(state, place);
-    const wanted = await lines(want.propagateInVideo(wantState));
-    assert.ok((await lines(predictor.propagateInVideo(state))) === wanted);
-    await state.dispose();
-  }
-});
+    const byNumber = () => ({ count: frames.length, read: async (frame: number) => frames[frame] });
+    const predictor = new VideoPredictor(sam2);
+    const want = new directVideo.VideoPredictor(inThread);
+    for (const video of [() => frames, byNumber, arriving]) {
+      const wantState = await want.initState(video());
+      await want.addNewPointsOrBox(wantState, place);
+      const state = await predictor.initState(video());
+      await predictor.addNewPointsOrBox(state, place);
+      const wanted = await lines(want.propagateInVideo(wantState));
+      assert.ok((await lines(predictor.propagateInVideo(state))) === wanted);
+      await state.dispose();
+    }
+  },
+);
 
 Engine(
   "with latest, what came while a frame was computed is dropped, and disposing of the state ends the source",

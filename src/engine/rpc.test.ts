@@ -4,7 +4,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { EngineError, HeapError, QueueError } from "../errors.ts";
 import type { WorkerEvents } from "../platform/types.ts";
-import type { Call, StreamHandle } from "./rpc.ts";
+import type { Call, IndexedHandle, StreamHandle } from "./rpc.ts";
 import { Client, QUEUE_LIMIT } from "./rpc_client.ts";
 import { serve } from "./rpc_service.ts";
 
@@ -24,6 +24,13 @@ const service = {
     let sum = 0;
     for await (const item of stream(items)) sum += item;
     return sum;
+  },
+  async pick({ indexed }: Call, items: IndexedHandle<number>, order: number[]) {
+    const { read, close } = indexed(items);
+    const found: number[] = [];
+    for (const index of order) found.push(await read(index));
+    close();
+    return found;
   },
   async first({ stream }: Call, items: StreamHandle<number>) {
     kept ??= stream(items)[Symbol.asyncIterator]();
@@ -167,6 +174,36 @@ Rpc("a call that waits for a stream can be aborted; the item it asked for goes t
   give!();
   assert.is(await client.call("first", [items]), 7);
   await client.stop();
+});
+
+Rpc("items by number are read in any order, after an error again, until the service closes them", async () => {
+  const { client } = connect();
+  let closed = 0;
+  let broken = true;
+  const read = async (index: number) => {
+    if (index === 3 && broken) throw new RangeError("no third");
+    return 10 * index;
+  };
+  const items = client.indexed(read, () => closed++);
+  const error = await failed(client.call("pick", [items, [0, 3]]));
+  assert.is(`${error}`, "RangeError: no third");
+  broken = false;
+  assert.equal(await client.call("pick", [items, [3, 0, 5]]), [30, 0, 50]);
+  await client.call("double", [1]);
+  assert.is(closed, 1);
+
+  const controller = new AbortController();
+  const never = client.indexed(
+    () => new Promise(() => {}),
+    () => closed++,
+  );
+  const waiting = failed(client.call("pick", [never as IndexedHandle<number>, [0]], { signal: controller.signal }));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  controller.abort();
+  assert.is(await waiting, controller.signal.reason);
+  assert.is(await client.call("double", [1]), 2);
+  await client.stop();
+  assert.is(closed, 2);
 });
 
 Rpc("results arrive whole", async () => {

@@ -17,6 +17,8 @@ export interface Call {
   progress(value: unknown): void;
   /** items of an async iterable that stayed with the caller */
   stream<T>(handle: StreamHandle<T>): AsyncIterable<T>;
+  /** items by number, of what stayed with the caller */
+  indexed<T>(handle: IndexedHandle<T>): Indexed<T>;
 }
 
 export type Service = Record<string, (call: Call, ...args: never[]) => unknown>;
@@ -25,6 +27,19 @@ export type Service = Record<string, (call: Call, ...args: never[]) => unknown>;
 export interface StreamHandle<T> {
   stream: number;
   item?: T;
+}
+
+/** Stands for items by number on the other side. */
+export interface IndexedHandle<T> {
+  indexed: number;
+  item?: T;
+}
+
+/** Items by number. */
+export interface Indexed<T> {
+  read(index: number): Promise<T>;
+  /** no item is wanted any more */
+  close(): void;
 }
 
 /** What the caller's side sends. */
@@ -40,6 +55,8 @@ export type ToClient =
   | { type: "error"; id: number; error: PackedError; fatal: boolean }
   | { type: "progress"; id: number; value: unknown }
   | { type: "pull"; pull: number; stream: number }
+  | { type: "pick"; pull: number; indexed: number; index: number }
+  | { type: "closeIndexed"; indexed: number }
   | { type: "endStream"; stream: number };
 
 /** Every buffer in a value. */

@@ -1,7 +1,7 @@
 import { EngineError, QueueError, UsageError } from "../errors.ts";
 import type { WorkerEvents, WorkerHandle } from "../platform/types.ts";
 import { packError, unpackError } from "./packed_error.ts";
-import type { Call, Service, StreamHandle, ToClient, ToService } from "./rpc.ts";
+import type { Call, IndexedHandle, Service, StreamHandle, ToClient, ToService } from "./rpc.ts";
 
 type Arguments<F> = F extends (call: Call, ...args: infer A) => unknown ? A : never;
 
@@ -30,6 +30,7 @@ export class Client<S extends Service> {
   /** sent, and not answered yet */
   readonly #sent = new Map<number, Pending>();
   readonly #streams = new Map<number, AsyncIterator<unknown>>();
+  readonly #indexed = new Map<number, { read(index: number): Promise<unknown>; close(): void }>();
   #unsettled = 0;
   #ids = 0;
   #failure: EngineError | undefined;
@@ -96,6 +97,13 @@ export class Client<S extends Service> {
     return { stream };
   }
 
+  /** Keep items here, and let the service ask for them by number, again after an error too. */
+  indexed<T>(read: (index: number) => Promise<T>, close: () => void): IndexedHandle<T> {
+    const indexed = this.#ids++;
+    this.#indexed.set(indexed, { read, close });
+    return { indexed };
+  }
+
   /** End the worker, whatever it does. Calls under way are rejected. */
   async stop(): Promise<void> {
     this.#fail("one that was disposed of");
@@ -113,6 +121,14 @@ export class Client<S extends Service> {
     }
     if (message.type === "endStream") {
       this.#endStream(message.stream);
+      return;
+    }
+    if (message.type === "pick") {
+      this.#pick(message);
+      return;
+    }
+    if (message.type === "closeIndexed") {
+      this.#closeIndexed(message.indexed);
       return;
     }
     if (message.type === "progress") {
@@ -151,6 +167,20 @@ export class Client<S extends Service> {
     }
   }
 
+  async #pick({ pull, indexed, index }: { pull: number; indexed: number; index: number }): Promise<void> {
+    try {
+      const value = await this.#indexed.get(indexed)!.read(index);
+      this.#post({ type: "item", pull, next: { done: false, value } });
+    } catch (error) {
+      this.#post({ type: "item", pull, error: packError(error) });
+    }
+  }
+
+  #closeIndexed(indexed: number): void {
+    this.#indexed.get(indexed)?.close();
+    this.#indexed.delete(indexed);
+  }
+
   /** Tell its source that no item is wanted any more. */
   #endStream(stream: number): void {
     const iterator = this.#streams.get(stream);
@@ -168,6 +198,7 @@ export class Client<S extends Service> {
     this.#failure ??= new EngineError("engine", "a worker that answers", got, "load the model anew");
     for (const id of [...this.#sent.keys()]) this.#answered(id)!.reject(this.#failure);
     for (const stream of [...this.#streams.keys()]) this.#endStream(stream);
+    for (const indexed of [...this.#indexed.keys()]) this.#closeIndexed(indexed);
   }
 }
 

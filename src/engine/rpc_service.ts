@@ -1,6 +1,15 @@
 import { EngineError } from "../errors.ts";
 import { packError, unpackError } from "./packed_error.ts";
-import { buffersOf, type Call, type Service, type StreamHandle, type ToClient, type ToService } from "./rpc.ts";
+import {
+  buffersOf,
+  type Call,
+  type Service,
+  type Indexed,
+  type IndexedHandle,
+  type StreamHandle,
+  type ToClient,
+  type ToService,
+} from "./rpc.ts";
 
 /** Anything that sends messages to the other thread. */
 interface Port {
@@ -20,7 +29,7 @@ export function serve(service: Service, port: Port): (message: unknown) => void 
     port.post(message, message.type === "result" ? buffersOf(message.value) : []);
   };
 
-  const pull = (stream: number) =>
+  const request = (from: { type: "pull"; stream: number } | { type: "pick"; indexed: number; index: number }) =>
     new Promise<IteratorResult<unknown>>((resolve, reject) => {
       const pull = ids++;
       pulls.set(pull, ({ next, error }) => {
@@ -28,15 +37,15 @@ export function serve(service: Service, port: Port): (message: unknown) => void 
         if (error) reject(unpackError(error));
         else resolve(next!);
       });
-      post({ type: "pull", pull, stream });
+      post({ ...from, pull });
     });
 
   /** An item that an aborted call has asked for is kept for the next one. */
   const stream = <T>({ stream }: StreamHandle<T>): AsyncIterable<T> => {
-    let asked: ReturnType<typeof pull> | undefined;
+    let asked: ReturnType<typeof request> | undefined;
     const next = async () => {
       const signal = running;
-      asked ??= pull(stream);
+      asked ??= request({ type: "pull", stream });
       try {
         return (await Promise.race([asked, abortOf(signal)])) as IteratorResult<T>;
       } finally {
@@ -50,8 +59,16 @@ export function serve(service: Service, port: Port): (message: unknown) => void 
     return { [Symbol.asyncIterator]: () => ({ next, return: end }) };
   };
 
+  const indexed = <T>({ indexed }: IndexedHandle<T>): Indexed<T> => ({
+    async read(index) {
+      const asked = request({ type: "pick", indexed, index });
+      return ((await Promise.race([asked, abortOf(running)])) as IteratorResult<T>).value;
+    },
+    close: () => post({ type: "closeIndexed", indexed }),
+  });
+
   const run = async ({ id, method, args }: Extract<ToService, { type: "call" }>, signal: AbortSignal) => {
-    const call: Call = { signal, stream, progress: (value) => post({ type: "progress", id, value }) };
+    const call: Call = { signal, stream, indexed, progress: (value) => post({ type: "progress", id, value }) };
     running = signal;
     try {
       signal.throwIfAborted();

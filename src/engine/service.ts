@@ -4,6 +4,7 @@
  */
 import { Sam2Error, UsageError } from "../errors.ts";
 import { type Checkpoint, readCheckpoint } from "../io/checkpoint.ts";
+import type { SentImage } from "../io/image_input.ts";
 import type { StoredTensor } from "../io/tensor_file.ts";
 import type { Sam2Config } from "../model/config.ts";
 import { AutomaticMaskGenerator } from "../predict/automatic_masks.ts";
@@ -13,7 +14,7 @@ import { type LoadOptions, Sam2 } from "../predict/sam2.ts";
 import { VideoPredictor } from "../predict/video_predictor.ts";
 import { VideoState } from "../predict/video_state.ts";
 import { numel } from "../tensor/shape.ts";
-import type { Call, StreamHandle } from "./rpc.ts";
+import type { Call, IndexedHandle, StreamHandle } from "./rpc.ts";
 
 /**
  * Classes of predict/ whose objects live here. A method of theirs is called by its name: whoever adds one there declares it
@@ -56,6 +57,11 @@ export interface SentState {
   stateId: number;
 }
 
+/** Frames that are read by number, and stayed with the caller. */
+export interface SentFrames extends IndexedHandle<SentImage> {
+  count: number;
+}
+
 /** What a caller is told of a video. */
 export interface VideoInfo extends SentState {
   width: number;
@@ -78,6 +84,7 @@ export function engineService() {
     predictors.set(id, object);
     const unpacked = args.map((arg) => {
       if (isSent<SentState>(arg, "stateId")) return states.get(arg.stateId);
+      if (isSent<SentFrames>(arg, "indexed")) return { ...call.indexed(arg), count: arg.count };
       return isSent<StreamHandle<unknown>>(arg, "stream") ? call.stream(arg) : arg;
     });
     if (options) unpacked.push({ ...options, signal, ...(isFollowed && { onProgress: teller(call) }) });

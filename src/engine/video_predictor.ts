@@ -18,13 +18,14 @@ import {
   type VideoPredictorOptions,
 } from "../predict/video_predictor.ts";
 import { latestFrames } from "../video/latest.ts";
+import { type IndexedFrames, isIndexed } from "../video/list.ts";
 import { type FrameInput, isList } from "../video/open.ts";
 import { framesOf, isStream, type StreamFrame } from "../video/stream.ts";
 import { type Arrived, isVideoFrame, takePixels } from "../video/video_frame.ts";
-import { engineOf } from "./engine.ts";
+import { type Engine, engineOf } from "./engine.ts";
 import { Remote, type Remoted } from "./remote.ts";
 import type { Sam2 } from "./sam2.ts";
-import type { SentState } from "./service.ts";
+import type { SentFrames, SentState } from "./service.ts";
 import { sent, VideoState } from "./video_state.ts";
 
 /**
@@ -50,8 +51,8 @@ export class VideoPredictor implements Remoted<Direct> {
   }
 
   /**
-   * Open a video: a folder of frames, a video file (in Node, by the ffmpeg on the PATH), a list of images, or images that
-   * arrive one by one.
+   * Open a video: a folder of frames, a video file (in Node, by the ffmpeg on the PATH), a list of images, images that are
+   * read by number when they are needed, or images that arrive one by one.
    *
    * @throws ImageError if there is no frame, or the first one cannot be read; UsageError if `latest` is asked of no stream
    */
@@ -163,12 +164,18 @@ export class VideoPredictor implements Remoted<Direct> {
     if (typeof video === "string") return video;
     if (typeof video === "object" && video !== null) {
       if (isList(video)) return this.#remote.send(video);
+      if (isIndexed(video)) return sendIndexed(this.#remote.engine, video);
       if (isStream(video)) return this.#remote.engine.stream(framesOf(video), sendableFrame);
     }
     const todo = "pass [image] for a single frame";
-    const expected = "a folder, a video file, an array of images, or an async iterable of them";
+    const expected = "a folder, a video file, an array of images, { count, read }, or an async iterable of images";
     throw new ImageError("video", expected, kindOf(video), todo);
   }
+}
+
+function sendIndexed(engine: Engine, frames: IndexedFrames): SentFrames {
+  const read = async (frame: number) => sendableFrame(await frames.read(frame));
+  return { ...engine.indexed(read, () => frames.close?.()), count: frames.count };
 }
 
 async function sendableFrame(frame: StreamFrame): Promise<SentImage> {

@@ -1,7 +1,7 @@
-import { unzlibSync, zlibSync } from "fflate";
 import { UsageError } from "../errors.ts";
 import { downloadBlob, keptBytes, openKept, removeKept } from "./browser_cache.ts";
 import type { OpenFile, Platform, WorkerEvents, WorkerHandle } from "./types.ts";
+import { unzlibSync, zlibSync } from "./vendor.ts";
 
 // Workers alone have it, and TypeScript's types for a page do not.
 declare const FileReaderSync: (new () => { readAsArrayBuffer(blob: Blob): ArrayBuffer }) | undefined;

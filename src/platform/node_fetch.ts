@@ -19,8 +19,8 @@ export async function environmentFetch(env: Environment): Promise<typeof fetch> 
     }
   }
   if (!proxies.httpsProxy && !proxies.httpProxy) return fetch;
-  const undici = await import("undici"); // of Node's own fetch it may not be of the same version
-  const dispatcher = new undici.EnvHttpProxyAgent({ ...proxies, noProxy: read("NO_PROXY") ?? "" });
-  const throughProxy = (url: string, init: object) => undici.fetch(url, { ...init, dispatcher });
+  const { EnvHttpProxyAgent, fetch: fetchBy } = await import("./vendor.node.ts");
+  const dispatcher = new EnvHttpProxyAgent({ ...proxies, noProxy: read("NO_PROXY") ?? "" });
+  const throughProxy = (url: string, init: object) => fetchBy(url, { ...init, dispatcher });
   return throughProxy as unknown as typeof fetch;
 }

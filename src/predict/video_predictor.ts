@@ -146,7 +146,8 @@ export class VideoPredictor {
   }
 
   /**
-   * Open a video: a folder of frames, a video file, a list of images, or images that arrive one by one.
+   * Open a video: a folder of frames, a video file, a list of images, images that are read by number when they are needed,
+   * or images that arrive one by one.
    *
    * @throws ImageError if there is no frame, or the first one cannot be read; UsageError if `latest` is asked of no stream
    */

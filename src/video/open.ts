@@ -3,17 +3,18 @@ import type { ImageInput } from "../io/image_input.ts";
 import { platform } from "../platform/platform.ts";
 import { framesOfFolder } from "./folder.ts";
 import type { Frames, ReadOptions } from "./frames.ts";
-import { openList } from "./list.ts";
+import { type IndexedFrames, isIndexed, openIndexed, openList } from "./list.ts";
 import { type FrameStream, openStream, type StreamFrame } from "./stream.ts";
 import type { Arrived } from "./video_frame.ts";
 import { VideoFile } from "./video_file.ts";
 
 /**
- * A folder of images, or (in Node, with ffmpeg on the PATH) a video file; a list of images; or frames that arrive one by
- * one: any async iterable or ReadableStream. A stream's `VideoFrame`s are closed when they have been read; those of a list,
- * and whatever else can be closed, are left as they are.
+ * A folder of images, or (in Node, with ffmpeg on the PATH) a video file; a list of images; frames that are read by number,
+ * of which few are held; or frames that arrive one by one: any async iterable or ReadableStream. `VideoFrame`s of a stream,
+ * and those read by number, are closed when they have been read; those of a list, and whatever else can be closed, are left
+ * as they are.
  */
-export type FrameInput = string | readonly ImageInput[] | FrameStream;
+export type FrameInput = string | readonly ImageInput[] | IndexedFrames | FrameStream;
 
 type OpenInput = FrameInput | Frames | AsyncIterable<Arrived<StreamFrame>>;
 
@@ -29,14 +30,14 @@ export async function openFrames(input: OpenInput, options: ReadOptions = {}): P
     return files ? openList(framesOfFolder(input, files), signal) : VideoFile.open(input, options);
   }
   if (isOpen(input)) return input;
-  if (!isList(input)) return openStream(input, signal);
+  if (!isList(input)) return isIndexed(input) ? openIndexed(input, signal) : openStream(input, signal);
   const list = input.map((image, i) => ({ where: typeof image === "string" ? image : `image ${i}`, image }));
   if (list.length === 0) throw new ImageError("initState", "at least one frame", "an empty list", "pass some images");
   return openList(list, signal);
 }
 
 function isOpen(input: Exclude<OpenInput, string>): input is Frames {
-  return "read" in input;
+  return "estimate" in input;
 }
 
 export function isList(input: Exclude<OpenInput, string>): input is readonly ImageInput[] {

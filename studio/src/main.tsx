@@ -1,6 +1,6 @@
 import { render } from "preact";
+import { openAgain } from "./media/files.ts";
 import { listen, opening as begin } from "./media/opening.ts";
-import { openPhoto } from "./media/photo.ts";
 import { drawnScene } from "./media/scene.ts";
 import { workOffline } from "./offline.ts";
 import { kept } from "./session/keep.ts";
@@ -8,6 +8,7 @@ import { lastModel, models as keptModels } from "./session/kept_models.ts";
 import { session as beginSession } from "./session/session.ts";
 import { desk as newDesk } from "./state/desk.ts";
 import { EMPTY } from "./state/document.ts";
+import { home as beginHome } from "./take_home/home.ts";
 import { App } from "./views/app.tsx";
 
 /** How the address asks for it: ?model=tiny&threads=2&kernels=portable */
@@ -19,9 +20,13 @@ const session = beginSession(desk, {
   ...(asked.has("threads") && { threads: Number(asked.get("threads")) }),
 });
 const models = keptModels(session);
-const opening = begin(desk, session, models);
+const home = beginHome(desk, session);
+const opening = begin(desk, session, models, home);
 listen(desk, opening);
-render(<App desk={desk} session={session} models={models} opening={opening} />, document.getElementById("studio")!);
+render(
+  <App desk={desk} session={session} models={models} opening={opening} home={home} />,
+  document.getElementById("studio")!,
+);
 
 void openLast();
 const model = asked.get("model") ?? (await lastModel());
@@ -34,12 +39,10 @@ if (import.meta.env.PROD) {
 async function openLast(): Promise<void> {
   const last = await kept().catch(() => undefined);
   const source = last?.doc.source;
-  if (source && last.file) {
-    const opened = await openPhoto(last.file, source.name).catch(() => undefined);
-    if (opened) return session.restore({ ...opened, source }, last.doc);
-  }
-  const scene = await drawnScene();
-  if (desk.doc.source) return; // the visitor was faster
-  if (source?.isDrawn) session.restore(scene, last!.doc);
+  const opened = source && (await openAgain(source, last!.files).catch(() => undefined));
+  const scene = opened ?? (await drawnScene());
+  if (desk.doc.source)
+    scene.close(); // the visitor was faster
+  else if (opened) session.restore(opened, last!.doc);
   else session.openMedia(scene);
 }

@@ -2,10 +2,11 @@
  * The painter: a worker that decodes masks, draws them over the picture, and does all else that would hold the page up. The
  * newest `draw` counts; what is drawn again is kept.
  */
-import { encodeRle, maskBounds, type Rle } from "sam2-ts";
+import { encodeRle, type Rle } from "sam2-ts";
 import type { MaskParts } from "../state/document.ts";
 import { aboveZero, composed, resampled, stroked } from "./pixels.ts";
 import type { Answer, LabelMap, Order, Question, Questions, Size } from "./protocol.ts";
+import { type Context, cutout, paint, type Silhouette, silhouette } from "./silhouette.ts";
 
 /** TypeScript's types are those of a page. */
 const worker = globalThis as unknown as Pick<Worker, "postMessage" | "addEventListener">;
@@ -14,15 +15,6 @@ const MOST_PIXELS = 2 ** 22;
 const MOST_PREVIEW_PIXELS = 2 ** 19;
 /** Masks that are kept ready to draw. */
 const MOST_KEPT = 48;
-
-type Context = OffscreenCanvasRenderingContext2D;
-
-/** A mask at the overlay's size, cut to its bounds: opaque where it is set. */
-interface Silhouette {
-  canvas: OffscreenCanvas;
-  x: number;
-  y: number;
-}
 
 let objects: Context;
 let preview: Context;
@@ -73,7 +65,7 @@ const ANSWERS: { [K in keyof Questions]: (asked: Questions[K]["asks"]) => unknow
   encode: ({ masks, size: { width, height } }) => masks.map((mask) => encodeRle(mask, width, height)),
   stroke: ({ parts, stroke, size }) => stroked(parts, stroke, size),
   mask: ({ parts }) => composed(parts).mask,
-  cutout: ({ picture: bitmap, parts }) => cutout(bitmap, parts),
+  cutout: ({ picture: bitmap, parts }) => cutout(bitmap, parts).finally(() => bitmap.close()),
 };
 
 async function reply(question: Question): Promise<void> {
@@ -111,7 +103,10 @@ function drawNewest(): void {
     kept.set(key, found);
     if (found) paint(objects, found, colour, isSelected ? line * 1.5 : line, isSelected ? 0.5 : 0.36);
   }
-  for (const key of [...kept.keys()].slice(0, -MOST_KEPT)) kept.delete(key);
+  for (const [key, old] of [...kept].slice(0, -MOST_KEPT)) {
+    kept.delete(key);
+    if (old) old.canvas.width = 0; // its memory is not the collector's
+  }
 }
 
 function showPreview(found: Silhouette | undefined, colour: string, line: number): void {
@@ -122,53 +117,6 @@ function showPreview(found: Silhouette | undefined, colour: string, line: number
 function silhouetteOf(parts: MaskParts, { width, height }: Size): Silhouette | undefined {
   const { mask, size } = composed(parts);
   return silhouette(resampled(mask, size, { width, height }), { width, height });
-}
-
-function silhouette(mask: Uint8Array, { width }: Size): Silhouette | undefined {
-  const bounds = maskBounds(mask, width);
-  if (!bounds) return undefined;
-  const [left, top, right, bottom] = bounds;
-  const [w, h] = [right - left, bottom - top];
-  const image = new ImageData(w, h);
-  const words = new Uint32Array(image.data.buffer);
-  for (let y = 0, i = 0; y < h; y++) {
-    const row = (top + y) * width + left;
-    for (let x = 0; x < w; x++, i++) if (mask[row + x]) words[i] = 0xffffffff;
-  }
-  const canvas = new OffscreenCanvas(w, h);
-  canvas.getContext("2d")!.putImageData(image, 0, 0);
-  return { canvas, x: left, y: top };
-}
-
-/** A tint, and around it a line of the colour in a dark one, so that it shows on any ground. */
-function paint(to: Context, { canvas, x, y }: Silhouette, colour: string, line: number, tint: number): void {
-  const reach = Math.ceil(1.8 * line) + 1;
-  const layer = new OffscreenCanvas(canvas.width + 2 * reach, canvas.height + 2 * reach);
-  const context = layer.getContext("2d")!;
-  const grown = (by: number, fill: string) => {
-    context.globalCompositeOperation = "source-over";
-    context.clearRect(0, 0, layer.width, layer.height);
-    for (let k = 0; k < 12; k++) {
-      const [dx, dy] = [Math.cos((k * Math.PI) / 6) * by, Math.sin((k * Math.PI) / 6) * by];
-      context.drawImage(canvas, reach + dx, reach + dy);
-    }
-    context.globalCompositeOperation = "source-in";
-    context.fillStyle = fill;
-    context.fillRect(0, 0, layer.width, layer.height);
-    context.globalCompositeOperation = "destination-out";
-    context.drawImage(canvas, reach, reach);
-    to.drawImage(layer, x - reach, y - reach);
-  };
-  grown(1.8 * line, "#0009");
-  grown(line, colour);
-  context.globalCompositeOperation = "source-over";
-  context.clearRect(0, 0, layer.width, layer.height);
-  context.drawImage(canvas, reach, reach);
-  context.globalCompositeOperation = "source-in";
-  context.fillRect(0, 0, layer.width, layer.height);
-  to.globalAlpha = tint;
-  to.drawImage(layer, x - reach, y - reach);
-  to.globalAlpha = 1;
 }
 
 /** All masks at once, smaller ones over larger ones, with a light line between them. */
@@ -202,16 +150,4 @@ function drawAll(masks: readonly Rle[], colours: readonly string[]): void {
 function bgr(colour: string): number {
   const [r, g, b] = [1, 3, 5].map((at) => Number.parseInt(colour.slice(at, at + 2), 16));
   return r | (g << 8) | (b << 16);
-}
-
-async function cutout(bitmap: ImageBitmap, parts: MaskParts): Promise<Blob | undefined> {
-  const { mask, size } = composed(parts);
-  const found = silhouette(mask, size);
-  if (!found) return undefined;
-  const { canvas, x, y } = found;
-  const context = canvas.getContext("2d")!;
-  context.globalCompositeOperation = "source-in";
-  context.drawImage(bitmap, -x, -y);
-  bitmap.close();
-  return canvas.convertToBlob({ type: "image/png" });
 }

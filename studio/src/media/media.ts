@@ -10,7 +10,11 @@ export interface Media {
   picture(frame: number, signal?: AbortSignal): Promise<ImageBitmap>;
   /** The same frame for the model: a file as it is where the model reads it, so that its pixels are the command line's. */
   input(frame: number, signal?: AbortSignal): Promise<ImageInput>;
-  /** What keeps it for the next visit and in projects: the file, or undefined of what is drawn. */
-  readonly file: Blob | undefined;
+  /** When a frame is shown. @units s from the first */
+  timeOf(frame: number): number;
+  /** The frame that is shown at a time. @units s from the first */
+  frameAt(time: number): number;
+  /** What keeps it for the next visit and in projects: one file, or a video's frames in order; none of what is drawn. */
+  readonly files: readonly Blob[];
   close(): void;
 }

@@ -3,62 +3,99 @@ import type { Models } from "../session/kept_models.ts";
 import type { Session } from "../session/session.ts";
 import type { Desk } from "../state/desk.ts";
 import { fetchPicture } from "./address.ts";
+import { openCamera } from "./camera.ts";
+import { drawnClip } from "./clip.ts";
+import { dropped } from "./dropped.ts";
+import type { Home } from "../take_home/home.ts";
+import { openAgain, openFiles } from "./files.ts";
 import type { Media } from "./media.ts";
-import { openPhoto } from "./photo.ts";
 import { drawnScene } from "./scene.ts";
 
 /** Files that are weights, not pictures. */
 const CHECKPOINT = /\.(pt|pth|safetensors)$/i;
+const PROJECT = /\.zip$/i;
+const COCO = /\.json$/i;
 
 export interface Opening {
-  /** Of a choice, a drop, the clipboard or the camera. */
-  take(files: readonly File[]): Promise<void>;
+  /** Of a choice, a drop, the clipboard or the camera; `folder` is where they lay, if they are a folder's. */
+  take(files: readonly File[], folder?: string): Promise<void>;
   fromAddress(address: string): Promise<void>;
   drawing(): Promise<void>;
+  clip(): Promise<void>;
+  /** Follow things before the camera. */
+  camera(): Promise<void>;
 }
 
-export function opening(desk: Desk, session: Session, models: Models): Opening {
-  const open = async (media: () => Promise<Media>) => {
+export function opening(desk: Desk, session: Session, models: Models, home: Home): Opening {
+  const attempt = async (work: () => Promise<void>) => {
     desk.perform("dialog", { dialog: undefined });
     session.clear("problem");
     try {
-      session.openMedia(await media());
+      await work();
     } catch (error) {
       session.tell("problem", (error as Error).message);
     }
   };
+  const open = (media: () => Promise<Media>) => attempt(async () => session.openMedia(await media()));
+  const openProject = async (file: File) => {
+    const { doc, files } = await home.readProject(file);
+    session.openProject(await openAgain(doc.source!, files), doc);
+  };
+  const bring = async (file: File) => {
+    const { source, frame } = desk.doc;
+    const brought = await home.readCoco(file, source!, frame);
+    if (desk.doc.source !== source) return;
+    desk.perform("bring", { from: file.name, ...brought });
+    session.tell("notice", desk.said.get().text);
+  };
   return {
-    async take([file]) {
-      if (!file) return;
-      if (CHECKPOINT.test(file.name)) models.useFile(file);
-      else await open(() => openPhoto(file, file.name || "Pasted picture"));
+    async take(files, folder) {
+      const checkpoint = files.find(({ name }) => CHECKPOINT.test(name));
+      if (checkpoint) models.useFile(checkpoint);
+      else if (files.length === 1 && PROJECT.test(files[0].name)) await attempt(() => openProject(files[0]));
+      else if (files.length === 1 && COCO.test(files[0].name)) await attempt(() => bring(files[0]));
+      else if (files.length > 0) await open(() => openFiles(files, folder));
     },
     fromAddress: (address) =>
       open(async () => {
         const file = await fetchPicture(address.trim());
-        return openPhoto(file, file.name);
+        return openFiles([file]);
       }),
     drawing: () => open(drawnScene),
+    camera: () =>
+      open(() =>
+        openCamera(() => {
+          desk.perform("stopTracking");
+          session.tell("problem", "The camera is gone. What was found is still here; plug it in and open it again.");
+        }),
+      ),
+    clip: () => open(async () => drawnClip()),
   };
 }
 
 /** Let drops, pastes and the two effects that ask for files lead here. */
-export function listen(desk: Desk, { take }: Opening): void {
-  const choose = (accept: string) => {
-    const input = Object.assign(document.createElement("input"), { type: "file", accept });
-    input.addEventListener("change", () => void take([...(input.files ?? [])]));
+export function listen(desk: Desk, { take, drawing, clip }: Opening): void {
+  const choose = (how: { accept: string; multiple?: boolean } | { webkitdirectory: true }) => {
+    const input = Object.assign(document.createElement("input"), { type: "file", ...how });
+    input.addEventListener("change", () => {
+      const files = [...(input.files ?? [])];
+      void take(files, files[0]?.webkitRelativePath.split("/").at(-2));
+    });
     input.click();
   };
   const others = desk.onEffect;
   desk.onEffect = (effect) => {
     others?.(effect);
-    if (effect === "choosePicture") choose("image/*");
-    if (effect === "chooseModel") choose(".pt,.pth,.safetensors");
+    if (effect === "choosePicture") choose({ accept: "image/*,video/*,.mkv,.zip,.json", multiple: true });
+    if (effect === "chooseFolder") choose({ webkitdirectory: true });
+    if (effect === "openScene") void drawing();
+    if (effect === "openClip") void clip();
+    if (effect === "chooseModel") choose({ accept: ".pt,.pth,.safetensors" });
   };
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => {
     event.preventDefault();
-    void take([...(event.dataTransfer?.files ?? [])]);
+    void dropped(event.dataTransfer!).then(({ files, folder }) => take(files, folder));
   });
   addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];

@@ -2,6 +2,7 @@
 import type { ImageInput } from "sam2-ts";
 import type { Source } from "../state/document.ts";
 import type { Media } from "./media.ts";
+import { regular } from "./regular.ts";
 
 /** What the model's own decoders take at most. */
 const MOST_PIXELS = 2 ** 27;
@@ -26,7 +27,8 @@ export async function openPhoto(file: Blob, name: string): Promise<Media> {
     source,
     picture: () => createImageBitmap(first),
     input: async (): Promise<ImageInput> => (isRead ? file : asPng(first)),
-    file,
+    ...regular(1, 1),
+    files: [file],
     close: () => first.close(),
   };
 }

@@ -1,5 +1,6 @@
 /** The drawing of the first visit: nano knows such scenes, so that the first click is answered well, and at once. */
 import type { Media } from "./media.ts";
+import { regular } from "./regular.ts";
 
 /** Never seen in training. */
 const SEED = 152;
@@ -25,7 +26,8 @@ export async function drawnScene(): Promise<Media> {
     source: { id: "scene", kind: "photo", name: "A drawing", width: SIZE, height: SIZE, frames: 1, isDrawn: true },
     picture: () => createImageBitmap(image),
     input: async () => pixels,
-    file: undefined,
+    ...regular(1, 1),
+    files: [],
     close: () => {},
   };
 }

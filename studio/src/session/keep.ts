@@ -9,22 +9,22 @@ const MOST_BYTES = 2 ** 28;
 
 export interface Kept {
   /** tells versions of this page apart that keep it differently */
-  version: 1;
+  version: 2;
   doc: Document;
-  /** undefined of what is drawn */
-  file?: Blob;
+  /** none of what is drawn */
+  files: readonly Blob[];
 }
 
 export async function keep(doc: Document, media: Media): Promise<void> {
-  const { file } = media;
-  if (file && file.size > MOST_BYTES) return forget();
-  const kept: Kept = { version: 1, doc: { ...doc, dialog: undefined, panel: "objects" }, file };
+  const { files } = media;
+  if (files.reduce((sum, { size }) => sum + size, 0) > MOST_BYTES) return forget();
+  const kept: Kept = { version: 2, doc: { ...doc, dialog: undefined, panel: "objects" }, files };
   await inStore("readwrite", (objects) => objects.put(kept, "open"));
 }
 
 export async function kept(): Promise<Kept | undefined> {
   const found = (await inStore("readonly", (objects) => objects.get("open"))) as Kept | undefined;
-  return found?.version === 1 ? found : undefined;
+  return found?.version === 2 ? found : undefined;
 }
 
 export async function forget(): Promise<void> {

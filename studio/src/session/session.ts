@@ -10,7 +10,6 @@ import {
   type MaskRecord,
   type Rle,
   Sam2,
-  type Prompt as ModelPrompt,
 } from "sam2-ts";
 import { painter as startPainter, type Painter } from "../masks/painter.ts";
 import type { Layer, Stroke } from "../masks/protocol.ts";
@@ -29,13 +28,19 @@ import {
   partsOf,
   type Prompt,
   selectedObject,
+  type Source,
   type Thresholds,
 } from "../state/document.ts";
 import { type Store, store } from "../state/store.ts";
+import { copy, save } from "../take_home/save.ts";
 import { keep } from "./keep.ts";
+import { liveSession } from "./live.ts";
 import { Latest } from "./latest.ts";
+import { modelPrompt } from "./model_prompt.ts";
 import { NANO, namedModel } from "./models.ts";
+import { playhead } from "./playhead.ts";
 import { AT_FIRST, NOTHING_FOUND, type Status } from "./status.ts";
+import { videoSession } from "./video.ts";
 
 /** Pictures that undo can bring back. */
 const MOST_MEDIA = 6;
@@ -44,6 +49,10 @@ const OFFERED = "sam2-offered";
 /** After the last change, until it is kept. */
 const KEEP_MS = 400;
 /** A side of the grid of points for everything: nano's answers are few and quick, others take long. */
+/** A model that takes longer for a picture previews nothing in videos. */
+const QUICK_MS = 400;
+/** A frame that is seen for so long is worth a look of the model. */
+const REST_MS = 250;
 const GRID = { nano: 16, others: 24 };
 
 export interface Options {
@@ -59,14 +68,26 @@ interface Loaded {
   generator: AutomaticMaskGenerator;
 }
 
+/** A picture, and which frame it is. */
+export interface Shown {
+  bitmap: ImageBitmap;
+  source: string;
+  frame: number;
+  /** @units s from the first */
+  time: number;
+}
+
 export interface Session {
   status: Store<Status>;
   painter: Painter;
   /** the picture that is seen */
-  shown: Store<{ bitmap: ImageBitmap } | undefined>;
+  shown: Store<Shown | undefined>;
   openMedia(media: Media): void;
   /** What was open at the last visit. */
   restore(media: Media, doc: Document): void;
+  openProject(media: Media, doc: Document): void;
+  /** of the document's source */
+  media(): Media | undefined;
   useModel(name: string, source: CheckpointSource): Promise<void>;
   /** Preview what a click or box would give; undefined takes the preview away. */
   preview(prompt: Prompt | undefined): void;
@@ -85,7 +106,7 @@ export interface Session {
 
 export function session(desk: Desk, options: Options): Session {
   const status = store<Status>(AT_FIRST);
-  const shown = store<{ bitmap: ImageBitmap } | undefined>(undefined);
+  const shown = store<Shown | undefined>(undefined);
   const painter = startPainter();
   const media = new Map<string, Media>();
   /** calls of the picture in use: aborted when it goes */
@@ -95,6 +116,7 @@ export function session(desk: Desk, options: Options): Session {
   let model: Loaded | undefined;
   /** `source.id` and frame that the model has looked at, or looks at */
   let looked = "";
+  let hasLooked = false;
   let scale = 1;
 
   const change = (changed: Partial<Status>) => status.set({ ...status.get(), ...changed });
@@ -173,6 +195,7 @@ export function session(desk: Desk, options: Options): Session {
   function openMedia(opened: Media): void {
     hold(opened);
     desk.perform("open", opened.source);
+    if (opened.source.kind === "camera") live.begin(opened);
     const isNew = !opened.source.isDrawn && localStorage.getItem(OFFERED) === null;
     if (isNew && status.get().model.name === NANO) change({ offersModels: true });
   }
@@ -180,6 +203,11 @@ export function session(desk: Desk, options: Options): Session {
   function restore(opened: Media, doc: Document): void {
     hold(opened);
     desk.perform("restore", doc);
+  }
+
+  function openProject(opened: Media, doc: Document): void {
+    hold(opened);
+    desk.perform("openProject", doc);
   }
 
   function hold(opened: Media): void {
@@ -195,14 +223,27 @@ export function session(desk: Desk, options: Options): Session {
     change({ offersModels: false });
   }
 
-  async function showPicture(): Promise<void> {
+  /** Of frames that are passed quickly, the newest is seen. */
+  const showing = new Latest<void>(async () => {
     const { source, frame } = desk.doc;
     const opened = source && media.get(source.id);
     if (!opened) return;
-    const bitmap = await opened.picture(frame);
-    shown.get()?.bitmap.close();
-    shown.set({ bitmap });
-    painter.tell({ type: "size", size: { width: source.width, height: source.height } });
+    const before = shown.get();
+    if (before?.source === source.id && before.frame === frame) return;
+    try {
+      const bitmap = await opened.picture(frame);
+      if (desk.doc.source?.id !== source.id) return bitmap.close();
+      reveal(bitmap, source, frame, opened.timeOf(frame));
+    } catch (error) {
+      problem(error);
+    }
+  });
+
+  function reveal(bitmap: ImageBitmap, { id, width, height }: Source, frame: number, time: number): void {
+    const before = shown.get();
+    before?.bitmap.close();
+    shown.set({ bitmap, source: id, frame, time });
+    if (before?.source !== id) painter.tell({ type: "size", size: { width, height } });
     draw(scale);
   }
 
@@ -213,11 +254,22 @@ export function session(desk: Desk, options: Options): Session {
     if (!opened || !model) return;
     const place = `${source.id} ${frame}`;
     if (looked === place) return;
+    if (source.kind === "camera") {
+      change({ picture: "ready", everything: NOTHING_FOUND });
+      return live.follow();
+    }
+    const isVideo = source.kind === "video";
+    if (isVideo) {
+      change({ picture: "ready", everything: NOTHING_FOUND });
+      void video.answer();
+      if (!isQuick() || video.isTracking || status.get().isPlaying) return;
+    }
     looked = place;
+    hasLooked = false;
     look.abort();
     look = new AbortController();
     const { signal } = look;
-    change({ picture: "looking", fraction: 0, everything: NOTHING_FOUND });
+    if (!isVideo) change({ picture: "looking", fraction: 0, everything: NOTHING_FOUND });
     const start = performance.now();
     const done = await attempt(async ({ predictor }) => {
       const image = await opened.input(frame, signal);
@@ -229,6 +281,8 @@ export function session(desk: Desk, options: Options): Session {
       if (model) change({ picture: "none" });
       return;
     }
+    hasLooked = true;
+    if (isVideo) return;
     const ms = performance.now() - start;
     const { work } = namedModel(model!.name) ?? {};
     const { measured } = status.get();
@@ -237,11 +291,42 @@ export function session(desk: Desk, options: Options): Session {
     answer();
   }
 
+  /** May a frame be looked at just to preview masks on it? */
+  function isQuick(): boolean {
+    const { work } = namedModel(model!.name) ?? {};
+    const { measured } = status.get();
+    if (!work || !measured) return model!.name === NANO;
+    return (measured.ms / measured.work) * work < QUICK_MS;
+  }
+
+  // ---- a video
+
+  const mediaInUse = () => media.get(desk.doc.source?.id ?? "");
+  const video = videoSession({ desk, painter, change, media: mediaInUse, attempt });
+  const head = playhead({ desk, video, change, media: mediaInUse, show: () => showing.ask() });
+
+  const live = liveSession({
+    desk,
+    painter,
+    change,
+    show: (bitmap) => reveal(bitmap, desk.doc.source!, 0, 0),
+    shown: () => shown.get()?.bitmap,
+    attempt,
+  });
+
+  let resting: ReturnType<typeof setTimeout> | undefined;
+  function lookSoon(): void {
+    clearTimeout(resting);
+    resting = setTimeout(() => void lookAtPicture(), REST_MS);
+  }
+
   // ---- prompts
 
   /** Ask for the first prompt on this frame that has no answer. */
   async function answer(): Promise<void> {
-    const { objects, frame } = desk.doc;
+    const { objects, frame, source } = desk.doc;
+    if (source?.kind === "video") return model && video.answer();
+    if (source?.kind === "camera") return model && live.follow();
     const object = objects.find((one) => one.on[frame] && isUnanswered(one.on[frame]));
     ask?.abort();
     if (!object || status.get().picture !== "ready") {
@@ -277,7 +362,9 @@ export function session(desk: Desk, options: Options): Session {
 
   let wanted: Prompt | undefined;
   const hover = new Latest<Prompt>(async (prompt) => {
-    if (status.get().picture !== "ready" || status.get().isAsking) return;
+    if (status.get().picture !== "ready" || status.get().isAsking || !hasLooked) return;
+    const { source, frame } = desk.doc;
+    if (looked !== `${source?.id} ${frame}`) return;
     const found = await attempt(({ predictor }) =>
       predictor.predict(modelPrompt(prompt), { multimaskOutput: isAmbiguous(prompt), returnMasks: false }),
     );
@@ -311,7 +398,8 @@ export function session(desk: Desk, options: Options): Session {
 
   function draw(newScale: number): void {
     scale = newScale;
-    const { objects, frame, selected, panel } = desk.doc;
+    const { objects, selected, panel } = desk.doc;
+    const frame = shown.get()?.frame ?? desk.doc.frame; // a mask is seen on its own picture
     const { records, state } = status.get().everything;
     if (panel === "everything" && state === "ready") {
       const masks = records.map(({ segmentation }) => segmentation as Rle);
@@ -417,16 +505,19 @@ export function session(desk: Desk, options: Options): Session {
 
   const EFFECTS: Partial<Record<Effect, () => void>> = {
     findEverything: () => void findEverything(),
+    play: () => void head.play(),
+    trackForward: () => void head.track("forward").then(lookSoon),
+    trackBackward: () => void head.track("backward").then(lookSoon),
     stop() {
       all?.abort();
+      head.stop();
+      live.stop();
       draw(scale);
     },
     saveCutout: () => void cutout().then((cut) => cut && save(cut.blob, `${cut.name}.png`), problem),
     copyCutout() {
       const png = cutout().then((cut) => cut?.blob ?? Promise.reject(new Error("There is no mask to copy.")));
-      navigator.clipboard
-        .write([new ClipboardItem({ "image/png": png })])
-        .then(() => change({ notice: "The cut-out is on the clipboard." }), problem);
+      copy(png).then(() => change({ notice: "The cut-out is on the clipboard." }), problem);
     },
   };
 
@@ -452,10 +543,16 @@ export function session(desk: Desk, options: Options): Session {
     const doc = desk.doc;
     const old = before;
     before = doc;
-    if (doc.source?.id !== old.source?.id || doc.frame !== old.frame) {
+    if (doc.source?.id !== old.source?.id || doc.run !== old.run) video.settle(doc);
+    if (doc.source?.id === old.source?.id && doc.frame !== old.frame) {
+      head.moved(doc.frame);
+      preview(undefined);
+      void showing.ask();
+      lookSoon();
+    } else if (doc.source?.id !== old.source?.id) {
       change({ picture: "opening", everything: NOTHING_FOUND });
       preview(undefined);
-      void showPicture().catch(problem);
+      void showing.ask();
       void lookAtPicture();
     } else if (doc.objects !== old.objects) void answer();
     if (doc.objects !== old.objects || doc.selected !== old.selected || doc.panel !== old.panel) {
@@ -473,6 +570,8 @@ export function session(desk: Desk, options: Options): Session {
     shown,
     openMedia,
     restore,
+    openProject,
+    media: mediaInUse,
     useModel,
     preview,
     draw,
@@ -483,13 +582,6 @@ export function session(desk: Desk, options: Options): Session {
     answerOffer,
     clear: (field) => change({ [field]: undefined }),
     tell: (field, text) => change({ [field]: text }),
-  };
-}
-
-function modelPrompt({ clicks, box }: Prompt): ModelPrompt {
-  return {
-    ...(clicks.length > 0 && { points: clicks.map(({ x, y }) => [x, y]), labels: clicks.map(({ label }) => label) }),
-    ...(box && { box }),
   };
 }
 
@@ -505,10 +597,4 @@ function isAbort(error: unknown): boolean {
 function sentence(error: unknown): string {
   const { message } = error as Error;
   return `${message.slice(0, 1).toUpperCase()}${message.slice(1)}${/[.!?]$/.test(message) ? "" : "."}`;
-}
-
-function save(blob: Blob, name: string): void {
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

@@ -28,6 +28,18 @@ export interface Everything {
   pointed?: number;
 }
 
+/** How far a run of tracking has come. */
+export interface Tracking {
+  direction: "forward" | "backward";
+  /** that it was begun for, and that are done */
+  frames: number;
+  done: number;
+  /** the latest that is done */
+  frame: number;
+  /** measured; undefined before the second frame */
+  msPerFrame?: number;
+}
+
 export interface Status {
   model: ModelStatus;
   coming?: Coming;
@@ -38,6 +50,9 @@ export interface Status {
   /** is a prompt being answered? */
   isAsking: boolean;
   everything: Everything;
+  /** of a video; absent while nothing is tracked */
+  tracking?: Tracking;
+  isPlaying: boolean;
   threads: number;
   /** one sentence: what went wrong, and what to do */
   problem?: string;
@@ -56,6 +71,7 @@ export const AT_FIRST: Status = {
   picture: "none",
   fraction: 0,
   isAsking: false,
+  isPlaying: false,
   everything: NOTHING_FOUND,
   threads: 1,
   offersModels: false,

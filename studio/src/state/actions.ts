@@ -23,31 +23,10 @@ import {
   WHOLE,
 } from "./document.ts";
 import type { Rle } from "sam2-ts";
+import type { Action, Group, Outcome } from "./action.ts";
+import { VIDEO_ACTIONS } from "./video_actions.ts";
 
-/** What the world outside is asked for. */
-export type Effect =
-  "choosePicture" | "chooseModel" | "findEverything" | "stop" | "saveCutout" | "copyCutout" | "undo" | "redo";
-
-export interface Outcome {
-  doc: Document;
-  effect?: Effect;
-  /** what happened, for those who do not see it */
-  say?: string;
-}
-
-export type Group = "Picture" | "Prompts" | "Brush" | "Objects" | "View" | "Other";
-
-export interface Action<A = void> {
-  label: string;
-  /** where the help lists it; actions without keys are not listed */
-  group: Group;
-  /** as `keyOfEvent` gives them */
-  keys?: readonly string[];
-  /** is it a step that undo takes back? */
-  undoable?: boolean;
-  isEnabled?(doc: Document): boolean;
-  perform(doc: Document, args: A): Outcome;
-}
+export type { Action, Effect, Group } from "./action.ts";
 
 const action = <A = void>(made: Action<A>): Action<A> => made;
 
@@ -87,7 +66,35 @@ export const ACTIONS = {
       say: `${source.name}, ${source.width} by ${source.height} pixels.`,
     }),
   }),
-  /** A document that was kept or saved. */
+  chooseFolder: action({
+    label: "Open a folder of frames",
+    group: "Picture",
+    perform: (doc) => ({ doc: { ...doc, dialog: undefined }, effect: "chooseFolder" }),
+  }),
+  openScene: action({ label: "The drawing", group: "Picture", perform: (doc) => ({ doc, effect: "openScene" }) }),
+  openClip: action({ label: "The drawn clip", group: "Picture", perform: (doc) => ({ doc, effect: "openClip" }) }),
+  /** A document that was saved. What was made before comes back by undo. */
+  openProject: action<Document>({
+    label: "Open a project",
+    group: "Picture",
+    undoable: true,
+    perform: (doc, { source, objects, nextId, selected, frame }) => ({
+      doc: {
+        ...doc,
+        source,
+        objects,
+        nextId,
+        selected,
+        frame,
+        run: undefined,
+        view: WHOLE,
+        panel: "objects",
+        dialog: undefined,
+      },
+      say: `${source!.name} is open again, with ${counted(objects.length)}.`,
+    }),
+  }),
+  /** A document that was kept. */
   restore: action<Document>({
     label: "Restore",
     group: "Picture",
@@ -235,7 +242,10 @@ export const ACTIONS = {
     perform: (doc, { id, frame, found }) => {
       const object = doc.objects.find((one) => one.id === id);
       if (keyOf(object?.on[frame]?.prompt) !== found.of) return { doc }; // the prompt has changed meanwhile
-      return { doc: withObject(doc, id, (one) => appearing(one, frame, (seen) => ({ ...seen, found }))) };
+      const corrected = (seen: Appearance) => (seen.found?.by === "track" ? { tracked: seen.found } : {});
+      return {
+        doc: withObject(doc, id, (one) => appearing(one, frame, (seen) => ({ ...seen, ...corrected(seen), found }))),
+      };
     },
   }),
   /** A mask from elsewhere as an object of its own: of everything that was found, of a file. */
@@ -246,6 +256,18 @@ export const ACTIONS = {
     perform: (doc, { found, prompt, name }) => {
       const [next, object] = created(doc, { [doc.frame]: { found: { ...found, of: keyOf(prompt) }, prompt } }, name);
       return { doc: next, say: `${object.name} is taken.` };
+    },
+  }),
+  /** Masks of a file, an object each, and what is not an object there. */
+  bring: action<{ from: string; objects: readonly Pick<StudioObject, "name" | "on">[]; without: number }>({
+    label: "Bring",
+    group: "Objects",
+    undoable: true,
+    perform: (doc, { from, objects, without }) => {
+      let next = doc;
+      for (const { name, on } of objects) [next] = created(next, on, name);
+      const left = without > 0 ? ` ${without} of its annotations have no mask.` : "";
+      return { doc: next, say: `${counted(objects.length)} from ${from}.${left}` };
     },
   }),
   /** Another model may see more: what was prompted is to be asked for again, but for what is locked. */
@@ -263,6 +285,8 @@ export const ACTIONS = {
       },
     }),
   }),
+
+  ...VIDEO_ACTIONS,
 
   // ---- view
   look: action<View>({
@@ -309,6 +333,18 @@ export const ACTIONS = {
   }),
 
   // ---- taking home
+  takeHome: action({
+    label: "Take home",
+    group: "Picture",
+    keys: ["d"],
+    perform: (doc) => ({ doc: { ...doc, dialog: "home" } }),
+  }),
+  saveProject: action({
+    label: "Save the project",
+    group: "Picture",
+    keys: ["Ctrl+s"],
+    perform: (doc) => ({ doc: { ...doc, dialog: "home" }, effect: "saveProject" }),
+  }),
   copyCutout: action({
     label: "Copy the cut-out",
     group: "Picture",
@@ -322,6 +358,21 @@ export const ACTIONS = {
     keys: ["s"],
     isEnabled: isSelected,
     perform: (doc) => ({ doc, effect: "saveCutout" }),
+  }),
+
+  copyMask: action({
+    label: "Copy the mask",
+    group: "Picture",
+    keys: ["Shift+c"],
+    isEnabled: isSelected,
+    perform: (doc) => ({ doc, effect: "copyMask" }),
+  }),
+  saveMask: action({
+    label: "Save the mask",
+    group: "Picture",
+    keys: ["Shift+s"],
+    isEnabled: isSelected,
+    perform: (doc) => ({ doc, effect: "saveMask" }),
   }),
 
   // ---- other
@@ -376,10 +427,11 @@ export function isEnabled(name: ActionName, doc: Document): boolean {
   return (ACTIONS[name] as Action<never>).isEnabled?.(doc) ?? true;
 }
 
-/** The action of a key, as `keyOfEvent` gives it. */
-export function actionOfKey(key: string): PlainAction | undefined {
+/** The action of a key, as `keyOfEvent` gives it: the first that can be done. */
+export function actionOfKey(key: string, doc: Document): PlainAction | undefined {
   const names = Object.keys(ACTIONS) as ActionName[];
-  return names.find((name) => (ACTIONS[name] as Action<never>).keys?.includes(key)) as PlainAction | undefined;
+  const isMeant = (name: ActionName) => (ACTIONS[name] as Action<never>).keys?.includes(key) && isEnabled(name, doc);
+  return names.find(isMeant) as PlainAction | undefined;
 }
 
 /** "Ctrl+Shift+z", "?", "Delete": what was pressed; a Mac's command key is Ctrl. */
@@ -495,6 +547,11 @@ function bounded({ zoom, centre }: View): View {
   return { zoom: Math.min(MOST_ZOOM, zoom), centre: [within(centre[0]), within(centre[1])] };
 }
 
+/** "1 object", "3 objects" */
+function counted(objects: number): string {
+  return `${objects} ${objects === 1 ? "object" : "objects"}`;
+}
+
 // ---- how the document changes
 
 function hasObjects({ objects }: Document): boolean {
@@ -557,7 +614,8 @@ function changing(doc: Document, change: (seen: Appearance) => Appearance): Outc
 function prompting(doc: Document, change: (prompt: Prompt) => Prompt): Outcome {
   const outcome = changing(doc, (seen) => {
     const prompt = change(seen.prompt ?? { clicks: [] });
-    return isEmptyPrompt(prompt) ? { ...seen, prompt: undefined, found: undefined } : { ...seen, prompt };
+    if (!isEmptyPrompt(prompt)) return { ...seen, prompt };
+    return { ...seen, prompt: undefined, found: seen.tracked, tracked: undefined };
   });
   const object = selectedObject(outcome.doc);
   if (!object || Object.keys(object.on).length > 0) return outcome;

@@ -1,7 +1,7 @@
 /** Where the document lies: actions are performed here, and remembered. */
 import { type Action, type ActionName, ACTIONS, type ArgsOf, type Effect, isEnabled } from "./actions.ts";
 import type { Document } from "./document.ts";
-import { advance, begin, type History, redo, undo } from "./history.ts";
+import { advance, begin, type History, join, redo, undo } from "./history.ts";
 import { type Store, store } from "./store.ts";
 
 export interface Desk {
@@ -27,11 +27,13 @@ export function desk(doc: Document): Desk {
       return history.get().present;
     },
     perform(name, args?) {
-      const { perform, undoable = false } = ACTIONS[name] as unknown as Action<unknown>;
+      const { perform, undoable = false, isPartOf } = ACTIONS[name] as unknown as Action<unknown>;
       if (!isEnabled(name, made.doc) && args === undefined) return;
       const { doc, effect, say } = perform(made.doc, args);
       if (name === "restore") history.set(begin(doc));
-      else history.set(advance(history.get(), doc, undoable));
+      else if (isPartOf) {
+        history.set(join(history.get(), (doc) => (isPartOf(doc, args) ? perform(doc, args).doc : doc)));
+      } else history.set(advance(history.get(), doc, undoable));
       if (effect === "undo" || effect === "redo") travel(effect);
       else if (effect) made.onEffect?.(effect);
       if (say) said.set({ text: say });

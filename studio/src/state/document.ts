@@ -8,7 +8,7 @@ import type { Rle } from "sam2-ts";
 export interface Source {
   /** tells one opened picture from the next */
   id: string;
-  kind: "photo" | "video";
+  kind: "photo" | "video" | "camera";
   name: string;
   /** pixels */
   width: number;
@@ -62,6 +62,8 @@ export interface Found {
 export interface Appearance {
   prompt?: Prompt;
   found?: Found;
+  /** of a video: what was found by tracking, before a prompt corrected it */
+  tracked?: Found;
   /** by brush; the two never overlap */
   added?: Rle;
   erased?: Rle;
@@ -96,7 +98,7 @@ export interface Thresholds {
   boxNmsThresh: number;
 }
 
-export type Dialog = "help" | "models" | "open";
+export type Dialog = "help" | "models" | "open" | "home";
 
 export interface Document {
   source?: Source;
@@ -116,6 +118,8 @@ export interface Document {
   panel: "objects" | "everything";
   thresholds: Thresholds;
   dialog?: Dialog;
+  /** of a video: the latest run of tracking that is in here */
+  run?: string;
 }
 
 export const WHOLE: View = { zoom: 1, centre: [0.5, 0.5] };

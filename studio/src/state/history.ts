@@ -21,6 +21,11 @@ export function advance(history: History, next: Document, isUndoable: boolean): 
   return { past: [...history.past, history.present].slice(-MOST_STEPS), present: next, future: [] };
 }
 
+/** What belongs to a step that was begun earlier: it is written into all documents since then, so that none lacks it. */
+export function join(history: History, change: (doc: Document) => Document): History {
+  return { ...history, past: history.past.map(change), present: change(history.present) };
+}
+
 export function undo(history: History): History {
   const { past, present, future } = history;
   const before = past.at(-1);
@@ -37,7 +42,7 @@ export function redo(history: History): History {
 
 /** What was made is as it was, on the frame where it changed; tool and panel stay where they are, the view on one picture. */
 function travelled(here: Document, there: Document): Document {
-  const { source, objects, nextId, selected, frame } = there;
+  const { source, objects, nextId, selected, frame, run } = there;
   const view = source === here.source ? here.view : there.view;
-  return { ...here, source, objects, nextId, selected, frame, view };
+  return { ...here, source, objects, nextId, selected, frame, run, view };
 }

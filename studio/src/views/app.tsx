@@ -1,14 +1,17 @@
 import { useEffect } from "preact/hooks";
 import type { Opening } from "../media/opening.ts";
+import type { Home } from "../take_home/home.ts";
 import type { Models } from "../session/kept_models.ts";
 import type { Session } from "../session/session.ts";
 import { actionOfKey, keyOfEvent } from "../state/actions.ts";
 import type { Desk } from "../state/desk.ts";
 import { Dialogs } from "./dialogs.tsx";
+import { Drawings } from "./drawings.tsx";
 import { EverythingPanel } from "./everything.tsx";
 import { Overlays } from "./hint.tsx";
 import { Objects } from "./objects.tsx";
 import { Stage } from "./stage.tsx";
+import { Timeline } from "./timeline.tsx";
 import { TopBar } from "./top_bar.tsx";
 import { useStore } from "./use.ts";
 
@@ -17,6 +20,7 @@ interface Props {
   session: Session;
   models: Models;
   opening: Opening;
+  home: Home;
 }
 
 export function App(given: Props) {
@@ -33,7 +37,9 @@ export function App(given: Props) {
       <main>
         <Stage desk={desk} session={session} doc={doc} />
         <Overlays {...props} />
+        <Drawings desk={desk} doc={doc} />
       </main>
+      {doc.source?.kind === "video" && <Timeline {...props} />}
       <aside aria-label="What was made">
         {doc.panel === "everything" ? <EverythingPanel {...props} /> : <Objects desk={desk} doc={doc} />}
         <p class="privacy quiet">
@@ -59,7 +65,7 @@ function onKeys(desk: Desk): () => void {
       ["Enter", " ", "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight"].includes(event.key);
     if (isText || isControl || event.defaultPrevented) return;
     const isOpen = desk.doc.dialog !== undefined;
-    const name = actionOfKey(keyOfEvent(event));
+    const name = actionOfKey(keyOfEvent(event), desk.doc);
     if (!name || (isOpen && name !== "help")) return; // Escape closes a dialog by itself
     if (name === "copyCutout" && getSelection()?.toString()) return;
     event.preventDefault();

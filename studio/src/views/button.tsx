@@ -46,6 +46,7 @@ const NAMES: Record<string, string> = {
   Delete: "Del",
   Backspace: "⌫",
   Enter: "Enter",
+  " ": "Space",
 };
 const isMac = /mac|iphone|ipad/i.test(navigator.platform);
 

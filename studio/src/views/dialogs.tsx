@@ -1,6 +1,5 @@
 /** Help, models and ways to open a picture, in native dialogs. */
-import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { expectedTime, MODELS } from "../session/models.ts";
 import type { Session } from "../session/session.ts";
 import type { Status } from "../session/status.ts";
@@ -8,10 +7,13 @@ import { type Action, ACTIONS, type Group } from "../state/actions.ts";
 import type { Desk } from "../state/desk.ts";
 import type { Document } from "../state/document.ts";
 import type { Opening } from "../media/opening.ts";
+import type { Home } from "../take_home/home.ts";
 import { Camera } from "./camera.tsx";
 import type { Models } from "../session/kept_models.ts";
 import { keyText } from "./button.tsx";
+import { Dialog } from "./dialog.tsx";
 import { Icon } from "./icons.tsx";
+import { TakeHome } from "./take_home.tsx";
 import { useStore } from "./use.ts";
 
 interface Props {
@@ -20,6 +22,7 @@ interface Props {
   desk: Desk;
   session: Session;
   models: Models;
+  home: Home;
   doc: Document;
   status: Status;
 }
@@ -28,41 +31,16 @@ export function Dialogs(props: Props) {
   const { dialog } = props.doc;
   if (dialog === "open") return <Open {...props} />;
   if (dialog === "help") return <Help desk={props.desk} />;
+  if (dialog === "home") return <TakeHome {...props} />;
   if (dialog === "models") return <ModelList {...props} />;
   return null;
-}
-
-function Dialog({ desk, title, children }: { desk: Desk; title: string; children: ComponentChildren }) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  const close = () => desk.perform("dialog", { dialog: undefined });
-  useEffect(() => dialog.current!.showModal(), []);
-  return (
-    <dialog
-      ref={dialog}
-      aria-labelledby="dialog-title"
-      onClose={close}
-      onClick={(event) => {
-        if (event.target === dialog.current) close();
-      }}
-    >
-      <div class="dialog">
-        <header>
-          <h2 id="dialog-title">{title}</h2>
-          <button type="button" class="square" aria-label="Close" onClick={close}>
-            <Icon name="close" />
-          </button>
-        </header>
-        {children}
-      </div>
-    </dialog>
-  );
 }
 
 function Open({ desk, opening }: Props) {
   const [hasCamera, setCamera] = useState(false);
   const [address, setAddress] = useState("");
   return (
-    <Dialog desk={desk} title="Open a picture">
+    <Dialog desk={desk} title="Open a picture or a video">
       {hasCamera ? (
         <Camera onTaken={(file) => void opening.take([file])} />
       ) : (
@@ -70,7 +48,9 @@ function Open({ desk, opening }: Props) {
           <button type="button" class="place" autofocus onClick={() => desk.perform("choosePicture")}>
             <Icon name="open" />
             <strong>Choose a file</strong>
-            <span class="quiet">or drop or paste a picture, anywhere on this page</span>
+            <span class="quiet">
+              a picture, a video or all frames of one, a project, masks (COCO); or drop it anywhere on this page
+            </span>
           </button>
           <form
             class="address"
@@ -93,10 +73,19 @@ function Open({ desk, opening }: Props) {
           </form>
           <footer>
             <button type="button" onClick={() => setCamera(true)}>
-              <Icon name="camera" /> Use the camera
+              <Icon name="camera" /> Take a picture
+            </button>
+            <button type="button" onClick={() => void opening.camera()}>
+              <Icon name="camera" /> Follow live
+            </button>
+            <button type="button" onClick={() => desk.perform("chooseFolder")}>
+              <Icon name="clip" /> A folder of frames
             </button>
             <button type="button" onClick={() => void opening.drawing()}>
-              Open the drawing
+              The drawing
+            </button>
+            <button type="button" onClick={() => void opening.clip()}>
+              The drawn clip
             </button>
           </footer>
         </>

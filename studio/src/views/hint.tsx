@@ -45,7 +45,8 @@ function Looking({ status: { fraction, model } }: { status: Status }) {
   );
 }
 
-function hintOf(doc: Document, { model, everything, picture }: Status): string {
+function hintOf(doc: Document, status: Status): string {
+  const { model, everything, picture } = status;
   if (!doc.source) return "Drop a picture here, paste one, or open a file.";
   if (model.state === "failed") return "There is no model. Choose one, or drop a checkpoint here.";
   if (model.state === "loading" || picture !== "ready") return "The model is being loaded …";
@@ -53,18 +54,27 @@ function hintOf(doc: Document, { model, everything, picture }: Status): string {
     return everything.state === "ready" ? "Point at something, click to keep it." : "You can stop at any time.";
   }
   const object = selectedObject(doc);
+  if (doc.source.kind === "camera") {
+    if (doc.objects.length > 0) return "Click again to correct it, or another thing to follow it too. Esc stops.";
+    return "Click a thing to follow it.";
+  }
+  if (status.tracking) return "Following. Stop at any time, and correct what is wrong.";
   if (object?.locked) return `${object.name} is locked.`;
   if (doc.tool === "pan") return "Drag to move the picture.";
   if (doc.tool === "add") return object ? "Paint what is missing. [ and ] change the brush." : "Paint a new object.";
   if (doc.tool === "erase")
     return object ? "Paint over what is too much." : "Select an object first, then paint over what is too much.";
   if (doc.label === 0) return "Click what does not belong to it.";
+  if (object && doc.source.kind === "video" && !doc.run) {
+    return isTouch ? "Tap to add to it. Then track it." : "Click to add, right click to take away. Then track it.";
+  }
   if (object) {
     return isTouch
       ? "Tap to add; the plus above switches to taking away."
       : "Click to add, right click to take away. Enter for the next object.";
   }
   if (doc.objects.length > 0) return "Click the next thing, or one in the list to change it.";
+  if (doc.source.kind === "video") return "Go to any frame, click a thing, and track it through the video.";
   return doc.source.isDrawn
     ? "Point at something and click. Or drop your own picture here."
     : "Point at something and click, or drag a box around it.";

@@ -22,9 +22,18 @@ const PATHS = {
   down: "M6 9.5l6 6 6-6",
   close: "M6 6l12 12M18 6L6 18",
   save: "M12 4v11M7.5 11l4.5 4.5 4.5-4.5M5 20h14",
+  check: "M5 12.5l4.5 4.5L19 7.5",
   copy: "M9 9h11v11H9zM5 15H4V4h11v1",
   next: "M12 5v14M5 12h14",
   whole: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5",
+  play: "M7 4.5v15l12.5-7.5z",
+  pause: "M7.5 5v14M16.5 5v14",
+  stop: "M6 6h12v12H6z",
+  previous: "M14.5 6l-6 6 6 6",
+  following: "M9.5 6l6 6-6 6",
+  track: "M4 12h11M11 6.5l5.5 5.5L11 17.5M20 5v14",
+  trackBack: "M20 12H9M13 6.5L7.5 12l5.5 5.5M4 5v14",
+  clip: "M3.5 5h17v14h-17zM8 5v14M16 5v14M3.5 9.5H8M3.5 14.5H8M16 9.5h4.5M16 14.5h4.5",
   camera: "M4 8h3.5L9 5.5h6L16.5 8H20v11H4zM12 16.5a3.2 3.2 0 1 0 0-6.4 3.2 3.2 0 0 0 0 6.4z",
 } as const;
 

@@ -152,7 +152,9 @@ function Name({ name, onDone }: { name: string; onDone(given: string | undefined
       class="name"
       aria-label="Name of the object"
       defaultValue={name}
-      onBlur={() => onDone(input.current!.value)}
+      onBlur={() => {
+        if (input.current) onDone(input.current.value); // it is gone after Enter and Escape
+      }}
       onKeyDown={(event) => {
         if (event.key === "Enter") onDone(input.current!.value);
         if (event.key === "Escape") onDone(undefined);

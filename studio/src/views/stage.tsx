@@ -46,11 +46,13 @@ export function Stage({ desk, session, doc }: Props) {
   useEffect(() => {
     const canvas = picture.current!;
     if (!shown) return;
-    void createImageBitmap(shown.bitmap).then((copy) => {
+    const show = async () => {
+      const copy = await createImageBitmap(shown.bitmap);
       canvas.width = copy.width;
       canvas.height = copy.height;
       canvas.getContext("bitmaprenderer")!.transferFromImageBitmap(copy);
-    });
+    };
+    show().catch(() => {}); // a newer frame has replaced it already
   }, [shown]);
 
   const { source, view } = doc;

@@ -56,6 +56,7 @@ export function TopBar({ desk, doc, history, status }: Props) {
         isDisabled={status.picture !== "ready" || doc.panel === "everything"}
       />
       <span class="space" />
+      <ActionButton {...shared} name="takeHome" icon="save" text="Take home" class="home" />
       <ModelChip desk={desk} status={status} />
       <ActionButton {...shared} name="help" icon="help" />
     </header>

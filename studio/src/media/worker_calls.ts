@@ -1,0 +1,74 @@
+/** A worker that answers questions: asked here, each by its number, and answered there one after the other. */
+
+/** By name what is asked and what is answered. */
+export type Calls<C> = { [K in keyof C]: { asks: unknown; answers: unknown } };
+
+export interface Asked<C extends Calls<C>> {
+  /** @param transfer what is given away with the question */
+  ask<K extends keyof C>(type: K, asks: C[K]["asks"], transfer?: Transferable[]): Promise<C[K]["answers"]>;
+  /** End the worker; what was asked is rejected. */
+  close(): void;
+}
+
+interface Question {
+  id: number;
+  type: string;
+  asks: unknown;
+}
+type Answer = { id: number; value: unknown; error?: undefined } | { id: number; error: string };
+
+/** @param died a sentence for visitors, if the worker cannot go on */
+export function asked<C extends Calls<C>>(worker: Worker, died: string): Asked<C> {
+  const waiting = new Map<number, { resolve(value: never): void; reject(error: Error): void }>();
+  let ids = 0;
+  let failure: Error | undefined;
+  const fail = (message: string) => {
+    failure = new Error(message);
+    for (const { reject } of waiting.values()) reject(failure);
+    waiting.clear();
+    worker.terminate();
+  };
+  worker.addEventListener("error", () => fail(died));
+  worker.addEventListener("message", ({ data }: MessageEvent<Answer>) => {
+    const asker = waiting.get(data.id);
+    waiting.delete(data.id);
+    if (data.error === undefined) asker?.resolve(data.value as never);
+    else asker?.reject(new Error(data.error));
+  });
+  return {
+    ask: (type, asks, transfer = []) =>
+      new Promise((resolve, reject) => {
+        if (failure) return reject(failure);
+        const id = ids++;
+        waiting.set(id, { resolve, reject });
+        worker.postMessage({ id, type: type as string, asks } satisfies Question, transfer);
+      }),
+    close: () => fail("It was closed."),
+  };
+}
+
+/** The worker's side. What an answer holds of pictures and bytes is given away. */
+export function answerCalls<C extends Calls<C>>(answers: {
+  [K in keyof C]: (asks: C[K]["asks"]) => Promise<C[K]["answers"]>;
+}): void {
+  /** TypeScript's types are those of a page. */
+  const worker = globalThis as unknown as Pick<Worker, "postMessage" | "addEventListener">;
+  let queue = Promise.resolve();
+  worker.addEventListener("message", ({ data: { id, type, asks } }: MessageEvent<Question>) => {
+    const run = async () => {
+      try {
+        const value = await answers[type as keyof C](asks as never);
+        worker.postMessage({ id, value } satisfies Answer, transferable(value));
+      } catch (error) {
+        worker.postMessage({ id, error: (error as Error).message } satisfies Answer);
+      }
+    };
+    queue = queue.then(run);
+  });
+}
+
+function transferable(value: unknown): Transferable[] {
+  if (value instanceof ImageBitmap) return [value];
+  const data = (value as { data?: unknown } | undefined)?.data;
+  return ArrayBuffer.isView(data) ? [data.buffer as ArrayBuffer] : [];
+}

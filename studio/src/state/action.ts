@@ -1,0 +1,45 @@
+/** What an action is. */
+import type { Document } from "./document.ts";
+
+/** What the world outside is asked for. */
+export type Effect =
+  | "choosePicture"
+  | "chooseModel"
+  | "findEverything"
+  | "stop"
+  | "saveCutout"
+  | "copyCutout"
+  | "saveMask"
+  | "copyMask"
+  | "saveProject"
+  | "undo"
+  | "redo"
+  | "trackForward"
+  | "trackBackward"
+  | "play"
+  | "chooseFolder"
+  | "openScene"
+  | "openClip";
+
+export interface Outcome {
+  doc: Document;
+  effect?: Effect;
+  /** what happened, for those who do not see it */
+  say?: string;
+}
+
+export type Group = "Picture" | "Video" | "Prompts" | "Brush" | "Objects" | "View" | "Other";
+
+export interface Action<A = void> {
+  label: string;
+  /** where the help lists it; actions without keys are not listed */
+  group: Group;
+  /** as `keyOfEvent` gives them */
+  keys?: readonly string[];
+  /** is it a step that undo takes back? */
+  undoable?: boolean;
+  /** does it complete a step that this document holds already? */
+  isPartOf?(doc: Document, args: A): boolean;
+  isEnabled?(doc: Document): boolean;
+  perform(doc: Document, args: A): Outcome;
+}
