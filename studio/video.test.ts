@@ -46,7 +46,7 @@ async function visit(use: (page: Page) => Promise<void>, colorScheme: "light" | 
     page.on("pageerror", (error) => errors.push(`${error.stack}`));
     try {
       await page.goto(`${url}?kernels=portable`);
-      await page.waitForSelector(".chip.ready");
+      await page.waitForFunction(() => /^Point at/.test(document.querySelector(".hint")?.textContent ?? ""));
       await use(page);
       assert.equal(errors, []);
     } finally {

@@ -46,15 +46,20 @@ export function liveSession({ desk, painter, change, show, shown, attempt }: Sur
 
   async function follow(): Promise<void> {
     if (following || !hasNews()) return;
-    const still = shown();
-    if (!still) return;
+    const seen = shown();
+    if (!seen) return;
     following = new AbortController();
+    const still = await createImageBitmap(seen).catch(() => undefined);
+    if (!still) {
+      following = undefined;
+      return follow(); // another picture was shown meanwhile
+    }
     told = {};
     const { signal } = following;
     change({ isAsking: true });
     let newest: ImageBitmap | undefined;
-    async function* pictures(): AsyncGenerator<ImageBitmap> {
-      yield await createImageBitmap(still!);
+    async function* pictures(first: ImageBitmap): AsyncGenerator<ImageBitmap> {
+      yield first;
       while (!signal.aborted) {
         newest?.close();
         newest = await media!.picture(0);
@@ -63,7 +68,7 @@ export function liveSession({ desk, painter, change, show, shown, attempt }: Sur
     }
     await attempt(async ({ sam2 }) => {
       const predictor = new VideoPredictor(sam2, { addAllFramesToCorrectAsCond: true });
-      const state = await predictor.initState(pictures(), { signal });
+      const state = await predictor.initState(pictures(still), { signal });
       try {
         for (let frame = 0; ;) {
           await say(predictor, state, frame, signal);
@@ -79,12 +84,13 @@ export function liveSession({ desk, painter, change, show, shown, attempt }: Sur
         }
       } finally {
         await state.dispose().catch(() => {}); // its model may be gone
+        still.close();
         newest?.close();
       }
     });
     following = undefined;
     change({ isAsking: false });
-    if (desk.doc.objects.length === 0) void watch();
+    if (desk.doc.objects.length === 0) void watch().catch(() => {}); // a camera that is gone is told of by itself
   }
 
   /** Was something said that the predictor was not told? */
@@ -119,7 +125,7 @@ export function liveSession({ desk, painter, change, show, shown, attempt }: Sur
   return {
     begin(opened) {
       media = opened;
-      void watch();
+      void watch().catch(() => {}); // a camera that is gone is told of by itself
     },
     follow,
     stop: () => following?.abort(),

@@ -1,5 +1,5 @@
 /** The list of objects, the first on top. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Desk } from "../state/desk.ts";
 import { COLOURS, colourOf, type Document, partsOf, type StudioObject } from "../state/document.ts";
 import { ActionButton } from "./button.tsx";
@@ -145,7 +145,7 @@ function Toggle({ label, icon, isQuiet, isDisabled, onClick }: ToggleProps) {
 
 function Name({ name, onDone }: { name: string; onDone(given: string | undefined): void }) {
   const input = useRef<HTMLInputElement>(null);
-  useEffect(() => input.current!.select(), []);
+  useLayoutEffect(() => input.current!.select(), []);
   return (
     <input
       ref={input}
