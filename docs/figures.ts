@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { clipActivations, photoActivations } from "./activations.ts";
 import { renewPages } from "./blocks.ts";
 import { diaryBars } from "./diary.ts";
-import { architecture, trainingSequence } from "./figures_of_architecture.ts";
+import { architecture, memoryBanks, trainingSequence } from "./figures_of_architecture.ts";
 import { clipStrip, memoryAttention, memoryEncoder } from "./figures_of_clip.ts";
 import { clickAttention, moduleTree, pyramid, threeMasks, windowPlan } from "./figures_of_photo.ts";
 import type { Figure } from "./svg.ts";
@@ -34,6 +34,7 @@ export async function drawFigures({ photo, clip }: Activations): Promise<Map<str
     ["memory_encoder", "How a frame becomes a memory", memoryEncoder(clip)],
     ["training", "One sequence of training", trainingSequence()],
     ["memory_attention", "What the tokens of a frame attend to in the memory", memoryAttention(clip)],
+    ["banks", "Full memory banks of SAM 2.1 tiny and of EdgeTAM", memoryBanks()],
     ["gemm", "The steps of the matrix product's diary", diaryBars()],
   ];
   return new Map(figures.map(([name, title, figure]) => [name, figure.toString(title, `nano ${photo.digest}`)]));

@@ -1,4 +1,9 @@
-/** Boxes and arrows: what a photo and what a video frame pass through in tiny at 1024, and a sequence of training. */
+/**
+ * Boxes and arrows: what a photo and what a video frame pass through in tiny at 1024, a sequence of training, and what tiny and
+ * EdgeTAM remember.
+ */
+import { edgeTamConfig, memoryLayout, memoryTokens, type Sam2Config, variantConfig } from "../src/model/config.ts";
+import { MAX_OBJ_PTRS } from "../src/model/memory_bank.ts";
 import { MARGIN, WIDTH } from "./figure_parts.ts";
 import { dryModel, frameWork, traceGraph } from "./nano.ts";
 import { ACCENT, Figure, PALE } from "./svg.ts";
@@ -129,6 +134,40 @@ export function trainingSequence(): Figure {
   ]);
   figure.arrow(MARGIN + 486, y + 33, MARGIN + 522, y + 33);
   figure.box(MARGIN + 522, y, 150, 66, "weights", ["one step of AdamW"]);
+  return figure;
+}
+
+/** Full memory banks of tiny and of EdgeTAM, a token as large in both. */
+export function memoryBanks(): Figure {
+  const [side, step] = [1.25, 88]; // of a token, and from memory to memory
+  const figure = new Figure(WIDTH, 290);
+  const square = (x: number, y: number, tokens: number, placed: boolean) => {
+    const size = side * Math.sqrt(tokens);
+    figure.rect(x, y, size, size, `fill="${placed ? PALE : ACCENT}" fill-opacity="${placed ? 0.35 : 0.8}"`);
+    return size;
+  };
+  const bank = (y: number, config: Sam2Config, title: string) => {
+    const { lone, side: grid } = memoryLayout(config);
+    const pointers = (MAX_OBJ_PTRS * config.dModel) / config.memDim;
+    const all = config.numMaskmem * memoryTokens(config) + pointers;
+    figure.text(MARGIN, y, title, { size: 15, bold: true });
+    figure.text(WIDTH - MARGIN, y, `${all.toLocaleString("en")} tokens`, { size: 12, anchor: "end", fill: ACCENT });
+    for (let i = 0; i < config.numMaskmem; i++) {
+      const x = MARGIN + i * step;
+      const left = lone ? square(x, y + 14, lone, false) + 4 : 0;
+      const size = square(x + left, y + 14, grid ** 2, true);
+      const frame = i === 0 ? "clicked" : `${config.numMaskmem - i} before`;
+      figure.text(x, y + 30 + size, frame, { size: 12, fill: PALE });
+    }
+    const size = square(MARGIN + config.numMaskmem * step, y + 14, pointers, false);
+    figure.text(MARGIN + config.numMaskmem * step, y + 30 + size, "pointers", { size: 12, fill: PALE });
+  };
+  bank(34, variantConfig("tiny", "2.1"), "SAM 2.1 tiny");
+  bank(186, edgeTamConfig(), "EdgeTAM");
+  square(MARGIN, 256, 64, true);
+  figure.text(MARGIN + 16, 266, "tokens on a grid", { size: 12 });
+  square(MARGIN + 2 * step, 256, 64, false);
+  figure.text(MARGIN + 2 * step + 16, 266, "tokens without a place", { size: 12 });
   return figure;
 }
 

@@ -26,7 +26,7 @@ Html.after(async () => {
 for (const { width, height, colorScheme } of SIZES) {
   Html(`at ${width} px, ${colorScheme}: no overflow, no error, every picture and link target there`, async () => {
     const pages = readdirSync(FOLDER).filter((name) => name.endsWith(".html"));
-    assert.is(pages.length, 3);
+    assert.is(pages.length, 4);
     for (const name of pages) {
       const options = { viewport: { width, height }, colorScheme };
       const wrong = await withPage(browser, new URL(name, FOLDER).href, wrongIn, options);

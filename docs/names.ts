@@ -3,13 +3,14 @@
  *
  * Every code span is a path, a tensor of the checkpoint, a module of the graph, or words that stand in the code. After a
  * link to a source file and →, the symbols are declared in that file. A shape in brackets belongs to the module named
- * before it in the same paragraph, list item or row of a table, and is one that nano's or tiny's graph gives or takes there.
+ * before it in the same paragraph, list item or row of a table, and is one that the graph of nano, tiny or EdgeTAM gives or takes
+ * there.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { marked, type Token, type Tokens } from "marked";
-import { variantConfig } from "../src/model/config.ts";
+import { edgeTamConfig, variantConfig } from "../src/model/config.ts";
 import { parameters } from "../src/model/parameters.ts";
 import { dryModel, loadNano, type Traced, traceGraph } from "./nano.ts";
 
@@ -29,10 +30,14 @@ export interface Names {
   words: ReadonlySet<string>;
 }
 
-/** Read the code and walk the graphs of nano and tiny. */
+/** Read the code and walk the graphs of nano, tiny and EdgeTAM. */
 export async function readNames(): Promise<Names> {
   const nano = await loadNano();
-  const traces = [await traceGraph(nano), await traceGraph(await dryModel())];
+  const traces = [
+    await traceGraph(nano),
+    await traceGraph(await dryModel()),
+    await traceGraph(await dryModel(edgeTamConfig())),
+  ];
   const tensors = new Set([...parameters(nano.config).keys(), ...parameters(variantConfig("tiny", "2.1")).keys()]);
   const words = new Set<string>();
   for (const file of [...FILES, ...CODE.flatMap(codeFiles)]) {

@@ -11,7 +11,7 @@ import { UsageError } from "../src/errors.ts";
 import { readCheckpoint } from "../src/io/checkpoint.ts";
 import type { StoredTensor } from "../src/io/tensor_file.ts";
 import { Weights } from "../src/io/weights.ts";
-import { type Sam2Config, variantConfig } from "../src/model/config.ts";
+import { memoryTokens, type Sam2Config, variantConfig } from "../src/model/config.ts";
 import { checkpointConfig } from "../src/model/load.ts";
 import { MAX_OBJ_PTRS, type MemoryBank, type TrackedFrame } from "../src/model/memory_bank.ts";
 import { parameters } from "../src/model/parameters.ts";
@@ -184,10 +184,10 @@ export function nearest(name: string, names: Iterable<string>): string {
 }
 
 /** A bank with all that a frame may see of one object, and the frame that sees it. */
-function fullBank({ imageSize: S, dModel: D, memDim: M }: Sam2Config): { bank: MemoryBank; at: TrackedFrame } {
+function fullBank(config: Sam2Config): { bank: MemoryBank; at: TrackedFrame } {
   const remembered = () => ({
-    maskmemFeatures: new Uint16Array((S / 16) ** 2 * M),
-    objPtr: new Float32Array(D),
+    maskmemFeatures: new Uint16Array(memoryTokens(config) * config.memDim),
+    objPtr: new Float32Array(config.dModel),
   });
   const frames = Array.from({ length: MAX_OBJ_PTRS }, (_, t) => t);
   return {

@@ -203,10 +203,12 @@ const OTHERS = [
   19, // a scene of an exercise
   2024, // the year of the paper
   768, // an image size between a model's own and its half
-  71.7, // J&F, then mean IoU in % after one click and after five on SA-23, as EdgeTAM's authors published them
-  23,
-  55.5,
+  77, // J&F on SA-V's test set, then mean IoU in % after one click and after five on SA-23, as EdgeTAM's authors published them
+  71.7,
   61.9,
-  81.7,
+  55.5,
   83.5,
+  81.7,
+  76.5, // J&F of SAM 2.1 tiny, as Meta published it
+  23, // data sets of SA-23
 ];

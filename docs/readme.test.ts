@@ -24,6 +24,7 @@ const PAGES = [
   "docs/bundlers.md",
   "docs/formats.md",
   "docs/serve.md",
+  "docs/studio.md",
 ];
 const [WIDTH, HEIGHT] = [960, 640];
 
@@ -40,7 +41,7 @@ for (const page of PAGES) {
 Readme("every command of the table runs, with nano for what must be downloaded", async () => {
   const commands = [...readFileSync(join(ROOT, "README.md"), "utf8").matchAll(/^\| `(sam2 [^`]+)`/gm)]
     .map(([, command]) => command)
-    .filter((command) => !/^sam2 (download|serve)/.test(command)); // serve.test.ts runs the latter
+    .filter((command) => !/^sam2 (download|serve|studio)/.test(command)); // serve.test.ts and studio.test.ts run the latter
   assert.ok(commands.length >= 5);
   const { folder, remove } = sandbox();
   try {

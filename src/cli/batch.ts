@@ -77,7 +77,7 @@ export function addBatch(program: Command, io: Io): void {
     .optionsGroup("Of a COCO file:")
     .option("--images <folder>", "where its pictures are (default: beside it)");
   addMaskOptions(command);
-  addModelOptions(command);
+  addModelOptions(command, "threads of each process (default: 1)");
   command.addHelpText("after", EXAMPLES).action((path: string, options: BatchOptions) => batch(path, options, io));
 }
 

@@ -26,8 +26,10 @@ export function addCommonOptions(command: Command): Command {
     .helpOption("-h, --help", "show this help");
 }
 
+const THREADS = "threads to compute with (default: all cores)";
+
 /** Without --model, for commands that take the model as an argument. */
-export function addRunOptions(command: Command): Command {
+export function addRunOptions(command: Command, threads = THREADS): Command {
   command
     .optionsGroup("Model:")
     .addOption(configOption())
@@ -42,18 +44,19 @@ export function addRunOptions(command: Command): Command {
         .choices(["auto", "portable"])
         .default("auto"),
     )
-    .option("--threads <n>", "threads to compute with (default: all cores)", count("--threads"));
+    .option("--threads <n>", threads, count("--threads"));
   return addCommonOptions(command);
 }
 
-export function addModelOptions(command: Command): Command {
+/** @param threads what the help says of --threads */
+export function addModelOptions(command: Command, threads = THREADS): Command {
   command
     .optionsGroup("Model:")
     .option(
       "--model <name|file|folder>",
       "nano (default, a demo), tiny, 2.0:tiny …, .pt, .safetensors, transformers folder",
     );
-  return addRunOptions(command);
+  return addRunOptions(command, threads);
 }
 
 export function configOption(): Option {

@@ -30,7 +30,7 @@ export function addWorker(program: Command, io: Io): void {
     .description("One machine of a fleet: it takes jobs from a queue until it is ended.")
     .requiredOption("--queue <url>", "redis://HOST:PORT of Redis or Valkey")
     .option("--workers <n>", "processes, each with the model (default: as cores and memory allow)", count("--workers"));
-  addModelOptions(command);
+  addModelOptions(command, "threads of each process (default: 1)");
   command.addHelpText("after", EXAMPLES).action((options: WorkerOptions) => work(options, io));
 }
 
