@@ -1,10 +1,10 @@
 /**
  * The pictures of the page in the README, and of every view at other widths to look at.
  *
- *     npx tsx studio/screenshots.ts             docs/studio/*.webp, after npm run build
+ *     npx tsx studio/screenshots.ts             docs/studio/*.jpg, after npm run build
  *     npx tsx studio/screenshots.ts FOLDER      each view at 390, 768, 1280 and 2560 pixels, light and dark, as PNG
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
@@ -12,6 +12,7 @@ import { describe, frame, PART } from "../models/nano/scenes.ts";
 import { firstClick } from "../models/nano/scoring.ts";
 import { ISOLATED, launchChromium } from "../tests/chromium.ts";
 import { served } from "../tests/served.ts";
+import { keptWhen } from "./kept_document.ts";
 
 const site = fileURLToPath(new URL("../dist/studio", import.meta.url));
 const README_FOLDER = fileURLToPath(new URL("../docs/studio", import.meta.url));
@@ -51,7 +52,7 @@ const VIEWS: Record<string, (page: Page) => Promise<void>> = {
     const mask = owner.map((pixel) => Number((pixel & (PART - 1)) === HERO));
     const [x, y] = firstClick(frame(describe(SEED), 0, SIZE), { code: HERO, mask });
     await click(page, x / SIZE, y / SIZE);
-    await answered(page, 1);
+    await keptWhen(page, ({ objects }) => objects[0]?.on[0]?.found !== undefined);
     await page.keyboard.press("t");
     await page.waitForFunction(() => Number(document.querySelector(".tracks")!.getAttribute("aria-valuenow")) > 12);
     await page.waitForTimeout(500);
@@ -83,7 +84,8 @@ await served(site, ISOLATED, async (url) => {
     await page.goto(url);
     await page.waitForFunction(() => /^(Point at|Click)/.test(document.querySelector(".hint")?.textContent ?? ""));
     await VIEWS[view](page);
-    writeFileSync(join(folder, `${name}.png`), await page.screenshot());
+    const path = join(folder, `${name}.${isReadme ? "jpg" : "png"}`);
+    await page.screenshot(isReadme ? { path, type: "jpeg", quality: 85 } : { path });
     await context.close();
   }
 });

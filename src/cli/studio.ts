@@ -53,7 +53,7 @@ interface StudioOptions {
 export function addStudio(program: Command, io: Io): void {
   program
     .command("studio")
-    .summary("click on photos in the browser")
+    .summary("click on photos and videos in the browser")
     .description("Serve the studio, a page that computes in the browser, and open it.")
     .option("--port <n>", `port to serve on (default: ${PORT}, or a free one if it is taken)`, port)
     .option("--no-open", "do not open the browser")
