@@ -35,7 +35,7 @@ const VIEWS: Record<string, (page: Page) => Promise<void>> = {
     await click(page, 0.65, 0.4);
     await page.waitForSelector(".candidates");
     await page.keyboard.press("Enter");
-    await click(page, 0.25, 0.72);
+    await click(page, 0.15, 0.5);
     await answered(page, 2);
     await page.waitForTimeout(500);
   },
@@ -54,7 +54,8 @@ const VIEWS: Record<string, (page: Page) => Promise<void>> = {
     await click(page, x / SIZE, y / SIZE);
     await keptWhen(page, ({ objects }) => objects[0]?.on[0]?.found !== undefined);
     await page.keyboard.press("t");
-    await page.waitForFunction(() => Number(document.querySelector(".tracks")!.getAttribute("aria-valuenow")) > 12);
+    await page.waitForFunction(() => Number(document.querySelector(".tracks")!.getAttribute("aria-valuenow")) > 7);
+    await page.keyboard.press("Escape");
     await page.waitForTimeout(500);
   },
 };
