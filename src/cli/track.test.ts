@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { delimiter, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -419,6 +420,27 @@ testWithFfmpeg(
   },
 );
 
+testWithFfmpeg(Track, "SIGTERM ends the decoder of a video as well, with 143; what was written is whole", async () => {
+  const draw = ["-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=s=640x480:r=30:d=60", "-c:v", "mpeg4", "long.mkv"];
+  assert.is(spawnSync("ffmpeg", draw).status, 0);
+  mkdirSync("told");
+  const { PATH } = process.env;
+  const script = `#!/bin/sh\necho $$ >> told/pids\nPATH='${PATH}'\nexec ffmpeg "$@"\n`;
+  writeFileSync("told/ffmpeg", script, { mode: 0o755 });
+  const program = fileURLToPath(new URL("main.ts", import.meta.url));
+  const args = [program, "track", "long.mkv", ...MODEL, "--point", "20,20", "--json", "--out", "ended"];
+  const env = { ...process.env, PATH: `${resolve("told")}${delimiter}${PATH}` };
+  const child = spawn(process.execPath, ["--import", import.meta.resolve("tsx"), ...args], { env });
+  const exit = once(child, "exit");
+  await once(child.stdout, "data"); // the first frame is tracked
+  const decoders = () => `${readFileSync("told/pids")}`.trim().split("\n").map(Number).filter(isRunning);
+  assert.is(decoders().length, 1);
+  child.kill("SIGTERM");
+  assert.is((await exit)[0], 143);
+  assert.equal(decoders(), []);
+  for (const file of readdirSync("ended/masks")) await decodeImage(readBytes(`ended/masks/${file}`));
+});
+
 Track("an image-only checkpoint is refused by naming what is missing", async () => {
   const weights = new Map(
     [...smallWeights()].filter(([name]) => !/^(mem|maskmem|obj_ptr|no_obj|mask_down)/.test(name)),
@@ -429,6 +451,17 @@ Track("an image-only checkpoint is refused by naming what is missing", async () 
 
 Track.after(leave);
 Track.run();
+
+/** Does a process exist, other than as an entry that nobody has read yet? */
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+  const stat = `/proc/${pid}/stat`;
+  return !existsSync(stat) || !/\) Z /.test(`${readFileSync(stat)}`);
+}
 
 /** Run with an output that may abort. */
 async function interrupted(args: string[], signal: AbortSignal, { stdout }: { stdout: { write(): unknown } }) {
