@@ -75,13 +75,15 @@ export function opening(desk: Desk, session: Session, models: Models, home: Home
 
 /** Let drops, pastes and the two effects that ask for files lead here. */
 export function listen(desk: Desk, { take, drawing, clip }: Opening): void {
+  let asking: HTMLInputElement; // or it would be collected while its dialog is open
   const choose = (how: { accept: string; multiple?: boolean } | { webkitdirectory: true }) => {
     const input = Object.assign(document.createElement("input"), { type: "file", ...how });
     input.addEventListener("change", () => {
       const files = [...(input.files ?? [])];
       void take(files, files[0]?.webkitRelativePath.split("/").at(-2));
     });
-    input.click();
+    asking = input;
+    asking.click();
   };
   const others = desk.onEffect;
   desk.onEffect = (effect) => {
