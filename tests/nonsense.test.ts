@@ -153,6 +153,7 @@ await videos.addNewPointsOrBox(state, prompt);
 const Nonsense = suite("nonsense");
 const here = process.cwd();
 const folder = mkdtempSync(join(tmpdir(), "sam2-nonsense-"));
+process.env.SAM2_CACHE = join(folder, "cache"); // not the one of whoever runs this
 
 Nonsense.before(() => process.chdir(folder)); // a path that is none makes no file in the checkout
 Nonsense.after(async () => {
@@ -219,10 +220,10 @@ const VALID: Record<string, Valid> = {
   "ImagePredictor.setImage": method(predictor, "setImage", [image], flow),
   "ImagePredictor.setImageBatch": method(predictor, "setImageBatch", [[image]], flow),
   "ImagePredictor.predict": method(predictor, "predict", [{ points: [[20, 15]] }], {
-    ...{ multimaskOutput: [null, 1, "false"], returnLogits: [1], normalizeCoords: [0], signal: [] },
+    ...{ multimaskOutput: [null, 1, "false"], returnLogits: [1], returnMasks: [0], normalizeCoords: [0], signal: [] },
   }),
   "ImagePredictor.predictBatch": method(predictor, "predictBatch", [[[{ points: [[20, 15]] }]]], {
-    ...{ multimaskOutput: [null], returnLogits: [1], normalizeCoords: [0], signal: [] },
+    ...{ multimaskOutput: [null], returnLogits: [1], returnMasks: [0], normalizeCoords: [0], signal: [] },
   }),
   "ImagePredictor.getImageEmbedding": method(predictor, "getImageEmbedding", []),
   "ImagePredictor.resetPredictor": method(predictor, "resetPredictor", []),
@@ -244,6 +245,8 @@ const VALID: Record<string, Valid> = {
   "VideoPredictor.encodeState": method(videos, "encodeState", [state, "note"]),
   "VideoPredictor.saveState": method(videos, "saveState", [state, "state", "note"]),
   "VideoPredictor.loadState": method(videos, "loadState", [saved, frames], { signal: [] }),
+  cachedModels: { call: exported.cachedModels, args: [] },
+  deleteCachedModel: { call: exported.deleteCachedModel, args: ["tiny"] },
   boundaryF: { call: exported.boundaryF, args: [mask, mask, 40, 30] },
   jaccard: { call: exported.jaccard, args: [mask, mask] },
   readCocoSegmentation: { call: exported.readCocoSegmentation, args: [rle, 40, 30, "where"] },
