@@ -104,11 +104,13 @@ export class Store {
   }
 
   async #write(id: string, key: string, job: Job, result: JobResult): Promise<void> {
-    await writeAt(join(this.scratch, id), textOf(result), this.#path(id, job));
+    const place = this.#path(id, job);
     if (job.id !== undefined) {
+      await rm(place, { force: true }); // of a job that had this name before: it must not pass for this one's
       await appendFile(join(this.scratch, NAMED), `${JSON.stringify([id, key])}\n`);
       this.#named.set(id, key);
     }
+    await writeAt(join(this.scratch, id), textOf(result), place);
     await rm(join(this.scratch, `${key}.state`), { force: true });
   }
 
