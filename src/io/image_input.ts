@@ -112,7 +112,7 @@ export function isAddress(from: string): boolean {
 /** The bytes of an image. @throws ImageError; the signal's reason if aborted */
 export async function readBytes(address: string, signal?: AbortSignal): Promise<Uint8Array> {
   try {
-    if (/^https?:/i.test(address)) return await downloaded(address, signal);
+    if (isAddress(address)) return await downloaded(address, signal);
     if (!/^(data|blob|file):/i.test(address)) return await platform.readFile(address);
     return await bytesOf(await fetch(address, { signal }), address);
   } catch (cause) {

@@ -14,7 +14,7 @@ export function isAccident(error: unknown): boolean {
   const code = codeOf(error);
   if (code !== undefined) return !FINAL_CODES.has(code);
   const { message } = error as Error;
-  const [, status] = /, got HTTP (\d+)/.exec(message) ?? [];
+  const [, status] = /, got HTTP (?:status )?(\d+)/.exec(message) ?? [];
   if (error instanceof Sam2Error && status !== undefined)
     return Number(status) >= 500 || LATER.includes(Number(status));
   return !FINAL.some((kind) => error instanceof kind);

@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { ImageError, PromptError, Sam2Error, UsageError } from "../errors.ts";
@@ -5,6 +8,7 @@ import { nodePlatform } from "../platform/node.ts";
 import { setPlatform } from "../platform/platform.ts";
 import { isAccident } from "./accident.ts";
 import { parseJob } from "./job.ts";
+import { nodeSource } from "./node_source.ts";
 import { canonical, prepare, type Source } from "./task.ts";
 
 setPlatform(nodePlatform);
@@ -125,6 +129,32 @@ Jobs("what cannot be read is no accident; a busy system, a server or a network i
     assert.is(isAccident(error), true, error.message);
   }
   assert.is(isAccident(status(404)), false);
+});
+
+Jobs("an address is an accident by how its server answers", async () => {
+  const { read } = nodeSource(".");
+  const errorOf = (url: string) =>
+    read(url, url, "an image").then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+  const server = createServer(({ url }, response) => response.writeHead(Number(url!.slice(1))).end());
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const { port } = server.address() as AddressInfo;
+  const address = `http://127.0.0.1:${port}`;
+  try {
+    for (const [status, isTried] of [
+      [404, false],
+      [503, true],
+    ] as const) {
+      assert.is(isAccident(await errorOf(`${address}/${status}`)), isTried, `${status}`);
+    }
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+  const refused = await errorOf(`${address}/200`);
+  assert.is(isAccident(refused), true, `${refused}`);
 });
 
 Jobs.run();

@@ -68,7 +68,7 @@ class Watch {
   }
 
   async over<R>(wait: Promise<R>): Promise<R> {
-    const silence = new Error(`silence for ${this.#patience / 1000} s`);
+    const silence = withCode(`silence for ${this.#patience / 1000} s`, "ETIMEDOUT");
     const timer = setTimeout(() => this.#controller.abort(silence), this.#patience);
     try {
       return await wait;
@@ -85,12 +85,12 @@ async function ask(url: string, options: TransferOptions, received?: Received): 
     const headers: Record<string, string> = { "accept-encoding": "identity" };
     if (received) headers.range = `bytes=${received.bytes}-`;
     let response: Response | undefined;
-    let reason = "";
+    let cause: unknown;
     try {
       response = await watch.over(options.fetch(url, { signal: watch.signal, headers }));
     } catch (error) {
       options.signal?.throwIfAborted();
-      reason = reasonOf(error);
+      cause = error;
     }
     if (response && !PASSING.includes(response.status)) return accept(url, options, response, watch, received);
     await response?.body?.cancel();
@@ -99,7 +99,8 @@ async function ask(url: string, options: TransferOptions, received?: Received): 
     } else if (response) {
       throw new Failure(url, "the file", `HTTP status ${response.status}`, "try again later");
     } else {
-      throw new Failure(url, "an answer", `none (${reason})`, "check the network, and the proxy if there is one");
+      const todo = "check the network, and the proxy if there is one";
+      throw new Failure(url, "an answer", `none (${reasonOf(cause)})`, todo, { cause });
     }
   }
 }
@@ -139,7 +140,7 @@ async function* steady(url: string, answer: Answer, options: TransferOptions): A
   const { Failure = CheckpointError } = options;
   try {
     for (let failures = 0; ;) {
-      let reason = "the end";
+      let cause: unknown = withCode("the end", "ECONNRESET");
       try {
         for (;;) {
           const { done, value } = (await (body && watch.over(body.read()))) ?? { done: true };
@@ -151,12 +152,12 @@ async function* steady(url: string, answer: Answer, options: TransferOptions): A
         if (total === undefined || at === total) return;
       } catch (error) {
         options.signal?.throwIfAborted();
-        reason = reasonOf(error);
+        cause = error;
       }
       const wanted = total === undefined ? "the whole file" : `${total} bytes`;
       const todo = "run it again: what has come is kept where that is possible";
       if (++failures >= ATTEMPTS || validator === "" || (total !== undefined && at > total)) {
-        throw new Failure(url, wanted, `${at}, then ${reason}`, todo);
+        throw new Failure(url, wanted, `${at}, then ${reasonOf(cause)}`, todo, { cause });
       }
       await pause(failures * PAUSE_MS, options.signal);
       const next = await ask(url, options, { bytes: at, validator });
@@ -189,6 +190,11 @@ export async function* counted(
 function validatorOf(headers: Headers): string {
   const etag = headers.get("etag");
   return etag && !etag.startsWith("W/") ? etag : (headers.get("last-modified") ?? "");
+}
+
+/** As the system's own errors, so that whoever may try again later can tell them from a wrong file. */
+function withCode(message: string, code: string): Error {
+  return Object.assign(new Error(message), { code });
 }
 
 function reasonOf(error: unknown): string {
