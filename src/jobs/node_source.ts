@@ -4,10 +4,11 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { ImageError, Sam2Error } from "../errors.ts";
 import { isAddress, readBytes } from "../io/image_input.ts";
+import { sha256Hex } from "../io/sha256.ts";
 import { readInput, systemReason } from "../platform/node_files.ts";
 import { platform } from "../platform/platform.ts";
 import { framesOfFolder } from "../video/folder.ts";
-import { sha256, type Source, type Task } from "./task.ts";
+import type { Source, Task } from "./task.ts";
 
 /** Files and addresses, as jobs in `folder` name them. */
 export function nodeSource(folder: string, signal?: AbortSignal): Source {
@@ -29,7 +30,7 @@ async function digestVideo(path: string, name: string, signal?: AbortSignal): Pr
     }
     for (const frame of framesOfFolder(name, names)) {
       signal?.throwIfAborted();
-      hash.update(`${frame.name}\0${await sha256(new Uint8Array(await readFile(resolve(path, frame.name!))))}\n`);
+      hash.update(`${frame.name}\0${await sha256Hex(new Uint8Array(await readFile(resolve(path, frame.name!))))}\n`);
     }
     return hash.digest("hex");
   } catch (cause) {
@@ -64,7 +65,7 @@ export async function withBytes(task: Task, signal?: AbortSignal): Promise<Task>
       continue;
     }
     const bytes = file.bytes ?? (await source.read(path, name, "a file of the job"));
-    expectSame(name, digest, await sha256(bytes));
+    expectSame(name, digest, await sha256Hex(bytes));
     files.push({ ...file, bytes });
   }
   return { ...task, files };

@@ -10,7 +10,7 @@ import type { Progress } from "../predict/progress.ts";
 import { isAccident } from "./accident.ts";
 import type { FromProcess, ProcessOptions, ToProcess } from "./pool_messages.ts";
 import { Processor } from "./process.ts";
-import { type Task, sha256 } from "./task.ts";
+import { keyOfText, type Task } from "./task.ts";
 import type { SavedState } from "./video_job.ts";
 
 setPlatform(nodePlatform);
@@ -35,8 +35,7 @@ async function load(options: ProcessOptions): Promise<Processor> {
   try {
     const { model, config, imageSize, kernels = "auto", threads = 1, scratch } = options;
     const sam2 = await Sam2.fromPretrained(model, { config, imageSize, kernels, threads });
-    const text = JSON.stringify([sam2.digest, sam2.config, kernels]);
-    const digest = (await sha256(new TextEncoder().encode(text))).slice(0, 32);
+    const digest = await keyOfText(JSON.stringify([sam2.digest, sam2.config, kernels]));
     const { name, version, imageSize: size } = sam2.config;
     say({ ready: { name, version, imageSize: size, digest } });
     return new Processor(sam2, (key) => savedState(scratch, key));

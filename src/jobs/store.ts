@@ -4,7 +4,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Sam2Error } from "../errors.ts";
-import { systemReason } from "../platform/node_files.ts";
+import { systemReason, writeWhole } from "../platform/node_files.ts";
 import type { Job } from "./job.ts";
 import { type JobResult, textOf } from "./process.ts";
 import type { Outcome } from "./run_jobs.ts";
@@ -88,7 +88,7 @@ export class Store {
     try {
       await this.#failures.close();
       await rename(join(this.scratch, FAILED), join(this.folder, FAILED));
-      await writeAt(join(this.scratch, SUMMARY), `${JSON.stringify(summary)}\n`, join(this.folder, SUMMARY));
+      await writeWhole(join(this.folder, SUMMARY), `${JSON.stringify(summary)}\n`, join(this.scratch, SUMMARY));
       await rm(this.scratch, { recursive: true, force: true });
       await sync(this.folder);
     } catch (cause) {
@@ -110,7 +110,7 @@ export class Store {
       await appendFile(join(this.scratch, NAMED), `${JSON.stringify([id, key])}\n`);
       this.#named.set(id, key);
     }
-    await writeAt(join(this.scratch, id), textOf(result), place);
+    await writeWhole(place, textOf(result), join(this.scratch, id));
     await rm(join(this.scratch, `${key}.state`), { force: true });
   }
 
@@ -148,17 +148,6 @@ class OrderedLines {
   }
 }
 
-async function writeAt(temporary: string, text: string, place: string): Promise<void> {
-  const file = await open(temporary, "w");
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, place);
-}
-
 async function sync(path: string): Promise<void> {
   const file = await open(path, "r");
   try {
@@ -185,7 +174,7 @@ async function lock(scratch: string, folder: string): Promise<void> {
     const todo = `wait for it, choose another --out, or remove ${path} if that process is none of ours`;
     throw new Sam2Error(folder, "a folder that no other batch writes to", `process ${other.pid}`, todo);
   }
-  await writeAt(`${path}.tmp`, JSON.stringify(mine), path);
+  await writeWhole(path, JSON.stringify(mine));
 }
 
 function isAlive(pid: number): boolean {

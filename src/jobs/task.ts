@@ -1,5 +1,6 @@
 // A job with the bytes that it names: what decides about its result, and so its id.
 import { ImageError, Sam2Error } from "../errors.ts";
+import { sha256Hex } from "../io/sha256.ts";
 import type { ReadFile } from "./entries.ts";
 import type { Job } from "./job.ts";
 import type { JsonPrompt } from "./prompts.ts";
@@ -65,7 +66,7 @@ export async function prepare(job: Job, where: string, model: ModelIdentity, sou
   const file = async (name: string, what: string): Promise<TaskFile> => {
     const path = source.locate(name);
     const bytes = await source.read(path, name, what);
-    return { name, path, digest: await sha256(bytes), bytes };
+    return { name, path, digest: await sha256Hex(bytes), bytes };
   };
   const path = source.locate(main);
   const first =
@@ -106,8 +107,9 @@ function keyOf({ id: _, ...request }: Job, content: (name: string) => string, { 
 /** 128 bits suffice for names: never two of them for some 10^18 jobs. */
 const KEY_LETTERS = 32;
 
-async function keyOfText(text: string): Promise<string> {
-  return (await sha256(new TextEncoder().encode(text))).slice(0, KEY_LETTERS);
+/** A name made of a text, 32 letters. */
+export async function keyOfText(text: string): Promise<string> {
+  return (await sha256Hex(new TextEncoder().encode(text))).slice(0, KEY_LETTERS);
 }
 
 /** JSON whose keys are in order: the same text for the same value. */
@@ -117,11 +119,6 @@ export function canonical(value: unknown): string {
       ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
       : part,
   );
-}
-
-export async function sha256(bytes: Uint8Array): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** Reads the files that came with a task. */

@@ -22,12 +22,15 @@ export async function openFile(path: string): Promise<OpenFile> {
   return { name: path, size: fstatSync(file).size, read, close: () => closeSync(file) };
 }
 
-/** Write a file whole or not at all. */
-export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.tmp`);
+/** Write a file whole or not at all. @param temporary where it is written before it moves; beside its place by default */
+export async function writeWhole(
+  path: string,
+  content: Uint8Array | string,
+  temporary = join(dirname(path), `.${basename(path)}.tmp`),
+): Promise<void> {
   const file = await open(temporary, "w");
   try {
-    await file.writeFile(bytes);
+    await file.writeFile(content);
     await file.sync();
   } finally {
     await file.close();

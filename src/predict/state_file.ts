@@ -1,5 +1,6 @@
 import { StateError } from "../errors.ts";
 import { crc32 } from "../io/crc32.ts";
+import { sha256 } from "../io/sha256.ts";
 import { memoryTokens, type Sam2Config } from "../model/config.ts";
 import type { Frames } from "../video/frames.ts";
 import { FrameSet } from "./frame_set.ts";
@@ -211,8 +212,4 @@ function storedPoints({ coords, labels }: { coords: number[]; labels: number[] }
 
 function padded(bytes: number): number {
   return Math.ceil(bytes / 4) * 4;
-}
-
-async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>));
 }

@@ -1,3 +1,4 @@
+import { sha256 } from "../io/sha256.ts";
 import { Problem } from "./problem.ts";
 
 /** Who may ask. */
@@ -70,8 +71,8 @@ function passwordOf(basic: string): string {
   }
 }
 
-async function digestOf(text: string): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
+function digestOf(text: string): Promise<Uint8Array> {
+  return sha256(new TextEncoder().encode(text));
 }
 
 /** In the same time wherever they differ; of digests, which tell nothing of the length. */

@@ -3,6 +3,8 @@ import { AutomaticMaskGenerator } from "../engine/automatic_mask_generator.ts";
 import type { Sam2 } from "../engine/sam2.ts";
 import { PromptError } from "../errors.ts";
 import { imageSize } from "../io/image.ts";
+import { isAddress } from "../io/image_input.ts";
+import { sha256Hex } from "../io/sha256.ts";
 import type { ReadFile } from "../jobs/entries.ts";
 import { answerPrompts, setsOf } from "../jobs/image_job.ts";
 import {
@@ -83,7 +85,7 @@ export class Images {
     const answers = await this.answer(source, sets, "segment", signal);
     const { config } = (await this.desk.tool()).sam2;
     const { key, width, height } = source;
-    const path = /^https?:/i.test(image) ? image : key;
+    const path = isAddress(image) ? image : key;
     return { ...named(id), image: { path, width, height }, model: modelOf(config), prompts: answers };
   }
 
@@ -94,7 +96,7 @@ export class Images {
     const request = parseRequest({ everything: everything ?? {} }, "everything") as { everything: EverythingRequest };
     this.#expectGrid(request.everything);
     const { bytes, key, width, height } = await this.#sent(image, "everything.image", signal);
-    const path = /^https?:/i.test(image) ? image : key;
+    const path = isAddress(image) ? image : key;
     const { waiting } = this.#limits;
     return this.#background.run(
       async ({ sam2 }) => {
@@ -210,8 +212,7 @@ export class Images {
 }
 
 async function keyOf(bytes: Uint8Array): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>));
-  return `sha256:${[...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+  return `sha256:${await sha256Hex(bytes)}`;
 }
 
 function withBytes({ bytes, ...source }: Source, where: string) {
