@@ -6,7 +6,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { PromptError, Sam2Error, StateError, UsageError } from "../errors.ts";
 import type { AnnotationFormat } from "../io/formats/write.ts";
 import { lineOf } from "../jobs/frame_line.ts";
-import { applyPrompt, type TrackPrompt } from "../jobs/track_prompts.ts";
+import { applyPrompt, namesOf, type TrackPrompt } from "../jobs/track_prompts.ts";
 import { modelTitle } from "../model/config.ts";
 import type { FrameResult, VideoPredictor } from "../predict/video_predictor.ts";
 import type { VideoState } from "../predict/video_state.ts";
@@ -84,7 +84,7 @@ export class Run {
     const out = options.out ?? (options.json ? undefined : `${basename(resolve(video))}.sam2`);
     this.#files = out === undefined ? undefined : new TrackFiles(out, options.perObject ?? false);
     this.#directions = options.both ? [false, true] : [options.reverse ?? false];
-    this.#names = new Map(prompts.flatMap(({ object, name }) => (name === undefined ? [] : [[object, name] as const])));
+    this.#names = namesOf(prompts);
   }
 
   async finish(): Promise<void> {

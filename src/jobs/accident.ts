@@ -29,7 +29,8 @@ function codeOf(error: unknown): string | undefined {
   return undefined;
 }
 
-const FIRST_PAUSE_MS = 500;
+/** Before the second attempt. */
+export const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
 
 /** Before attempt `attempt + 1`: growing. */

@@ -51,6 +51,11 @@ export function checkEntries(parsed: unknown, fields: Fields, where: string): En
   throw new PromptError(where, "a prompt or a list of prompts", shown(parsed), 'e.g. [{"points": [[500, 375]]}]');
 }
 
+/** The prompts of a job that was checked. */
+export function entriesOf(prompts: readonly object[], where: string): Entry[] {
+  return prompts.map((fields, i) => ({ fields: { ...fields }, where: `${where}.prompts[${i}]` }));
+}
+
 /** @throws PromptError naming the field */
 function checkEntry(entry: unknown, known: Fields, where: string): Entry {
   if (typeof entry !== "object" || entry === null || Array.isArray(entry)) {

@@ -3,7 +3,7 @@ import { ImagePredictor } from "../engine/image_predictor.ts";
 import type { Sam2 } from "../engine/sam2.ts";
 import type { RgbImage } from "../io/pixels.ts";
 import type { Progress } from "../predict/progress.ts";
-import type { ReadFile } from "./entries.ts";
+import { entriesOf, type ReadFile } from "./entries.ts";
 import { type ImageResult, modelOf, type PromptResult, promptResult, recordResult } from "./image_result.ts";
 import type { EverythingRequest, ImageRequest } from "./job.ts";
 import { type JsonPrompt, type PromptSet, promptSets, promptsFor } from "./prompts.ts";
@@ -74,8 +74,7 @@ export async function runImageJob(
 
 /** The prompts of a job that was checked, with what stands in their files. @throws PromptError naming the prompt */
 export function setsOf(prompts: readonly JsonPrompt[], where: string, read: ReadFile): Promise<PromptSet[]> {
-  const entries = prompts.map((fields, i) => ({ fields: { ...fields }, where: `${where}.prompts[${i}]` }));
-  return promptSets(entries, read);
+  return promptSets(entriesOf(prompts, where), read);
 }
 
 /**

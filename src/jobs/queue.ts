@@ -1,5 +1,6 @@
 import type { Job as QueueJob, Queue, QueueEvents } from "bullmq";
 import { pause } from "../platform/transfer.ts";
+import { FIRST_PAUSE_MS } from "./accident.ts";
 import type { JobResult } from "./process.ts";
 import { openRedis, type QueuedTask, queueName, type Redis } from "./redis.ts";
 import { type Ending, givenUp, MOST_DEATHS, type RunContext, type Runner } from "./runner.ts";
@@ -22,7 +23,6 @@ const MOST_WAITING = { plain: 128, carried: 16 };
 const CHECK_MS = 3000;
 /** Results are kept for others who submit the same job. */
 const KEPT = { age: 3600, count: 5000 };
-const FIRST_PAUSE_MS = 500;
 /** What BullMQ says of a job whose workers ended twice. */
 const STALLED = /stalled more than allowable limit/;
 

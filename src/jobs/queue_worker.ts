@@ -8,6 +8,7 @@ import { Pool, type PoolOptions } from "./pool.ts";
 import type { JobResult } from "./process.ts";
 import { saysOnce } from "./queue.ts";
 import { openRedis, type QueuedTask, queueName } from "./redis.ts";
+import { GRACE_MS } from "./runner.ts";
 import type { ModelIdentity, Task } from "./task.ts";
 
 export interface WorkerOptions extends PoolOptions {
@@ -31,9 +32,6 @@ export interface QueueWorker {
   /** Take no more jobs; images under way end, videos are saved and given back. */
   close(): Promise<void>;
 }
-
-/** What images under way have to end in. */
-const GRACE_MS = 6000;
 
 /**
  * Compute jobs that others submit.

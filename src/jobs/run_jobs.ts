@@ -5,7 +5,7 @@ import { mapAhead, mapUnordered } from "./flow.ts";
 import type { JobContext } from "./image_job.ts";
 import { type Job, parseJob } from "./job.ts";
 import type { JobResult } from "./process.ts";
-import type { Runner } from "./runner.ts";
+import { GRACE_MS, type Runner } from "./runner.ts";
 import { nonsenseKey, prepare, type Source, type Task, unreadableKey } from "./task.ts";
 
 /** A job as it comes. */
@@ -54,8 +54,6 @@ export interface RunJobsOptions {
 
 /** Files that are read before they are needed, at most. */
 const MOST_AHEAD = 8;
-/** What an image under way has to end in. */
-const GRACE_MS = 6000;
 
 type Prepared = { index: number; where: string; id: string; key: string; begun: number } & (
   { task: Task } | { error: string; attempts: number }

@@ -25,6 +25,9 @@ export interface Runner {
   close(): Promise<void>;
 }
 
+/** What images under way have to end in, when no more jobs are taken. */
+export const GRACE_MS = 6000;
+
 /** So many worker processes may end with a task. */
 export const MOST_DEATHS = 2;
 

@@ -54,6 +54,11 @@ export function trackPrompts(entries: readonly Entry[]): TrackPrompt[] {
   });
 }
 
+/** What objects are called, by id; those without a name are left out. */
+export function namesOf(prompts: readonly TrackPrompt[]): Map<number, string> {
+  return new Map(prompts.flatMap(({ object, name }) => (name === undefined ? [] : [[object, name] as const])));
+}
+
 /**
  * The prompts with the pictures of their masks. A map of ids becomes one prompt an id where no object was named.
  *

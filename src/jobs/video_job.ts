@@ -3,11 +3,11 @@ import { VideoPredictor } from "../engine/video_predictor.ts";
 import type { VideoState } from "../engine/video_state.ts";
 import { platform } from "../platform/platform.ts";
 import { framesOfFolder } from "../video/folder.ts";
-import type { ReadFile } from "./entries.ts";
+import { entriesOf, type ReadFile } from "./entries.ts";
 import { lineOf } from "./frame_line.ts";
 import type { JobContext } from "./image_job.ts";
 import type { VideoJob } from "./job.ts";
-import { applyPrompt, expectTrackable, type TrackPrompt, trackPrompts, withMasks } from "./track_prompts.ts";
+import { applyPrompt, expectTrackable, namesOf, type TrackPrompt, trackPrompts, withMasks } from "./track_prompts.ts";
 
 /** Where a video job keeps how far it is, so that another process can go on. */
 export interface SavedState {
@@ -46,9 +46,9 @@ const SAVE_SHARE = 20;
  */
 export async function runVideoJob(predictor: VideoPredictor, job: VideoJob, context: VideoContext): Promise<string> {
   const { path, where, signal, saved } = context;
-  const entries = job.prompts.map((fields, i) => ({ fields: { ...fields }, where: `${where}.prompts[${i}]` }));
-  expectTrackable(trackPrompts(entries), job.video);
-  const prompts = await withMasks(trackPrompts(entries), context.read, context.notice ?? (() => {}));
+  const said = trackPrompts(entriesOf(job.prompts, where));
+  expectTrackable(said, job.video);
+  const prompts = await withMasks(said, context.read, context.notice ?? (() => {}));
   expectTrackable(prompts, job.video);
   const begun = (await resumed(predictor, path, context)) ?? (await started(predictor, path, prompts, signal));
   const { state, reached } = begun;
@@ -116,7 +116,7 @@ async function follow(
   files: readonly string[],
   { signal, progress, saved }: VideoContext,
 ): Promise<void> {
-  const names = new Map(prompts.flatMap(({ object, name }) => (name === undefined ? [] : [[object, name] as const])));
+  const names = namesOf(prompts);
   const corrections = new Set(prompts.filter(({ correct }) => correct));
   let [savedAt, took] = [performance.now(), 0];
   for (let goOn = true; goOn;) {

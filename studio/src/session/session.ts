@@ -48,11 +48,11 @@ const MOST_MEDIA = 6;
 const OFFERED = "sam2-offered";
 /** After the last change, until it is kept. */
 const KEEP_MS = 400;
-/** A side of the grid of points for everything: nano's answers are few and quick, others take long. */
 /** A model that takes longer for a picture previews nothing in videos. */
 const QUICK_MS = 400;
 /** A frame that is seen for so long is worth a look of the model. */
 const REST_MS = 250;
+/** A side of the grid of points for everything: nano's answers are few and quick, others take long. */
 const GRID = { nano: 16, others: 24 };
 
 export interface Options {
