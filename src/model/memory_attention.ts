@@ -8,6 +8,7 @@ import type { Weights } from "../io/weights.ts";
 import { axialMacs, axialSdpa, mergeHeads, rotate, sdpa, splitHeads } from "../nn/attention.ts";
 import { add, affine } from "../nn/elementwise.ts";
 import { layer } from "../nn/layer.ts";
+import { foldLinears } from "../nn/fold.ts";
 import { concat, contiguous } from "../nn/layout.ts";
 import { type Fused, linear } from "../nn/linear.ts";
 import { layerNorm } from "../nn/norm.ts";
@@ -40,16 +41,15 @@ export interface Memory {
 export function ropeAttention(w: Weights, D: number, kvDim: number, { cos, sin }: Rotation) {
   const qProj = linear(w.at("q_proj"), D, D);
   const kProj = linear(w.at("k_proj"), kvDim, D);
-  const vProj = linear(w.at("v_proj"), kvDim, D);
-  const outProj = linear(w.at("out_proj"), D, D);
+  const vOutProj = linear(foldLinears(w.at("v_proj"), w.at("out_proj"), [D, D, kvDim]), kvDim, D);
 
-  return layer(w, "RoPEAttention", (q: Tensor, k: Tensor, v: Tensor, unrotated: number, fused: Fused) => {
+  return layer(w, "RoPEAttention", (q: Tensor, k: Tensor, v: Tensor, unrotated: number, { residual }: Fused) => {
     const Q = splitHeads(qProj(q), HEADS); // [1, 1, N, D]
     const K = splitHeads(kProj(k), HEADS); // [1, 1, S, D]
-    const V = splitHeads(vProj(v), HEADS); // [1, 1, S, D]
+    const V = splitHeads(vOutProj(v), HEADS); // [1, 1, S, D]
     rotate(Q, cos, sin);
     rotate(narrow(K, 2, 0, K.shape[2] - unrotated), cos, sin);
-    return outProj(mergeHeads(sdpa(Q, K, V)), fused);
+    return add(mergeHeads(sdpa(Q, K, V)), residual!);
   });
 }
 
@@ -87,8 +87,7 @@ export function memoryCrossAttention(
 ) {
   const qProj = linear(w.at("q_proj"), D, D);
   const kProj = linear(w.at("k_proj"), C, D);
-  const vProj = linear(w.at("v_proj"), C, D);
-  const outProj = linear(w.at("out_proj"), D, D);
+  const vOutProj = linear(foldLinears(w.at("v_proj"), w.at("out_proj"), [D, D, C]), C, D);
   const { queries, keys: grid } = places;
   const keyProjection = machine.heap.scope(() => {
     const [weight, bias] = [w.at("k_proj").get("weight", [D, C]), w.at("k_proj").get("bias", [D])];
@@ -98,11 +97,11 @@ export function memoryCrossAttention(
   return layer(w, "RoPEAttention", (q: Tensor, { keys, values, pointerTokens, placed }: Attended, fused: Fused) => {
     const Q = splitHeads(qProj(q), HEADS); // [1, 1, N, D]
     rotate(Q, queries.cos, queries.sin);
-    if (placed) return outProj(vProj(axialSdpa(Q, placed, keyProjection, grid.cos, grid.sin)), fused);
+    if (placed) return vOutProj(axialSdpa(Q, placed, keyProjection, grid.cos, grid.sin), fused);
     const K = kProj(keys); // [1, S, D]
     const maps = reshape(narrow(K, 1, 0, K.shape[1] - pointerTokens), [-1, U + G ** 2, D]);
     rotate(unsqueeze(narrow(maps, 1, U, G ** 2), 1), grid.cos, grid.sin);
-    return outProj(vProj(mergeHeads(sdpa(Q, splitHeads(K, HEADS), splitHeads(values, HEADS)))), fused);
+    return vOutProj(mergeHeads(sdpa(Q, splitHeads(K, HEADS), splitHeads(values, HEADS))), fused);
   });
 }
 

@@ -43,11 +43,6 @@ export function foldRepVggDw(w: Weights, C: number): Weights {
 
 function convNorm(w: Weights, shape: Shape): Kernel {
   const [Cout] = shape;
-  const read = (from: Weights, name: string, of: Shape) => {
-    const values = new Float32Array(numel(of));
-    from.read(name, of, values);
-    return Float64Array.from(values);
-  };
   const bn = w.at("bn");
   const [gamma, beta, mean, variance] = ["weight", "bias", "running_mean", "running_var"].map((name) =>
     read(bn, name, [Cout]),
@@ -58,6 +53,30 @@ function convNorm(w: Weights, shape: Shape): Kernel {
     weight: read(w.at("c"), "weight", shape).map((value, i) => value * scale[Math.floor(i / perOutput)]),
     bias: beta.map((value, c) => value - mean[c] * scale[c]),
   };
+}
+
+/**
+ * Two linear layers, one after the other, of K, J and N channels: W' = W₂·W₁ and b' = W₂·b₁ + b₂.
+ *
+ * @shape  → weights of the folded layer, `weight` [N, K] and `bias` [N], in the place of the second
+ */
+export function foldLinears(first: Weights, second: Weights, [N, J, K]: Shape): Weights {
+  const [w1, b1] = [read(first, "weight", [J, K]), read(first, "bias", [J])];
+  const [w2, b2] = [read(second, "weight", [N, J]), read(second, "bias", [N])];
+  const weight = new Float64Array(N * K);
+  for (let n = 0; n < N; n++) {
+    for (let j = 0; j < J; j++) {
+      for (let k = 0; k < K; k++) weight[n * K + k] += w2[n * J + j] * w1[j * K + k];
+    }
+  }
+  const bias = b2.map((value, n) => b1.reduce((sum, b, j) => sum + w2[n * J + j] * b, value));
+  return kernelWeights(second, [N, K], { weight, bias });
+}
+
+function read(from: Weights, name: string, shape: Shape): Float64Array {
+  const values = new Float32Array(numel(shape));
+  from.read(name, shape, values);
+  return Float64Array.from(values);
 }
 
 /** A folded convolution in the place of what it was folded from. */
