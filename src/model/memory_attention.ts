@@ -41,15 +41,16 @@ export interface Memory {
 export function ropeAttention(w: Weights, D: number, kvDim: number, { cos, sin }: Rotation) {
   const qProj = linear(w.at("q_proj"), D, D);
   const kProj = linear(w.at("k_proj"), kvDim, D);
-  const vOutProj = linear(foldLinears(w.at("v_proj"), w.at("out_proj"), [D, D, kvDim]), kvDim, D);
+  const vProj = linear(w.at("v_proj"), kvDim, D);
+  const outProj = linear(w.at("out_proj"), D, D);
 
-  return layer(w, "RoPEAttention", (q: Tensor, k: Tensor, v: Tensor, unrotated: number, { residual }: Fused) => {
+  return layer(w, "RoPEAttention", (q: Tensor, k: Tensor, v: Tensor, unrotated: number, fused: Fused) => {
     const Q = splitHeads(qProj(q), HEADS); // [1, 1, N, D]
     const K = splitHeads(kProj(k), HEADS); // [1, 1, S, D]
-    const V = splitHeads(vOutProj(v), HEADS); // [1, 1, S, D]
+    const V = splitHeads(vProj(v), HEADS); // [1, 1, S, D]
     rotate(Q, cos, sin);
     rotate(narrow(K, 2, 0, K.shape[2] - unrotated), cos, sin);
-    return add(mergeHeads(sdpa(Q, K, V)), residual!);
+    return outProj(mergeHeads(sdpa(Q, K, V)), fused);
   });
 }
 
@@ -62,6 +63,8 @@ export function ropeAttention(w: Weights, D: number, kvDim: number, { cos, sin }
  * Values are a linear map of C = 64 channels and are not rotated, so they are projected after the sum, not before:
  *
  *     softmax(Q·Kᵀ)·(V·Wᵥᵀ + bᵥ) = (softmax(Q·Kᵀ)·V)·Wᵥᵀ + bᵥ, since each row of the softmax sums to 1
+ *
+ * With one head nothing but this projection stands before `out_proj`, so the two are one linear layer.
  *
  * Keys are not projected either: the transposed projection and rotation of the place p go to the query,
  *
@@ -87,7 +90,7 @@ export function memoryCrossAttention(
 ) {
   const qProj = linear(w.at("q_proj"), D, D);
   const kProj = linear(w.at("k_proj"), C, D);
-  const vOutProj = linear(foldLinears(w.at("v_proj"), w.at("out_proj"), [D, D, C]), C, D);
+  const outProj = linear(foldLinears(w.at("v_proj"), w.at("out_proj"), [C, D, D]), C, D);
   const { queries, keys: grid } = places;
   const keyProjection = machine.heap.scope(() => {
     const [weight, bias] = [w.at("k_proj").get("weight", [D, C]), w.at("k_proj").get("bias", [D])];
@@ -97,11 +100,11 @@ export function memoryCrossAttention(
   return layer(w, "RoPEAttention", (q: Tensor, { keys, values, pointerTokens, placed }: Attended, fused: Fused) => {
     const Q = splitHeads(qProj(q), HEADS); // [1, 1, N, D]
     rotate(Q, queries.cos, queries.sin);
-    if (placed) return vOutProj(axialSdpa(Q, placed, keyProjection, grid.cos, grid.sin), fused);
+    if (placed) return outProj(axialSdpa(Q, placed, keyProjection, grid.cos, grid.sin), fused);
     const K = kProj(keys); // [1, S, D]
     const maps = reshape(narrow(K, 1, 0, K.shape[1] - pointerTokens), [-1, U + G ** 2, D]);
     rotate(unsqueeze(narrow(maps, 1, U, G ** 2), 1), grid.cos, grid.sin);
-    return vOutProj(mergeHeads(sdpa(Q, splitHeads(K, HEADS), splitHeads(values, HEADS))), fused);
+    return outProj(mergeHeads(sdpa(Q, splitHeads(K, HEADS), splitHeads(values, HEADS))), fused);
   });
 }
 

@@ -9,7 +9,8 @@ import { withMachine } from "../runtime/machine.ts";
 import { numel, type Shape } from "../tensor/shape.ts";
 import { values } from "../tensor/view.ts";
 import { conv2d, depthwiseConv2d } from "./conv.ts";
-import { foldConvNorm, foldRepVggDw } from "./fold.ts";
+import { foldConvNorm, foldLinears, foldRepVggDw } from "./fold.ts";
+import { linear } from "./linear.ts";
 
 setPlatform(nodePlatform);
 const machine = await createMachine({ kernels: "portable", threads: 1 });
@@ -116,6 +117,32 @@ Fold("the three branches of RepVggDw equal their sum within 1e-6, at borders too
     const conv = depthwiseConv2d(foldRepVggDw(weightsOf(parts).at("net"), C), C, 3, 1);
     const got = values(conv(machine.heap.from(Float32Array.from(x), [1, H, W, C])));
     assert.ok(relative(got, want) < 1e-6, `${relative(got, want)}`);
+  });
+});
+
+Fold("two linear layers equal the one after the other within 1e-6", () => {
+  const [M, K, J, N] = [5, 7, 11, 13];
+  const parts: Parts = new Map(
+    Object.entries({ "first.weight": [J, K], "first.bias": [J], "second.weight": [N, J], "second.bias": [N] }).map(
+      ([name, shape]) => [name, { shape, values: Float32Array.from({ length: numel(shape) }, next) }],
+    ),
+  );
+  const part = (key: string) => parts.get(key)!.values;
+  const x = Float64Array.from({ length: M * K }, () => Math.fround(next()));
+  const layerOf = (name: string, x: Float64Array, K: number, N: number) =>
+    Float64Array.from({ length: (x.length / K) * N }, (_, at) => {
+      const [m, n] = [Math.floor(at / N), at % N];
+      return x
+        .subarray(m * K, (m + 1) * K)
+        .reduce((sum, value, k) => sum + value * part(`${name}.weight`)[n * K + k], part(`${name}.bias`)[n]);
+    });
+  const want = layerOf("second", layerOf("first", x, K, J), J, N);
+  withMachine(machine, () => {
+    const w = weightsOf(parts);
+    const folded = linear(foldLinears(w.at("first"), w.at("second"), [K, J, N]), K, N);
+    const got = values(folded(machine.heap.from(Float32Array.from(x), [M, K])));
+    assert.ok(relative(got, want) < 1e-6, `${relative(got, want)}`);
+    assert.equal(w.unused(), []);
   });
 });
 

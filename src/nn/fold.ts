@@ -1,6 +1,7 @@
 /**
- * Convolutions and batch norms as the one convolution that they are equal to: nothing but sums and products of constants
- * stands between them once a model is trained. All of it is computed in f64 and rounded once, when weights load.
+ * Layers that follow each other as the one layer that they are equal to: convolutions and batch norms, two linear layers.
+ * Nothing but sums and products of constants stands between them once a model is trained. All of it is computed in f64 and
+ * rounded once, when weights load.
  */
 import { Weights } from "../io/weights.ts";
 import { machine } from "../runtime/machine.ts";
@@ -56,13 +57,20 @@ function convNorm(w: Weights, shape: Shape): Kernel {
 }
 
 /**
- * Two linear layers, one after the other, of K, J and N channels: W' = W₂·W₁ and b' = W₂·b₁ + b₂.
+ * Two linear layers or 1×1 convolutions, one after the other: W' = W₂·W₁ and b' = W₂·b₁ + b₂.
  *
- * @shape  → weights of the folded layer, `weight` [N, K] and `bias` [N], in the place of the second
+ * @param channels  what the first takes, K, and returns, J, and what the second returns, N
+ * @param kernel    [1, 1] of convolutions
+ * @shape  → weights of the folded layer, `weight` [N, K, ...kernel] and `bias` [N], in the place of the second
  */
-export function foldLinears(first: Weights, second: Weights, [N, J, K]: Shape): Weights {
-  const [w1, b1] = [read(first, "weight", [J, K]), read(first, "bias", [J])];
-  const [w2, b2] = [read(second, "weight", [N, J]), read(second, "bias", [N])];
+export function foldLinears(
+  first: Weights,
+  second: Weights,
+  [K, J, N]: readonly [number, number, number],
+  kernel: Shape = [],
+): Weights {
+  const [w1, b1] = [read(first, "weight", [J, K, ...kernel]), read(first, "bias", [J])];
+  const [w2, b2] = [read(second, "weight", [N, J, ...kernel]), read(second, "bias", [N])];
   const weight = new Float64Array(N * K);
   for (let n = 0; n < N; n++) {
     for (let j = 0; j < J; j++) {
@@ -70,7 +78,7 @@ export function foldLinears(first: Weights, second: Weights, [N, J, K]: Shape): 
     }
   }
   const bias = b2.map((value, n) => b1.reduce((sum, b, j) => sum + w2[n * J + j] * b, value));
-  return kernelWeights(second, [N, K], { weight, bias });
+  return kernelWeights(second, [N, K, ...kernel], { weight, bias });
 }
 
 function read(from: Weights, name: string, shape: Shape): Float64Array {

@@ -21,7 +21,7 @@ export interface LayerEvent {
 let watcher: ((event: LayerEvent) => void) | undefined;
 let started = 0;
 
-/** Are layers watched? What is one step for speed is done layer by layer then, with the same bits. */
+/** Are layers watched? What is one step for speed is done layer by layer then. */
 export function isWatched(): boolean {
   return watcher !== undefined;
 }

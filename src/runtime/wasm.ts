@@ -102,7 +102,8 @@ export function wasmKernels(
         throw new ShapeError("attention", "heads that fit in the scratch", `${d} and ${dv} channels`, "use more heads");
       }
       const [memories, packed] = [[...walk(k), ...walk(v)], room ? address(room) : 0];
-      if (room) parallelFor("attention_f32_pack", B * h * Math.ceil(S / keys), [packed, ...memories, h, S, d, dv, keys]);
+      if (room)
+        parallelFor("attention_f32_pack", B * h * Math.ceil(S / keys), [packed, ...memories, h, S, d, dv, keys]);
       const numbers = [h, N, S, d, dv, scale * Math.LOG2E, nq, keys, packed, wide];
       parallelFor("attention_f32", B * h * blocks, [...walk(o), ...walk(q), ...memories, ...numbers]);
     },
