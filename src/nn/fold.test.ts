@@ -148,7 +148,7 @@ Fold("two linear layers equal the one after the other within 1e-6", () => {
 
 Fold("all that was folded counts as read, but for the count of batches", () => {
   const w = weightsOf(convNorm("net", [4, 3, 3, 3]));
-  withMachine(machine, () => foldConvNorm(w.at("net"), [4, 3, 3, 3]));
+  withMachine(machine, () => conv2d(foldConvNorm(w.at("net"), [4, 3, 3, 3]), 3, 4, 3, 1, 1));
   assert.equal(w.unused(), ["net.bn.num_batches_tracked"]);
 });
 
@@ -156,7 +156,7 @@ Fold("a missing part is named by its full path", () => {
   const parts = convNorm("net", [4, 3, 3, 3]);
   parts.delete("net.bn.running_var");
   assert.throws(
-    () => withMachine(machine, () => foldConvNorm(weightsOf(parts).at("net"), [4, 3, 3, 3])),
+    () => withMachine(machine, () => conv2d(foldConvNorm(weightsOf(parts).at("net"), [4, 3, 3, 3]), 3, 4, 3, 1, 1)),
     /net\.bn\.running_var: expected a tensor \[4\], got none/,
   );
 });

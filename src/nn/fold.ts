@@ -9,10 +9,10 @@ import { numel, type Shape } from "../tensor/shape.ts";
 
 const EPS = 1e-5; // of every BatchNorm2d
 
-/** Values of a convolution: weight [Cout, Cin/groups, k, k], row-major, and bias [Cout]. */
+/** How the values of a layer are computed, whenever they are read: weight [Cout, Cin/groups, k, k], row-major, and bias [Cout]. */
 interface Kernel {
-  weight: Float64Array;
-  bias: Float64Array;
+  weight(): Float64Array;
+  bias(): Float64Array;
 }
 
 /**
@@ -33,27 +33,37 @@ export function foldConvNorm(w: Weights, shape: Shape): Weights {
  * @source timm/models/repvit.py, RepVggDw, legacy
  */
 export function foldRepVggDw(w: Weights, C: number): Weights {
-  const { weight, bias } = convNorm(w.at("conv"), [C, 1, 3, 3]);
+  const wide = convNorm(w.at("conv"), [C, 1, 3, 3]);
   const middle = convNorm(w.at("conv1"), [C, 1, 1, 1]);
-  for (let c = 0; c < C; c++) {
-    weight[9 * c + 4] += middle.weight[c] + 1;
-    bias[c] += middle.bias[c];
-  }
+  const weight = () => {
+    const [sum, centre] = [wide.weight(), middle.weight()];
+    for (let c = 0; c < C; c++) sum[9 * c + 4] += centre[c] + 1;
+    return sum;
+  };
+  const bias = () => {
+    const more = middle.bias();
+    return wide.bias().map((value, c) => value + more[c]);
+  };
   return kernelWeights(w, [C, 1, 3, 3], { weight, bias });
 }
 
 function convNorm(w: Weights, shape: Shape): Kernel {
   const [Cout] = shape;
-  const bn = w.at("bn");
-  const [gamma, beta, mean, variance] = ["weight", "bias", "running_mean", "running_var"].map((name) =>
-    read(bn, name, [Cout]),
-  );
-  const scale = gamma.map((value, c) => value / Math.sqrt(variance[c] + EPS));
-  const perOutput = numel(shape) / Cout;
-  return {
-    weight: read(w.at("c"), "weight", shape).map((value, i) => value * scale[Math.floor(i / perOutput)]),
-    bias: beta.map((value, c) => value - mean[c] * scale[c]),
+  const ofNorm = (name: string) => read(w.at("bn"), name, [Cout]);
+  const scale = () => {
+    const variance = ofNorm("running_var");
+    return ofNorm("weight").map((gamma, c) => gamma / Math.sqrt(variance[c] + EPS));
   };
+  const perOutput = numel(shape) / Cout;
+  const weight = () => {
+    const factor = scale();
+    return read(w.at("c"), "weight", shape).map((value, i) => value * factor[Math.floor(i / perOutput)]);
+  };
+  const bias = () => {
+    const [factor, mean] = [scale(), ofNorm("running_mean")];
+    return ofNorm("bias").map((beta, c) => beta - mean[c] * factor[c]);
+  };
+  return { weight, bias };
 }
 
 /**
@@ -69,15 +79,20 @@ export function foldLinears(
   [K, J, N]: readonly [number, number, number],
   kernel: Shape = [],
 ): Weights {
-  const [w1, b1] = [read(first, "weight", [J, K, ...kernel]), read(first, "bias", [J])];
-  const [w2, b2] = [read(second, "weight", [N, J, ...kernel]), read(second, "bias", [N])];
-  const weight = new Float64Array(N * K);
-  for (let n = 0; n < N; n++) {
-    for (let j = 0; j < J; j++) {
-      for (let k = 0; k < K; k++) weight[n * K + k] += w2[n * J + j] * w1[j * K + k];
+  const ofSecond = () => read(second, "weight", [N, J, ...kernel]);
+  const weight = () => {
+    const [w1, w2, product] = [read(first, "weight", [J, K, ...kernel]), ofSecond(), new Float64Array(N * K)];
+    for (let n = 0; n < N; n++) {
+      for (let j = 0; j < J; j++) {
+        for (let k = 0; k < K; k++) product[n * K + k] += w2[n * J + j] * w1[j * K + k];
+      }
     }
-  }
-  const bias = b2.map((value, n) => b1.reduce((sum, b, j) => sum + w2[n * J + j] * b, value));
+    return product;
+  };
+  const bias = () => {
+    const [b1, w2] = [read(first, "bias", [J]), ofSecond()];
+    return read(second, "bias", [N]).map((b2, n) => b1.reduce((sum, b, j) => sum + w2[n * J + j] * b, b2));
+  };
   return kernelWeights(second, [N, K, ...kernel], { weight, bias });
 }
 
@@ -87,12 +102,12 @@ function read(from: Weights, name: string, shape: Shape): Float64Array {
   return Float64Array.from(values);
 }
 
-/** A folded convolution in the place of what it was folded from. */
+/** A folded layer in the place of what it was folded from. Layers hold on to their weights, so no values are kept in these. */
 function kernelWeights({ prefix }: Weights, shape: Shape, { weight, bias }: Kernel): Weights {
-  const stored = (values: Float64Array, of: Shape) => ({
+  const stored = (values: () => Float64Array, of: Shape) => ({
     dtype: "F32" as const,
     shape: of,
-    read: (into: Float32Array) => into.set(values),
+    read: (into: Float32Array) => into.set(values()),
   });
   const tensors = new Map([
     [`${prefix}.weight`, stored(weight, shape)],
