@@ -21,6 +21,7 @@ import { setPlatform } from "../src/platform/platform.ts";
 import { expectBuilt } from "../tests/built.ts";
 import { launchChromium, PATIENCE_MS, runWithChromium } from "../tests/chromium.ts";
 import { served } from "../tests/served.ts";
+import { catchChoosers, chooseFiles } from "./choose_files.ts";
 import { keptWhen } from "./kept_document.ts";
 import type { Appearance, Document } from "./src/state/document.ts";
 
@@ -45,6 +46,7 @@ async function visit(
 ): Promise<void> {
   const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, ...options });
   const page = await context.newPage();
+  catchChoosers(page);
   page.setDefaultTimeout(PATIENCE_MS);
   const messages: string[] = [];
   page.on("console", (message) => messages.push(message.text()));
@@ -64,9 +66,7 @@ async function ready(page: Page): Promise<void> {
 }
 
 async function open(page: Page, file: string): Promise<void> {
-  const chooser = page.waitForEvent("filechooser");
-  await page.keyboard.press("Control+o");
-  await (await chooser).setFiles(file);
+  await chooseFiles(page, file);
   await page.waitForFunction((name) => document.querySelector(".stage")?.getAttribute("aria-label")?.startsWith(name), basename(file)); // prettier-ignore
   await ready(page);
 }
@@ -270,10 +270,8 @@ Studio(
   async () => {
     await visit(async (page) => {
       const choose = async (file: string) => {
-        const chooser = page.waitForEvent("filechooser");
         await page.keyboard.press("m");
-        await page.click("text=Choose a file");
-        await (await chooser).setFiles(file);
+        await chooseFiles(page, file, () => page.click("text=Choose a file"));
         await page.keyboard.press("Escape");
       };
       const bad = join(folder, "bad.pt");
@@ -298,9 +296,7 @@ Studio("a file that is no picture is refused in a sentence, and what was made st
     await keptWhen(page, isAnswered);
     const bad = join(folder, "bad.jpg");
     writeFileSync(bad, goldenImage(1, 10, 10));
-    const chooser = page.waitForEvent("filechooser");
-    await page.keyboard.press("Control+o");
-    await (await chooser).setFiles(bad);
+    await chooseFiles(page, bad);
     await page.waitForSelector(".problem");
     assert.match(await page.locator(".problem").innerText(), "no picture");
     assert.is(await page.locator(".objects .row").count(), 1);
