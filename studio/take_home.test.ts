@@ -18,8 +18,9 @@ import { maskOfId, readMaskFile } from "../src/io/mask_file.ts";
 import { encodePng } from "../src/io/png.ts";
 import { nodePlatform } from "../src/platform/node.ts";
 import { setPlatform } from "../src/platform/platform.ts";
-import { launchChromium, PATIENCE_MS, runWithChromium } from "../tests/chromium.ts";
+import { launchChromium, runWithChromium } from "../tests/chromium.ts";
 import { testWithFfmpeg } from "../tests/ffmpeg.ts";
+import { PATIENCE_MS } from "../tests/patience.ts";
 import { catchChoosers, chooseFiles } from "./choose_files.ts";
 
 const STUDIO = fileURLToPath(new URL("vite.config.ts", import.meta.url));
