@@ -1,7 +1,7 @@
 // What is told of an image: JSON for other programs, the same on the command line, in a batch and from a server.
 import { encodeRle, type Rle, rleArea, rleBbox } from "../io/rle.ts";
 import type { Sam2Config } from "../model/config.ts";
-import type { MaskRecord } from "../predict/automatic_masks.ts";
+import type { MaskRecord } from "../predict/mask_records.ts";
 import type { Prediction } from "../predict/image_predictor.ts";
 
 /** The image and the model of a result. */
