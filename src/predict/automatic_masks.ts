@@ -2,7 +2,7 @@
 import { UsageError } from "../errors.ts";
 import type { RgbImage } from "../io/image.ts";
 import { type ImageInput, readImage } from "../io/image_input.ts";
-import { decodeRle, encodeRle, type Rle, rleArea, rleBbox, rleRuns, type UncompressedRle } from "../io/rle.ts";
+import { decodeRle, measuredRle, type Rle, rleRuns, type UncompressedRle } from "../io/rle.ts";
 import { type DecodedTokens, type ImageFeatures, stableMask } from "../model/mask_decoder.ts";
 import { LABEL, type Points } from "../model/prompt_encoder.ts";
 import type { Sam2Graph } from "../model/sam2.ts";
@@ -390,9 +390,9 @@ function withoutSmallRegions(found: Candidate[], thresholds: MaskThresholds): Ca
 
 /** Runs, area and box of a mask of bytes. */
 function measured(mask: Uint8Array, width: number, height: number): Pick<Candidate, "rle" | "area" | "box"> {
-  const rle = encodeRle(mask, width, height);
-  const [x, y, w, h] = rleBbox(rle);
-  return { rle, area: rleArea(rle), box: w > 0 ? [x, y, x + w - 1, y + h - 1] : [0, 0, 0, 0] };
+  const { rle, area, bbox } = measuredRle(mask, width, height);
+  const [x, y, w, h] = bbox;
+  return { rle, area, box: w > 0 ? [x, y, x + w - 1, y + h - 1] : [0, 0, 0, 0] };
 }
 
 function segmentation(rle: Rle, mode: MaskThresholds["outputMode"]): MaskRecord["segmentation"] {
