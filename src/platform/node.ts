@@ -3,7 +3,8 @@ import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import v8 from "node:v8";
-import { constants, crc32, deflateSync, inflateSync } from "node:zlib";
+import { promisify } from "node:util";
+import { constants, crc32, deflate, deflateSync, inflateSync, type ZlibOptions } from "node:zlib";
 import { cachedBytes, cachedFile, removeCached } from "./node_download.ts";
 import { environmentFetch } from "./node_fetch.ts";
 import { openFile, spool, writeWhole } from "./node_files.ts";
@@ -23,6 +24,10 @@ function prepareWasm(): string[] {
   if (major >= 24 && process.arch === "x64") flags.push("--experimental-wasm-revectorize");
   for (const flag of flags) v8.setFlagsFromString(flag);
   return flags;
+}
+
+function zlibOptions(runs = false): ZlibOptions {
+  return runs ? { level: 3, strategy: constants.Z_RLE } : { level: 3 };
 }
 
 export const nodePlatform: Platform = {
@@ -53,7 +58,8 @@ export const nodePlatform: Platform = {
   optional: (specifier) => import(specifier).catch(() => undefined),
   inflate: (stream, limit) => inflateSync(stream, { maxOutputLength: limit }),
   crc32,
-  deflate: (bytes, runs) => deflateSync(bytes, runs ? { level: 3, strategy: constants.Z_RLE } : { level: 3 }),
+  deflate: (bytes, runs) => deflateSync(bytes, zlibOptions(runs)),
+  deflateAside: (bytes, runs) => promisify<Uint8Array, ZlibOptions, Uint8Array>(deflate)(bytes, zlibOptions(runs)),
   kernels: async (build) => new Uint8Array(await readFile(new URL(`../../build/${build}.wasm`, import.meta.url))),
   prepareWasm,
   cores: availableParallelism,

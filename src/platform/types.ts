@@ -101,6 +101,8 @@ export interface Platform {
    * as those of masks do, so that no more than runs need be looked for.
    */
   deflate(bytes: Uint8Array, runs?: boolean): Uint8Array;
+  /** `deflate` by another thread, where the platform has one for that. */
+  deflateAside?(bytes: Uint8Array, runs?: boolean): Promise<Uint8Array>;
   /** `io/crc32.ts` by the platform's zlib, where it has one: four times as fast. */
   crc32?(bytes: Uint8Array, crc: number): number;
   /** The bytes of one build of the kernels. */
