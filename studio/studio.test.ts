@@ -243,6 +243,35 @@ Studio("a cut-out is the picture's pixels where the mask is, and nothing elsewhe
   });
 });
 
+Studio(
+  "looking inside lists the layers of the click, shows what one returns, and its lines of the source",
+  async () => {
+    await visit(async (page, _, messages) => {
+      await click(page, 0.65, 0.4);
+      await keptWhen(page, isAnswered);
+      await page.keyboard.press("i");
+      await page.waitForSelector(".tensors canvas");
+      assert.match(await page.locator("dialog").innerText(), /this picture and a click: 1\d\d layers/);
+      assert.is(await page.locator(".tensors canvas").count(), 3); // fine, middle, coarse
+      await page.click(".layer >> text=Mask decoder");
+      await page.waitForFunction(() => document.querySelectorAll(".tensors .map").length === 3); // of one click
+      assert.match(await page.locator(".output").innerText(), "src/model/mask_decoder.ts, line");
+      const { isRed, isBlue } = await page.evaluate(() => {
+        const canvas = document.querySelector<HTMLCanvasElement>(".tensors .map")!;
+        const { data } = canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height);
+        const at = (x: number, y: number) =>
+          4 * (Math.floor(y * canvas.height) * canvas.width + Math.floor(x * canvas.width));
+        const difference = (i: number) => data[i] - data[i + 2];
+        return { isRed: difference(at(0.65, 0.4)) > 0, isBlue: difference(at(0.1, 0.9)) < 0 };
+      });
+      assert.ok(isRed && isBlue, "the mask is red at the click, and blue elsewhere");
+      await page.keyboard.press("Escape");
+      await page.waitForSelector("dialog", { state: "detached" });
+      assert.equal(messages, []);
+    });
+  },
+);
+
 Studio("reloading brings back the photo, its objects and their masks", async () => {
   await visit(async (page) => {
     await open(page, photo);
@@ -403,9 +432,9 @@ for (const colorScheme of ["light", "dark"] as const) {
         await click(page, 0.65, 0.4);
         await page.waitForSelector(".candidates");
         await expectGood("photo");
-        for (const [key, name] of [["?", "help"], ["m", "models"], ["o", "open"]]) {
+        for (const [key, name, sign] of [["?", "help", ""], ["m", "models", ""], ["o", "open", ""], ["i", "inside", ".tensors canvas"]]) {
           await page.keyboard.press(key);
-          await page.waitForSelector("dialog[open]");
+          await page.waitForSelector(`dialog[open] ${sign}`);
           await expectGood(name);
           await page.keyboard.press("Escape");
           await page.waitForSelector("dialog", { state: "detached" });
@@ -476,4 +505,4 @@ Studio(
   },
 );
 
-runWithChromium(Studio, "studio", 19);
+runWithChromium(Studio, "studio", 20);
