@@ -18,8 +18,10 @@ import { maskOfId, readMaskFile } from "../src/io/mask_file.ts";
 import { encodePng } from "../src/io/png.ts";
 import { nodePlatform } from "../src/platform/node.ts";
 import { setPlatform } from "../src/platform/platform.ts";
-import { launchChromium, PATIENCE_MS, runWithChromium } from "../tests/chromium.ts";
+import { launchChromium, runWithChromium } from "../tests/chromium.ts";
 import { testWithFfmpeg } from "../tests/ffmpeg.ts";
+import { PATIENCE_MS } from "../tests/patience.ts";
+import { catchChoosers, chooseFiles } from "./choose_files.ts";
 
 const STUDIO = fileURLToPath(new URL("vite.config.ts", import.meta.url));
 /** Odd, so that videos of it are a row and a column smaller. */
@@ -60,13 +62,14 @@ Home.after(async () => {
 async function visit(files: string[], use: (page: Page) => Promise<void>, colorScheme: "light" | "dark" = "light") {
   const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, colorScheme });
   const page = await context.newPage();
+  catchChoosers(page);
   page.setDefaultTimeout(PATIENCE_MS);
   const errors: string[] = [];
   page.on("pageerror", (error) => errors.push(`${error}`));
   try {
     await page.goto(`${server.resolvedUrls!.local[0]}?kernels=portable&threads=1`);
     await ready(page);
-    await choose(page, files);
+    await chooseFiles(page, files);
     await page.waitForFunction(
       () => !document.querySelector(".stage")?.getAttribute("aria-label")?.startsWith("A drawing"),
     );
@@ -81,12 +84,6 @@ async function visit(files: string[], use: (page: Page) => Promise<void>, colorS
 /** The hint says that clicks are answered now. */
 async function ready(page: Page): Promise<void> {
   await page.waitForFunction(() => /^(Point at|Click|Go to)/.test(document.querySelector(".hint")?.textContent ?? ""));
-}
-
-async function choose(page: Page, files: string[]): Promise<void> {
-  const chooser = page.waitForEvent("filechooser");
-  await page.keyboard.press("Control+o");
-  await (await chooser).setFiles(files);
 }
 
 /** A click on an object that nano sees, and its name. */
@@ -177,12 +174,12 @@ Home(
       const bytes = readFileSync(project);
       const damaged = join(folder, "damaged.sam2.zip");
       writeFileSync(damaged, bytes.subarray(0, bytes.length / 2));
-      await choose(page, [damaged]);
+      await chooseFiles(page, [damaged]);
       await page.waitForSelector(".problem");
       assert.match(await page.locator(".problem").innerText(), "damaged.sam2.zip cannot be opened");
       assert.is(await page.locator(".row").count(), 1);
 
-      await choose(page, [coco]);
+      await chooseFiles(page, [coco]);
       await page.waitForFunction(() => document.querySelectorAll(".row").length === 2);
       assert.equal(await page.locator(".row .name").allInnerTexts(), ["a cat", "a cat"]);
       await page.keyboard.press("Control+z");

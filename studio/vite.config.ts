@@ -3,7 +3,11 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
+import { layerSources } from "./layer_sources.ts";
 import { ADDRESS_WORKER, headersOf, ISOLATION } from "../src/cli/studio_headers.ts";
+
+/** What the page is told of the source, see src/inside/sources.ts. */
+const define = { __LAYER_SOURCES__: JSON.stringify(layerSources()) };
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const NANO = "nano.safetensors";
@@ -64,6 +68,7 @@ const wholeSite: Plugin = {
 export default defineConfig({
   root: at("."),
   base: "./",
+  define,
   plugins: [sam2("../dist/browser/index.js"), noCopyOfTheWorker, wholeSite],
   worker: {
     plugins: () => [sam2("../src/index.ts")],

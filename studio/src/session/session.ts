@@ -40,6 +40,7 @@ import { modelPrompt } from "./model_prompt.ts";
 import { NANO, namedModel } from "./models.ts";
 import { playhead } from "./playhead.ts";
 import { AT_FIRST, NOTHING_FOUND, type Status } from "./status.ts";
+import { type Trace, tracer } from "./trace.ts";
 import { videoSession } from "./video.ts";
 
 /** Pictures that undo can bring back. */
@@ -98,6 +99,8 @@ export interface Session {
   pointAt(x: number, y: number): void;
   takePointed(): void;
   takeAll(): void;
+  /** Look inside the model. */
+  trace: Trace;
   /** The visitor has chosen, or does not want another model. */
   answerOffer(): void;
   clear(field: "problem" | "notice"): void;
@@ -579,6 +582,7 @@ export function session(desk: Desk, options: Options): Session {
     pointAt,
     takePointed,
     takeAll,
+    trace: tracer({ desk, media: mediaInUse, attempt }),
     answerOffer,
     clear: (field) => change({ [field]: undefined }),
     tell: (field, text) => change({ [field]: text }),

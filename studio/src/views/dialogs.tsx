@@ -13,6 +13,7 @@ import type { Models } from "../session/kept_models.ts";
 import { keyText } from "./button.tsx";
 import { Dialog } from "./dialog.tsx";
 import { Icon } from "./icons.tsx";
+import { Later } from "./later.tsx";
 import { TakeHome } from "./take_home.tsx";
 import { useStore } from "./use.ts";
 
@@ -31,9 +32,18 @@ export function Dialogs(props: Props) {
   const { dialog } = props.doc;
   if (dialog === "open") return <Open {...props} />;
   if (dialog === "help") return <Help desk={props.desk} />;
+  if (dialog === "inside") return <Later load={inside} given={props} onFailed={() => missing(props)} />;
   if (dialog === "home") return <TakeHome {...props} />;
   if (dialog === "models") return <ModelList {...props} />;
   return null;
+}
+
+/** Loaded when it is first wanted. */
+const inside = () => import("./inside.tsx").then(({ Inside }) => Inside);
+
+function missing({ desk, session }: Props): void {
+  desk.perform("dialog", { dialog: undefined });
+  session.tell("problem", "A part of this page could not be loaded. Look again when you are online.");
 }
 
 function Open({ desk, opening }: Props) {
