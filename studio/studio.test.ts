@@ -88,6 +88,18 @@ async function click(page: Page, x: number, y: number, button: "left" | "right" 
   await page.mouse.click(...(await at(page, x, y)), { button });
 }
 
+/** The directive of the policy that forbids to send something there; empty if none does. */
+function blocked(page: Page, href: string): Promise<string> {
+  return page.evaluate(
+    (href) =>
+      new Promise<string>((resolve) => {
+        addEventListener("securitypolicyviolation", ({ effectiveDirective }) => resolve(effectiveDirective), { once: true }); // prettier-ignore
+        fetch(href, { method: "POST", body: "secret" }).catch(() => setTimeout(resolve, 200, ""));
+      }),
+    href,
+  );
+}
+
 const seen = (doc: Document, index = 0): Appearance => doc.objects[index]?.on[0] ?? {};
 const isAnswered = (doc: Document) => doc.objects.length > 0 && seen(doc).found !== undefined;
 const area = (rle: Rle) => decodeRle(rle).reduce((sum, value) => sum + value, 0);
@@ -321,6 +333,23 @@ Studio(
   },
 );
 
+Studio("a size for the models is offered with the time that it takes here, and is kept", async () => {
+  await visit(async (page) => {
+    await page.keyboard.press("m");
+    const sizes = page.locator(".sizes label");
+    assert.is(await sizes.count(), 3);
+    for (const label of await sizes.all()) assert.match(await label.innerText(), /(about [\d.]+ s a picture|at once)$/);
+    const largest = () => page.locator(".models li >> text=about").last().innerText();
+    const before = await largest();
+    await sizes.nth(2).click();
+    await page.waitForFunction((before) => [...document.querySelectorAll(".models .figures")].at(-1)!.textContent !== before, before); // prettier-ignore
+    await page.reload();
+    await ready(page);
+    await page.keyboard.press("m");
+    assert.is(await sizes.nth(2).locator("input").isChecked(), true);
+  });
+});
+
 Studio("a file that is no picture is refused in a sentence, and what was made stays", async () => {
   await visit(async (page) => {
     await click(page, 0.65, 0.4);
@@ -366,6 +395,7 @@ Studio(
       await ready(page);
       assert.is(await page.evaluate(() => crossOriginIsolated), false);
       assert.match(await page.locator(".privacy").innerText(), "one thread");
+      assert.is(await blocked(page, "https://example.invalid/"), "connect-src");
       await click(page, 0.65, 0.4);
       await keptWhen(page, isAnswered);
       await context.close();
@@ -399,17 +429,8 @@ Studio("once it was loaded it works offline", async () => {
 
 Studio("the policy forbids the page to send anything but to where models come from", async () => {
   await visit(async (page) => {
-    const blocked = (href: string) =>
-      page.evaluate(
-        (href) =>
-          new Promise<string>((resolve) => {
-            addEventListener("securitypolicyviolation", ({ effectiveDirective }) => resolve(effectiveDirective), { once: true }); // prettier-ignore
-            fetch(href, { method: "POST", body: "secret" }).catch(() => setTimeout(resolve, 200, ""));
-          }),
-        href,
-      );
-    assert.is(await blocked("https://example.invalid/"), "connect-src");
-    assert.is(await blocked("https://huggingface.co/"), "");
+    assert.is(await blocked(page, "https://example.invalid/"), "connect-src");
+    assert.is(await blocked(page, "https://huggingface.co/"), "");
   });
 });
 
@@ -502,4 +523,4 @@ Studio(
   },
 );
 
-runWithChromium(Studio, "studio", 20);
+runWithChromium(Studio, "studio", 21);

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
 import { layerSources } from "./layer_sources.ts";
-import { ADDRESS_WORKER, headersOf, ISOLATION } from "../src/cli/studio_headers.ts";
+import { ADDRESS_WORKER, headersOf, ISOLATION, policyOfPage } from "../src/cli/studio_headers.ts";
 
 /** What the page is told of the source, see src/inside/sources.ts. */
 const define = { __LAYER_SOURCES__: JSON.stringify(layerSources()) };
@@ -65,11 +65,24 @@ const wholeSite: Plugin = {
   },
 };
 
+/** The policy of the headers once more, for hosts that send none. */
+const policyInThePage: Plugin = {
+  name: "policy-in-the-page",
+  apply: "build",
+  transformIndexHtml: () => [
+    {
+      tag: "meta",
+      attrs: { "http-equiv": "Content-Security-Policy", content: policyOfPage() },
+      injectTo: "head-prepend",
+    },
+  ],
+};
+
 export default defineConfig({
   root: at("."),
   base: "./",
   define,
-  plugins: [sam2("../dist/browser/index.js"), noCopyOfTheWorker, wholeSite],
+  plugins: [sam2("../dist/browser/index.js"), noCopyOfTheWorker, policyInThePage, wholeSite],
   worker: {
     plugins: () => [sam2("../src/index.ts")],
     rolldownOptions: {
