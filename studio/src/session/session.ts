@@ -37,7 +37,7 @@ import { keep } from "./keep.ts";
 import { liveSession } from "./live.ts";
 import { Latest } from "./latest.ts";
 import { modelPrompt } from "./model_prompt.ts";
-import { NANO, namedModel } from "./models.ts";
+import { expectedMs, type Measured, NANO, namedModel } from "./models.ts";
 import { playhead } from "./playhead.ts";
 import { AT_FIRST, NOTHING_FOUND, type Status } from "./status.ts";
 import { type Trace, tracer } from "./trace.ts";
@@ -64,6 +64,8 @@ export interface Options {
 interface Loaded {
   name: string;
   source: CheckpointSource;
+  /** as it was asked for */
+  side: number | undefined;
   sam2: Sam2;
   predictor: ImagePredictor;
   generator: AutomaticMaskGenerator;
@@ -89,7 +91,10 @@ export interface Session {
   openProject(media: Media, doc: Document): void;
   /** of the document's source */
   media(): Media | undefined;
-  useModel(name: string, source: CheckpointSource): Promise<void>;
+  /** @param side `imageSize` of the model, if it is not to be its own */
+  useModel(name: string, source: CheckpointSource, side?: number): Promise<void>;
+  /** A short run, unless a picture was looked at already: what other models and sizes take follows from it. */
+  measure(): Promise<void>;
   /** Preview what a click or box would give; undefined takes the preview away. */
   preview(prompt: Prompt | undefined): void;
   /** Draw the masks; `scale` is how many pixels of the screen a pixel of the picture takes. */
@@ -117,6 +122,8 @@ export function session(desk: Desk, options: Options): Session {
   let ask: AbortController | undefined;
   let all: AbortController | undefined;
   let model: Loaded | undefined;
+  /** the latest load counts */
+  let loads = 0;
   /** `source.id` and frame that the model has looked at, or looks at */
   let looked = "";
   let hasLooked = false;
@@ -132,7 +139,8 @@ export function session(desk: Desk, options: Options): Session {
 
   // ---- the model
 
-  async function useModel(name: string, source: CheckpointSource): Promise<void> {
+  async function useModel(name: string, source: CheckpointSource, side?: number): Promise<void> {
+    const load = ++loads;
     const label = namedModel(name)?.label ?? name;
     const isFirst = model === undefined;
     change({ coming: { name, label, stage: "load", fraction: undefined }, problem: undefined });
@@ -140,22 +148,24 @@ export function session(desk: Desk, options: Options): Session {
     try {
       const sam2 = await Sam2.fromPretrained(source, {
         ...options,
+        imageSize: side,
         onProgress: ({ stage, fraction }) =>
           change({ coming: { name, label, stage: stage === "download" ? "download" : "load", fraction } }),
       });
-      if (status.get().coming?.name !== name) return await sam2.dispose(); // another one was chosen meanwhile
+      if (load !== loads) return await sam2.dispose(); // another one was chosen meanwhile
       const before = model;
       const pointsPerSide = name === NANO ? GRID.nano : GRID.others;
       model = {
         name,
         source,
+        side,
         sam2,
         predictor: new ImagePredictor(sam2),
         generator: new AutomaticMaskGenerator(sam2, { pointsPerSide }),
       };
       looked = "";
       change({
-        model: { name, label, state: "ready" },
+        model: { name, label, state: "ready", side: sam2.config.imageSize },
         coming: undefined,
         threads: sam2.threads,
         everything: NOTHING_FOUND,
@@ -164,6 +174,7 @@ export function session(desk: Desk, options: Options): Session {
       if (!isFirst) desk.perform("askAgain");
       void lookAtPicture();
     } catch (error) {
+      if (load !== loads) return;
       change({ coming: undefined });
       if (isFirst) change({ model: { name, label, state: "failed" } });
       problem(error);
@@ -175,7 +186,7 @@ export function session(desk: Desk, options: Options): Session {
     if (model !== dead) return;
     model = undefined;
     looked = "";
-    await useModel(dead.name, dead.source);
+    await useModel(dead.name, dead.source, dead.side);
     if (model) change({ notice: "The model stopped and was started again. Nothing is lost." });
   }
 
@@ -287,19 +298,36 @@ export function session(desk: Desk, options: Options): Session {
     hasLooked = true;
     if (isVideo) return;
     const ms = performance.now() - start;
-    const { work } = namedModel(model!.name) ?? {};
-    const { measured } = status.get();
-    const fastest = measured?.work === work ? Math.min(ms, measured!.ms) : ms; // the first picture takes longer
-    change({ picture: "ready", ...(work && { measured: { work, ms: fastest } }) });
+    change({ picture: "ready", measured: fastest(model!, ms) });
     answer();
   }
 
   /** May a frame be looked at just to preview masks on it? */
   function isQuick(): boolean {
-    const { work } = namedModel(model!.name) ?? {};
+    const { name, sam2 } = model!;
+    const ms = expectedMs(name, sam2.config.imageSize, status.get().measured);
+    return ms === undefined ? name === NANO : ms < QUICK_MS;
+  }
+
+  /** The first picture takes longer. */
+  function fastest({ name, sam2 }: Loaded, ms: number): Measured {
+    const side = sam2.config.imageSize;
     const { measured } = status.get();
-    if (!work || !measured) return model!.name === NANO;
-    return (measured.ms / measured.work) * work < QUICK_MS;
+    return { name, side, ms: measured?.name === name && measured.side === side ? Math.min(ms, measured.ms) : ms };
+  }
+
+  async function measure(): Promise<void> {
+    if (status.get().measured) return;
+    await attempt(async (used) => {
+      const predictor = new ImagePredictor(used.sam2);
+      for (let run = 0, ms = 0; run < 2 && ms < QUICK_MS; run++) {
+        const start = performance.now();
+        await predictor.setImage({ width: 64, height: 64, data: new Uint8Array(64 * 64 * 3) });
+        ms = performance.now() - start;
+        change({ measured: fastest(used, ms) });
+      }
+      await predictor.resetPredictor();
+    });
   }
 
   // ---- a video
@@ -576,6 +604,7 @@ export function session(desk: Desk, options: Options): Session {
     openProject,
     media: mediaInUse,
     useModel,
+    measure,
     preview,
     draw,
     brush,
