@@ -1,15 +1,18 @@
 /** The models that this browser keeps, and the choice among all. */
-import { cachedModels, deleteCachedModel } from "sam2-ts";
+import { cachedModels, type CheckpointSource, deleteCachedModel } from "sam2-ts";
 import { type Store, store } from "../state/store.ts";
-import { NANO } from "./models.ts";
+import { NANO, namedModel } from "./models.ts";
+import { keepCheckpoint, keptCheckpoint, keptCheckpoints, removeCheckpoint } from "./own_checkpoints.ts";
+import { remember, remembered } from "./remembered.ts";
 import type { Session } from "./session.ts";
 
 export interface Models {
-  /** name → bytes */
+  /** name → bytes; a visitor's own checkpoints have the names of their files */
   kept: Store<ReadonlyMap<string, number>>;
   refresh(): Promise<void>;
-  use(name: string): Promise<void>;
-  useFile(file: File): void;
+  /** @returns is it in use now? */
+  use(name: string): Promise<boolean>;
+  useFile(file: File): Promise<void>;
   remove(name: string): Promise<void>;
 }
 
@@ -22,33 +25,48 @@ export function models(session: Session): Models {
   const made: Models = {
     kept,
     async refresh() {
-      kept.set(new Map((await cachedModels()).map(({ name, bytes }) => [name, bytes])));
+      kept.set(await allKept());
     },
     async use(name) {
-      localStorage.setItem(LAST, name);
-      await session.useModel(name, sourceOf(name));
+      const isUsed = await session.useModel(name, await sourceOf(name));
+      if (isUsed) remember(LAST, name);
+      await made.refresh();
+      return isUsed;
+    },
+    async useFile(file) {
+      if (!(await session.useModel(file.name, file))) return;
+      try {
+        await keepCheckpoint(file);
+        remember(LAST, file.name);
+      } catch (error) {
+        const isFull = (error as Error).name === "QuotaExceededError";
+        const why = isFull ? "there is no room left on this device to keep it" : "this browser does not keep it";
+        session.tell("notice", `${file.name} is in use, but ${why}: choose the file again at the next visit.`);
+      }
       await made.refresh();
     },
-    useFile(file) {
-      void session.useModel(file.name, file);
-    },
     async remove(name) {
-      await deleteCachedModel(name);
+      await (namedModel(name) ? deleteCachedModel(name) : removeCheckpoint(name));
       await made.refresh();
     },
   };
   return made;
 }
 
-/** nano and what the page's own server has by address, all others by name. */
-function sourceOf(name: string): string | URL {
+async function allKept(): Promise<Map<string, number>> {
+  const named = await cachedModels().catch(() => []);
+  return new Map([...named.map(({ name, bytes }) => [name, bytes] as const), ...(await keptCheckpoints())]);
+}
+
+/** nano and what the page's own server has by address, a visitor's own as a file, all others by name. */
+async function sourceOf(name: string): Promise<CheckpointSource> {
   if (name === NANO) return NANO_URL;
-  return name.includes("/") ? new URL(name, document.baseURI) : name;
+  if (name.includes("/")) return new URL(name, document.baseURI);
+  return (await keptCheckpoint(name)) ?? name;
 }
 
 /** The model of the last visit if this browser still has it, so that no visit begins with a download. */
 export async function lastModel(): Promise<string> {
-  const last = localStorage.getItem(LAST) ?? NANO;
-  const isKept = (await cachedModels().catch(() => [])).some(({ name }) => name === last);
-  return isKept ? last : NANO;
+  const last = remembered(LAST) ?? NANO;
+  return (await allKept()).has(last) ? last : NANO;
 }

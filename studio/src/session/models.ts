@@ -26,7 +26,7 @@ export function namedModel(name: string): NamedModel | undefined {
 
 /** "about 2 s a picture", from what `measured` took here. */
 export function expectedTime({ work }: NamedModel, measured: { work: number; ms: number } | undefined): string {
-  if (!measured) return "";
+  if (!measured || !work) return "";
   const seconds = (measured.ms / measured.work / 1000) * work;
   if (seconds < 0.15) return "at once";
   return `about ${seconds < 1 ? seconds.toFixed(1) : seconds < 10 ? Math.round(seconds) : Math.round(seconds / 5) * 5} s a picture`;

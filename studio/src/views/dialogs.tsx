@@ -1,6 +1,6 @@
 /** Help, models and ways to open a picture, in native dialogs. */
 import { useEffect, useState } from "preact/hooks";
-import { expectedTime, MODELS } from "../session/models.ts";
+import { expectedTime, type NamedModel, namedModel, MODELS } from "../session/models.ts";
 import type { Session } from "../session/session.ts";
 import type { Status } from "../session/status.ts";
 import { type Action, ACTIONS, type Group } from "../state/actions.ts";
@@ -151,6 +151,9 @@ function Help({ desk }: { desk: Desk }) {
 function ModelList({ desk, models, doc: _, status }: Props) {
   const kept = useStore(models.kept);
   const { model, coming, measured } = status;
+  const own = [...kept].flatMap(([name, bytes]): NamedModel[] =>
+    namedModel(name) ? [] : [{ name, label: name, about: "Your checkpoint", megabytes: bytes / 1e6, work: 0 }],
+  );
   const [asks, setAsks] = useState<string>();
   useEffect(() => void models.refresh(), [model.name]);
   return (
@@ -159,7 +162,7 @@ function ModelList({ desk, models, doc: _, status }: Props) {
         A larger model draws finer outlines and takes longer. It is downloaded once, and kept by this browser.
       </p>
       <ul class="models">
-        {MODELS.map((one) => {
+        {[...MODELS, ...own].map((one) => {
           const isUsed = one.name === model.name && model.state === "ready";
           const isComing = one.name === coming?.name;
           const bytes = kept.get(one.name);
