@@ -267,14 +267,14 @@ Studio(
       await page.click(".layer >> text=Mask decoder");
       await page.waitForFunction(() => document.querySelectorAll(".tensors .map").length === 3); // of one click
       assert.match(await page.locator(".output").innerText(), "src/model/mask_decoder.ts, line");
-      const { isRed, isBlue } = await page.evaluate(() => {
+      const [there, elsewhere] = await page.evaluate(() => {
         const canvas = document.querySelector<HTMLCanvasElement>(".tensors .map")!;
-        const { data } = canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height);
-        const at = (x: number, y: number) =>
-          4 * (Math.floor(y * canvas.height) * canvas.width + Math.floor(x * canvas.width));
-        const difference = (i: number) => data[i] - data[i + 2];
-        return { isRed: difference(at(0.65, 0.4)) > 0, isBlue: difference(at(0.1, 0.9)) < 0 };
+        const { width, height } = canvas;
+        return [[0.65, 0.4], [0.1, 0.9]].map(([x, y]) => [
+        ...canvas.getContext("2d")!.getImageData(Math.floor(x * width), Math.floor(y * height), 1, 1).data,
+      ]); // prettier-ignore
       });
+      const [isRed, isBlue] = [there[0] > there[2], elsewhere[0] < elsewhere[2]];
       assert.ok(isRed && isBlue, "the mask is red at the click, and blue elsewhere");
       await page.keyboard.press("Escape");
       await page.waitForSelector("dialog", { state: "detached" });
