@@ -35,7 +35,7 @@ export { maskToPolygons } from "./io/polygons.ts";
 export { decodeRle, encodeRle, type Rle, rleArea, rleBbox, type UncompressedRle } from "./io/rle.ts";
 export type { EdgeTamConfig, HieraConfig, Sam2Config, VariantName, Version } from "./model/config.ts";
 export type { AutomaticMaskGeneratorOptions, MaskThresholds } from "./predict/automatic_mask_options.ts";
-export type { MaskRecord } from "./predict/automatic_masks.ts";
+export type { MaskRecord } from "./predict/mask_records.ts";
 export type { IndexedFrames } from "./video/list.ts";
 export type { FrameInput } from "./video/open.ts";
 export type { FrameReader, FrameStream } from "./video/stream.ts";

@@ -534,6 +534,25 @@ Segment("as a process: JSON on stdout, exit codes 0, 1 and 2", () => {
   assert.is(run("photo.png").status, 2);
 });
 
+Segment("thirty masks of a large photo take no more memory than four", () => {
+  const side = 1800;
+  writePhoto("large.png", side, side);
+  const tell = `data:text/javascript,process.on("exit",()=>console.error(process.resourceUsage().maxRSS))`;
+  const peak = (prompts: number) => {
+    const sets = Array.from({ length: prompts }, (_, i) => ({ box: [30 * i, 20 * i, 30 * i + 500, 20 * i + 700] }));
+    writeFileSync("many.json", JSON.stringify(sets));
+    const args = ["segment", "large.png", ...MODEL, "--prompts", "many.json", "--out", "many"];
+    const run = spawnSync(process.execPath, ["--import", tell, "--import", `file://${tsx}`, source, ...args], {
+      encoding: "utf8",
+    });
+    assert.is(run.status, 0, run.stderr);
+    return Number(run.stderr.trim().split("\n").at(-1)) / 1000;
+  };
+  const [few, many] = [peak(4), peak(30)];
+  const held = (26 * side * side) / 1e6;
+  assert.ok(many - few < held / 2, `${few} and ${many} MB; masks that are held would be ${held} MB more`);
+});
+
 const built = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 
 (existsSync(built) ? Segment : Segment.skip)("as the built command: Ctrl-C ends a computation, with 130", async () => {

@@ -8,6 +8,7 @@ import { Worker } from "node:worker_threads";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { goldenImage } from "../../golden/hash_image.ts";
+import { PATIENCE_MS, until } from "../../tests/patience.ts";
 import {
   AutomaticMaskGenerator,
   EngineError,
@@ -155,7 +156,7 @@ Engine(
     const predictor = new ImagePredictor(sam2);
     const start = performance.now();
     await predictor.setImage(image);
-    const whole = performance.now() - start;
+    let whole = performance.now() - start;
     let state = 1;
     let rejected = 0;
     for (let i = 0; i < 20; i++) {
@@ -167,6 +168,7 @@ Engine(
       const error = await soon(call);
       assert.ok(error === undefined || error === controller.signal.reason, `${error}`);
       if (error) rejected++;
+      else whole /= 2; // the first was slower
     }
     assert.ok(rejected > 0);
     assert.ok((await answer(predictor)) === wanted);
@@ -294,8 +296,9 @@ Engine("dispose in flight rejects what waits by EngineError, at once, and gives 
   const threads = threadCount();
   const model = await Sam2.fromPretrained(NANO, OPTIONS);
   const predictor = new ImagePredictor(model);
+  const begun = predictor.setImage(image);
   const calls = [predictor.setImage(image), predictor.predict(PROMPT)].map(failed);
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await begun;
   await model.dispose();
   for (const error of await Promise.all(calls)) assert.ok(error instanceof EngineError, `${error}`);
   assert.ok((await failed(predictor.predict(PROMPT))) instanceof EngineError);
@@ -384,8 +387,7 @@ Engine(
     await state.dispose();
     waiting.push(...frames); // what was asked for before still comes
     wake();
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    assert.ok(ended);
+    await until(() => ended);
 
     const error = await failed(predictor.initState(frames, { latest: true }));
     assert.match((error as Error).message, /latest: expected an async iterable/);
@@ -438,7 +440,7 @@ Engine("an engine does not keep a finished process alive", () => {
     await predictor.setImage({ width: 2, height: 2, data: new Uint8Array(12) });
     console.log((await predictor.predict({ points: [[1, 1]] })).masks.length);`;
   const tsx = fileURLToPath(import.meta.resolve("tsx/cli"));
-  const options = { timeout: 30_000, encoding: "utf8" } as const;
+  const options = { timeout: PATIENCE_MS, encoding: "utf8" } as const;
   const output = execFileSync(process.execPath, [tsx, "--input-type=module", "--eval", program], options);
   assert.is(output.trim(), "3");
 });
