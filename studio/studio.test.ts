@@ -274,14 +274,16 @@ Studio(
       await page.click(".layer >> text=Mask decoder");
       await page.waitForFunction(() => document.querySelectorAll(".tensors .map").length === 3); // of one click
       assert.match(await page.locator(".output").innerText(), "src/model/mask_decoder.ts, line");
-      const [there, elsewhere] = await page.evaluate(() => {
-        const canvas = document.querySelector<HTMLCanvasElement>(".tensors .map")!;
-        const { width, height } = canvas;
-        return [[0.65, 0.4], [0.1, 0.9]].map(([x, y]) => [
-        ...canvas.getContext("2d")!.getImageData(Math.floor(x * width), Math.floor(y * height), 1, 1).data,
-      ]); // prettier-ignore
+      const { width, data } = await page.evaluate(() => {
+        const { width, height } = document.querySelector<HTMLCanvasElement>(".tensors .map")!;
+        const context = document.querySelector<HTMLCanvasElement>(".tensors .map")!.getContext("2d")!;
+        return { width, data: [...context.getImageData(0, 0, width, height).data] };
       });
-      const [isRed, isBlue] = [there[0] > there[2], elsewhere[0] < elsewhere[2]];
+      const redness = (x: number, y: number) => {
+        const i = 4 * (Math.floor(y * width) * width + Math.floor(x * width));
+        return data[i] - data[i + 2];
+      };
+      const [isRed, isBlue] = [redness(0.65, 0.4) > 0, redness(0.1, 0.9) < 0];
       assert.ok(isRed && isBlue, "the mask is red at the click, and blue elsewhere");
       await page.keyboard.press("Escape");
       await page.waitForSelector("dialog", { state: "detached" });
