@@ -77,7 +77,7 @@ const EXPLAINED: [pattern: RegExp, reason: string][] = [
   [/memory_attention\.layers\.\d\.linear1$/, "the activation joins the linear layer; linear2 is compared"],
   [
     /cross_attn_image\.v_proj$/,
-    "values are projected after the attention; memory_attention.test.ts compares both forms",
+    "joined to out_proj, after the attention; memory_attention.test.ts compares both forms",
   ],
   [
     /cross_attn_image\.k_proj$/,

@@ -1,6 +1,6 @@
 /** Help, models and ways to open a picture, in native dialogs. */
 import { useEffect, useState } from "preact/hooks";
-import { expectedTime, MODELS, SIZES, timed } from "../session/models.ts";
+import { expectedTime, type NamedModel, MODELS, namedModel, SIZES, timed } from "../session/models.ts";
 import type { Session } from "../session/session.ts";
 import type { Status } from "../session/status.ts";
 import { type Action, ACTIONS, type Group } from "../state/actions.ts";
@@ -161,6 +161,11 @@ function Help({ desk }: { desk: Desk }) {
 function ModelList({ desk, session, models, doc, status }: Props) {
   const kept = useStore(models.kept);
   const { model, coming, measured } = status;
+  const own = [...kept].flatMap(([name, bytes]): NamedModel[] =>
+    namedModel(name)
+      ? []
+      : [{ name, label: name, about: "Your checkpoint", megabytes: bytes / 1e6, work: 0, tracking: 0 }],
+  );
   const [asks, setAsks] = useState<string>();
   const side = useStore(models.side);
   const what = timed(doc);
@@ -192,7 +197,7 @@ function ModelList({ desk, session, models, doc, status }: Props) {
         ))}
       </fieldset>
       <ul class="models">
-        {MODELS.map((one) => {
+        {[...MODELS, ...own].map((one) => {
           const isUsed = one.name === model.name && model.state === "ready";
           const isComing = one.name === coming?.name;
           const bytes = kept.get(one.name);

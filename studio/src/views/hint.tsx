@@ -50,7 +50,8 @@ function hintOf(doc: Document, status: Status): string {
   const { model, everything, picture } = status;
   if (!doc.source) return "Drop a picture here, paste one, or open a file.";
   if (model.state === "failed") return "There is no model. Choose one, or drop a checkpoint here.";
-  if (model.state === "loading" || picture !== "ready") return "The model is being loaded …";
+  if (model.state === "loading") return "The model is being loaded …";
+  if (picture !== "ready") return "The model could not look at this picture. Click to try again.";
   if (doc.panel === "everything") {
     return everything.state === "ready" ? "Point at something, click to keep it." : "You can stop at any time.";
   }
