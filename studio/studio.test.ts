@@ -491,7 +491,7 @@ Studio("nothing is cut off or overlaps from 390 to 2560 pixels", async () => {
   }
 });
 
-Studio("without nano and kernels, a photo needs at most 400 kB, gzipped, and all that there is 430", () => {
+Studio("without nano and kernels, a photo needs at most 400 kB, gzipped, and all that there is 440", () => {
   const files = readdirSync(site, { recursive: true, encoding: "utf8" }).filter((name) =>
     /\.(js|css|html|svg|wasm)$/.test(name),
   );
@@ -500,7 +500,7 @@ Studio("without nano and kernels, a photo needs at most 400 kB, gzipped, and all
     names.reduce((sum, name) => sum + gzipSync(readFileSync(join(site, name))).length, 0) - kernels / 2;
   const ofPhotos = sizeOf(files.filter((name) => !/(video|clip|home)_worker/.test(name)));
   assert.ok(ofPhotos <= MOST_BYTES, `${ofPhotos} bytes`);
-  assert.ok(sizeOf(files) <= 1.075 * MOST_BYTES, `${sizeOf(files)} bytes`);
+  assert.ok(sizeOf(files) <= 1.1 * MOST_BYTES, `${sizeOf(files)} bytes`);
 });
 
 Studio(
