@@ -17,6 +17,7 @@ const MOST_PREVIEW_PIXELS = 2 ** 19;
 /** Masks that are kept ready to draw. */
 const MOST_KEPT = 48;
 
+let hasCanvases = false;
 let objects: Context;
 let preview: Context;
 let picture: Size = { width: 1, height: 1 };
@@ -29,10 +30,12 @@ worker.addEventListener("message", ({ data }: MessageEvent<Order | Question>) =>
 });
 
 function obey(order: Order): void {
+  if (!hasCanvases && order.type !== "canvases") return; // all is told anew with them
   switch (order.type) {
     case "canvases":
       objects = order.objects.getContext("2d")!;
       preview = order.preview.getContext("2d")!;
+      hasCanvases = true;
       break;
     case "size":
       picture = order.size;
