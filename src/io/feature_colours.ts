@@ -1,6 +1,14 @@
 /** What a layer returned, as a picture: the colours of the tour's figures. */
 import { ShapeError } from "../errors.ts";
+import { atLeast, expectKind, type Kind, whole } from "./options.ts";
 import type { RgbImage } from "./pixels.ts";
+
+const NUMBERS: Kind = [
+  "numbers in a Float32Array",
+  (value) => value instanceof Float32Array || value instanceof Float64Array || Array.isArray(value),
+];
+const SIDE = whole(1);
+const PASS = "pass what a trace returned, with its shape";
 
 /** Tokens · channels² that are summed up to find the axes; of a larger map every n-th token counts. */
 const MOST_PRODUCTS = 2e8;
@@ -11,9 +19,13 @@ const [ROUNDS, MOST_STEPS] = [300, 1e8];
 /**
  * Channels as colours: the three directions in which the tokens of a feature map differ most, as red, green and blue.
  *
- * @shape [height, width, C] → height·width pixels
+ * @shape  [height, width, C] → height·width pixels
+ * @throws UsageError, ShapeError unless it is a map of that size
  */
 export function pcaColours(features: Float32Array, width: number, height: number): RgbImage {
+  expectKind(features, NUMBERS, "pcaColours.features", PASS);
+  expectKind(width, SIDE, "pcaColours.width", PASS);
+  expectKind(height, SIDE, "pcaColours.height", PASS);
   const N = width * height;
   const C = features.length / N;
   if (!Number.isInteger(C) || C < 1) {
@@ -95,8 +107,19 @@ export function heatColours(values: ArrayLike<number>, width: number, most: numb
   return mapped(values, width, (value) => between(HEAT, value / most));
 }
 
-/** −`most` … `most` from blue by white to red: logits, or any tensor as it is. */
+/**
+ * −`most` … `most` from blue by white to red: logits, or any tensor as it is.
+ *
+ * @shape  [height, width] → height·width pixels
+ * @throws UsageError, ShapeError unless it is rows of that width
+ */
 export function signedColours(values: ArrayLike<number>, width: number, most: number): RgbImage {
+  expectKind(values, NUMBERS, "signedColours.values", PASS);
+  expectKind(width, SIDE, "signedColours.width", PASS);
+  expectKind(most, atLeast(0), "signedColours.most", "pass the value that is as red as can be");
+  if (values.length % width !== 0) {
+    throw new ShapeError("signedColours", `rows of ${width} values`, `${values.length} values`, "check the width");
+  }
   return mapped(values, width, (value) => between(SIGNED, (value / most + 1) / 2));
 }
 

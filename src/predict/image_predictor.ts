@@ -62,8 +62,8 @@ export interface TraceOptions extends Pick<PredictOptions, "multimaskOutput" | "
 }
 
 const PATHS: Kind = [
-  "an array of paths",
-  (value) => Array.isArray(value) && value.every((path) => typeof path === "string"),
+  "an array of paths, one at least",
+  (value) => Array.isArray(value) && value.length > 0 && value.every((path) => typeof path === "string"),
 ];
 
 export const TRACE_KINDS: Kinds<TraceOptions> = {

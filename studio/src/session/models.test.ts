@@ -6,7 +6,7 @@ import { expectedMs, expectedTime } from "./models.ts";
 import type { Session } from "./session.ts";
 import { AT_FIRST, type Status } from "./status.ts";
 
-const nano = { name: "nano", side: 256, ms: 40 };
+const nano = [{ name: "nano", side: 256, ms: 40 }];
 
 /** A browser that keeps `kept`, and what the session is asked to load in it. */
 function visitor(kept: Record<string, string>, status: Partial<Status>) {
@@ -35,11 +35,12 @@ Models("nano's time here tells what the others take, at every size, of a picture
 });
 
 Models("one size's time tells the others', of a file without a name too", () => {
-  const own = { name: "mine.pt", side: 512, ms: 220 };
+  const own = [{ name: "mine.pt", side: 512, ms: 220 }];
   assert.is(Math.round(expectedMs("mine.pt", 1024, own)!), 1000);
   assert.is(expectedMs("mine.pt", 512, own), 220);
   assert.is(expectedMs("tiny", 1024, own), undefined);
-  assert.is(expectedTime("tiny", 1024, undefined, "picture"), "");
+  assert.is(expectedMs("tiny", 1024, [...own, ...nano]), 40 * 50);
+  assert.is(expectedTime("tiny", 1024, [], "picture"), "");
 });
 
 Models("a size that is chosen is kept, and the model in use is loaded at it", async () => {

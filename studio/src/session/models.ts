@@ -43,21 +43,25 @@ export function namedModel(name: string): NamedModel | undefined {
   return MODELS.find((model) => model.name === name);
 }
 
-/** About what a picture, or a tracked frame, takes, from what one took; undefined if the two cannot be compared. @units ms */
+/** About what a picture, or a tracked frame, takes, from what was measured; undefined if that tells nothing of it. @units ms */
 export function expectedMs(
   name: string,
   side: number,
-  measured: Measured | undefined,
+  measured: readonly Measured[],
   tracks = false,
 ): number | undefined {
-  if (!measured) return undefined;
-  const unit = namedModel(measured.name);
-  const model = namedModel(name) ?? (name === measured.name ? { work: 1, tracking: 2 } : undefined);
-  if (!model || (!unit && name !== measured.name)) return undefined;
+  const named = namedModel(name);
+  const own = measured.find((one) => one.name === name);
+  const known = own ?? (named && measured.find((one) => namedModel(one.name)));
+  if (!known) return undefined;
+  const { work, tracking } = named ?? OF_A_FILE;
   const share = sizeOf(side);
-  const work = model.work * share.work + (tracks ? model.tracking * share.tracking : 0);
-  return (measured.ms * work) / ((unit?.work ?? 1) * sizeOf(measured.side).work);
+  const asked = work * share.work + (tracks ? tracking * share.tracking : 0);
+  return (known.ms * asked) / ((namedModel(known.name) ?? OF_A_FILE).work * sizeOf(known.side).work);
 }
+
+/** As tiny's: its size is not known. */
+const OF_A_FILE = { work: 50, tracking: 105 };
 
 /** Of a model that has no choice, all. */
 function sizeOf(side: number): { work: number; tracking: number } {
@@ -73,7 +77,7 @@ export function timed({ source }: Document): "picture" | "frame" {
 export function expectedTime(
   name: string,
   side: number,
-  measured: Measured | undefined,
+  measured: readonly Measured[],
   what: "picture" | "frame",
 ): string {
   const ms = expectedMs(name, side, measured, what === "frame");

@@ -61,8 +61,8 @@ export interface Status {
   problem?: string;
   /** one sentence that asks for nothing */
   notice?: string;
-  /** what the model took for a picture here */
-  measured?: Measured;
+  /** what a picture took here, of each model the latest size, the newest first */
+  measured: readonly Measured[];
   /** is the visitor to be told that nano knows drawings only? */
   offersModels: boolean;
 }
@@ -77,5 +77,6 @@ export const AT_FIRST: Status = {
   isPlaying: false,
   everything: NOTHING_FOUND,
   threads: 1,
+  measured: [],
   offersModels: false,
 };

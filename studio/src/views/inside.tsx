@@ -148,6 +148,7 @@ function Layer({ node, chosen, onChoose, isOpen: isOpenFirst = false }: LayerPro
         <button
           type="button"
           class="line"
+          title={path}
           aria-current={layer && path === chosen}
           onClick={() => (layer ? onChoose(path) : setOpen(!isOpen))}
         >
