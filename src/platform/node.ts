@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { availableParallelism } from "node:os";
+import { availableParallelism, constants as os, setPriority } from "node:os";
 import { fileURLToPath } from "node:url";
 import v8 from "node:v8";
 import { promisify } from "node:util";
@@ -30,7 +30,13 @@ function zlibOptions(runs = false): ZlibOptions {
   return runs ? { level: 3, strategy: constants.Z_RLE } : { level: 3 };
 }
 
+/** Elsewhere than on Linux a priority is the process's. */
+function giveWay(): void {
+  if (process.platform === "linux") setPriority(os.priority.PRIORITY_LOW);
+}
+
 export const nodePlatform: Platform = {
+  giveWay,
   locate: (address) => (address.startsWith("file:///") ? fileURLToPath(address) : address),
   readFile,
   writeFile: writeWhole,
