@@ -316,7 +316,7 @@ export function session(desk: Desk, options: Options): Session {
     const ms = performance.now() - start;
     const { work } = namedModel(model!.name) ?? {};
     const { measured } = status.get();
-    const fastest = measured?.work === work ? Math.min(ms, measured!.ms) : ms; // the first picture takes longer
+    const fastest = work && measured?.work === work ? Math.min(ms, measured.ms) : ms; // the first picture takes longer
     change({ picture: "ready", ...(work && { measured: { work, ms: fastest } }) });
     answer();
   }
