@@ -68,6 +68,40 @@ Engine("masks have the bits of a model in this thread", async () => {
   assert.ok((await answer(new ImagePredictor(sam2))) === wanted);
 });
 
+Engine(
+  "a trace names every layer of a click in order, and sends what is asked for, with the bits of an answer",
+  async () => {
+    const predictor = new ImagePredictor(sam2);
+    await predictor.setImage(frames[0]);
+    const before = bits(await predictor.predict({ points: [[30, 40]] }));
+    const layers = await predictor.trace(image, PROMPT, { values: ["sam_mask_decoder", "image_encoder.neck"] });
+    assert.equal(layers.slice(0, 3).map(({ path }) => path), ["image_encoder", "image_encoder.trunk", "image_encoder.trunk.patch_embed"]); // prettier-ignore
+    assert.ok(layers.every(({ ms, peakBytes }) => ms >= 0 && peakBytes > 0));
+    const decoder = layers.find(({ path }) => path === "sam_mask_decoder")!;
+    assert.equal(decoder.output, [[1, 3, 64, 64], [1, 3], [1, 3, 128], [1, 1]]); // prettier-ignore
+    const [masks, ious] = decoder.values!;
+    const clamped = masks.map((logit) => Math.max(-32, Math.min(32, logit)));
+    const answered = {
+      lowResMasks: [0, 1, 2].map((m) => clamped.slice(m * 64 * 64, (m + 1) * 64 * 64)),
+      iouPredictions: ious,
+    };
+    assert.ok(bits(answered as direct.Prediction) === wanted);
+    const withValues = layers.filter(({ values }) => values !== undefined).map(({ path }) => path);
+    assert.equal(withValues.sort(), ["image_encoder.neck", "sam_mask_decoder"]);
+    assert.ok(bits(await predictor.predict({ points: [[30, 40]] })) === before, "the image that was set stays");
+  },
+);
+
+Engine("a trace refuses a path that no layer has, and an aborted one rejects with its reason", async () => {
+  const predictor = new ImagePredictor(sam2);
+  const unknown = await failed(predictor.trace(image, PROMPT, { values: ["image_encoder.trunk.blocks.99"] }));
+  assert.match(`${unknown}`, /trace\.values: expected paths of layers, got "image_encoder\.trunk\.blocks\.99"/);
+  assert.match(`${await failed(predictor.trace(image, PROMPT, { values: "neck" as never }))}`, /an array of paths/);
+  const signal = AbortSignal.abort(new Error("enough"));
+  assert.match(`${await failed(predictor.trace(image, PROMPT, { signal }))}`, /enough/);
+  assert.match(`${await failed(predictor.trace(image, { points: [[999, 0]] }))}`, /PromptError/);
+});
+
 Engine("several predictors share an engine, and do not mix up their images", async () => {
   const other = { width: 75, height: 133, data: goldenImage(2, 75, 133) };
   const [a, b] = [new ImagePredictor(sam2), new ImagePredictor(sam2)];

@@ -3,6 +3,7 @@
  * newest `draw` counts; what is drawn again is kept.
  */
 import { encodeRle, type Rle } from "sam2-ts";
+import { picturesOf } from "../inside/pictures.ts";
 import type { MaskParts } from "../state/document.ts";
 import { aboveZero, composed, resampled, stroked } from "./pixels.ts";
 import type { Answer, LabelMap, Order, Question, Questions, Size } from "./protocol.ts";
@@ -67,6 +68,7 @@ function obey(order: Order): void {
 const ANSWERS: { [K in keyof Questions]: (asked: Questions[K]["asks"]) => unknown } = {
   encode: ({ masks, size: { width, height } }) => masks.map((mask) => encodeRle(mask, width, height)),
   stroke: ({ parts, stroke, size }) => stroked(parts, stroke, size),
+  layer: ({ values, shape }) => picturesOf(values, shape),
   mask: ({ parts }) => composed(parts).mask,
   cutout: ({ picture: bitmap, parts }) => cutout(bitmap, parts).finally(() => bitmap.close()),
 };

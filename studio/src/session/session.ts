@@ -38,10 +38,11 @@ import { keep } from "./keep.ts";
 import { liveSession } from "./live.ts";
 import { Latest } from "./latest.ts";
 import { modelPrompt } from "./model_prompt.ts";
-import { NANO, namedModel } from "./models.ts";
+import { expectedMs, type Measured, NANO, namedModel } from "./models.ts";
 import { playhead } from "./playhead.ts";
 import { remember, remembered } from "./remembered.ts";
 import { AT_FIRST, NOTHING_FOUND, type Status } from "./status.ts";
+import { type Trace, tracer } from "./trace.ts";
 import { videoSession } from "./video.ts";
 
 /** Pictures that undo can bring back. */
@@ -67,6 +68,8 @@ export interface Options {
 interface Loaded {
   name: string;
   source: CheckpointSource;
+  /** as it was asked for */
+  side: number | undefined;
   sam2: Sam2;
   predictor: ImagePredictor;
   generator: AutomaticMaskGenerator;
@@ -93,8 +96,10 @@ export interface Session {
   openProject(media: Media, doc: Document): void;
   /** of the document's source */
   media(): Media | undefined;
-  /** @returns is it in use now? */
-  useModel(name: string, source: CheckpointSource): Promise<boolean>;
+  /** @param side `imageSize` of the model, if it is not to be its own. @returns is it in use now? */
+  useModel(name: string, source: CheckpointSource, side?: number): Promise<boolean>;
+  /** A short run, unless a picture was looked at already: what other models and sizes take follows from it. */
+  measure(): Promise<void>;
   /** Preview what a click or box would give; undefined takes the preview away. */
   preview(prompt: Prompt | undefined): void;
   /** Draw the masks; `scale` is how many pixels of the screen a pixel of the picture takes. */
@@ -106,6 +111,8 @@ export interface Session {
   pointAt(x: number, y: number): void;
   takePointed(): void;
   takeAll(): void;
+  /** Look inside the model. */
+  trace: Trace;
   /** The visitor has chosen, or does not want another model. */
   answerOffer(): void;
   clear(field: "problem" | "notice"): void;
@@ -122,6 +129,8 @@ export function session(desk: Desk, options: Options): Session {
   let ask: AbortController | undefined;
   let all: AbortController | undefined;
   let model: Loaded | undefined;
+  /** the latest load counts */
+  let loads = 0;
   /** of the model's worker, since the document changed */
   let deaths = 0;
   /** `source.id` and frame that the model has looked at, or looks at */
@@ -139,7 +148,8 @@ export function session(desk: Desk, options: Options): Session {
 
   // ---- the model
 
-  async function useModel(name: string, source: CheckpointSource): Promise<boolean> {
+  async function useModel(name: string, source: CheckpointSource, side?: number): Promise<boolean> {
+    const load = ++loads;
     const label = namedModel(name)?.label ?? name;
     const isFirst = model === undefined;
     change({ coming: { name, label, stage: "load", fraction: undefined } });
@@ -147,10 +157,11 @@ export function session(desk: Desk, options: Options): Session {
     try {
       const sam2 = await Sam2.fromPretrained(source, {
         ...options,
+        imageSize: side,
         onProgress: ({ stage, fraction }) =>
           change({ coming: { name, label, stage: stage === "download" ? "download" : "load", fraction } }),
       });
-      if (status.get().coming?.name !== name) {
+      if (load !== loads) {
         await sam2.dispose(); // another one was chosen meanwhile
         return false;
       }
@@ -159,13 +170,14 @@ export function session(desk: Desk, options: Options): Session {
       model = {
         name,
         source,
+        side,
         sam2,
         predictor: new ImagePredictor(sam2),
         generator: new AutomaticMaskGenerator(sam2, { pointsPerSide }),
       };
       looked = "";
       change({
-        model: { name, label, state: "ready" },
+        model: { name, label, state: "ready", side: sam2.config.imageSize },
         coming: undefined,
         threads: sam2.threads,
         everything: NOTHING_FOUND,
@@ -175,6 +187,7 @@ export function session(desk: Desk, options: Options): Session {
       if (deaths < MOST_DEATHS) void lookAtPicture();
       return true;
     } catch (error) {
+      if (load !== loads) return false;
       change({ coming: undefined });
       if (isFirst) change({ model: { name, label, state: "failed" } });
       problem(error);
@@ -189,7 +202,7 @@ export function session(desk: Desk, options: Options): Session {
     looked = "";
     deaths++;
     if (deaths === MOST_DEATHS) change({ picture: "none" });
-    if (!(await useModel(dead.name, dead.source))) return;
+    if (!(await useModel(dead.name, dead.source, dead.side))) return;
     if (deaths < MOST_DEATHS) change({ notice: "The model stopped and was started again. Nothing is lost." });
     else
       problem(new Error("The model stops here each time. Nothing is lost; try another model, or a smaller picture."));
@@ -314,19 +327,36 @@ export function session(desk: Desk, options: Options): Session {
     hasLooked = true;
     if (isVideo) return;
     const ms = performance.now() - start;
-    const { work } = namedModel(model!.name) ?? {};
-    const { measured } = status.get();
-    const fastest = work && measured?.work === work ? Math.min(ms, measured.ms) : ms; // the first picture takes longer
-    change({ picture: "ready", ...(work && { measured: { work, ms: fastest } }) });
+    change({ picture: "ready", measured: fastest(model!, ms) });
     answer();
   }
 
   /** May a frame be looked at just to preview masks on it? */
   function isQuick(): boolean {
-    const { work } = namedModel(model!.name) ?? {};
+    const { name, sam2 } = model!;
+    const ms = expectedMs(name, sam2.config.imageSize, status.get().measured);
+    return ms === undefined ? name === NANO : ms < QUICK_MS;
+  }
+
+  /** The first picture takes longer. */
+  function fastest({ name, sam2 }: Loaded, ms: number): Measured {
+    const side = sam2.config.imageSize;
     const { measured } = status.get();
-    if (!work || !measured) return model!.name === NANO;
-    return (measured.ms / measured.work) * work < QUICK_MS;
+    return { name, side, ms: measured?.name === name && measured.side === side ? Math.min(ms, measured.ms) : ms };
+  }
+
+  async function measure(): Promise<void> {
+    if (status.get().measured) return;
+    await attempt(async (used) => {
+      const predictor = new ImagePredictor(used.sam2);
+      for (let run = 0, ms = 0; run < 2 && ms < QUICK_MS; run++) {
+        const start = performance.now();
+        await predictor.setImage({ width: 64, height: 64, data: new Uint8Array(64 * 64 * 3) });
+        ms = performance.now() - start;
+        change({ measured: fastest(used, ms) });
+      }
+      await predictor.resetPredictor();
+    });
   }
 
   // ---- a video
@@ -617,6 +647,7 @@ export function session(desk: Desk, options: Options): Session {
     openProject,
     media: mediaInUse,
     useModel,
+    measure,
     preview,
     draw,
     handCanvases,
@@ -624,6 +655,7 @@ export function session(desk: Desk, options: Options): Session {
     pointAt,
     takePointed,
     takeAll,
+    trace: tracer({ desk, media: mediaInUse, attempt }),
     answerOffer,
     clear: (field) => change({ [field]: undefined }),
     tell: (field, text) => change({ [field]: text }),
