@@ -258,9 +258,13 @@ Video(
         camera.getVideoTracks()[0].dispatchEvent(new Event("ended"));
       });
       assert.match(await page.getByRole("alert").innerText(), /^The camera is gone\./);
-      const doc = await keptWhen(page, ({ source, objects }) => source?.kind === "camera" && objects.length === 1);
+      const doc = await keptWhen(page, ({ source, objects }) => source?.name === "Camera" && objects.length === 1);
       assert.is(on(doc)[0].found!.by, "track");
       assert.is(on(doc)[0].prompt, undefined);
+      await page.reload(); // what it saw last is a photo then
+      await page.waitForFunction(() => document.querySelector<HTMLCanvasElement>(".picture")!.width > 600);
+      assert.match((await page.locator(".stage").getAttribute("aria-label"))!, "Camera");
+      assert.is(await page.locator(".row").count(), 1);
     });
   },
 );

@@ -17,7 +17,7 @@ export async function visit(
   before: (page: Page) => Promise<unknown> = async () => {},
 ): Promise<void> {
   await served(site, ISOLATED, async (url) => {
-    const context = await browser.newContext({ viewport: { width: 1200, height: 800 } });
+    const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, serviceWorkers: "block" });
     const page = await context.newPage();
     catchChoosers(page);
     page.setDefaultTimeout(PATIENCE_MS);

@@ -12,7 +12,7 @@ export async function keepCheckpoint(file: File): Promise<void> {
   } catch (error) {
     await writable.abort().catch(() => {}); // it may be closed by its failure
     const isEmpty = (await keptCheckpoint(file.name))?.size === 0;
-    if (isEmpty) await folder.removeEntry(file.name);
+    if (isEmpty) await folder.removeEntry(file.name).catch(() => {}); // it may still be locked
     throw error;
   }
 }
