@@ -216,7 +216,7 @@ export class Run {
         if (!isRepeated) await this.#write(latest);
         progress.frames++;
         progress.next = latest.frame + step;
-        if (!isRepeated && this.#tracked % this.#options.every === 0 && progress.frames < most) await this.#save();
+        if (!isRepeated && this.#isSaveDue && progress.frames < most) await this.#save();
         await nextTurn(); // Ctrl-C is heard here
         this.#io.signal.throwIfAborted();
         goOn = corrections.length > 0 && progress.frames < most;
@@ -285,7 +285,12 @@ export class Run {
     this.#status.show(`frame ${frame} · ${done} of ${about}${total} · ${speed} · ${time} left`);
   }
 
-  /** A state claims no frame whose files are not written. */
+  get #isSaveDue(): boolean {
+    const { state, every } = this.#options;
+    return state !== undefined && this.#tracked % every === 0;
+  }
+
+  /** A state claims no frame whose files are not written: with one, or without, these are awaited. */
   async #save(): Promise<void> {
     await this.#written;
     const { state: file } = this.#options;

@@ -43,8 +43,7 @@ function startThread(): WorkerHandle {
     onMessage: (message) => programs.get((message as FromPrograms).id)?.receive(message as FromPrograms),
     onDeath(why) {
       thread = undefined;
-      for (const program of programs.values())
-        program.receive({ id: 0, type: "ended", how: `its reader ended: ${why}` });
+      for (const program of programs.values()) program.abandon(`its reader ended: ${why}`);
     },
   });
 }
@@ -65,6 +64,7 @@ class RunningProgram implements Program {
   #onEnd!: (how: string) => void;
   #pid: number | undefined;
   #isStopped = false;
+  #isAbandoned = false;
   #hasEnded = false;
 
   constructor(id: number, thread: WorkerHandle, onStderr: (text: string) => void) {
@@ -107,7 +107,17 @@ class RunningProgram implements Program {
     holdThread();
   }
 
-  read(length: number): Promise<Uint8Array> {
+  /** The thread that read it has died, and what it wrote with it. */
+  abandon(how: string): void {
+    this.#isAbandoned = true;
+    if (this.#pid !== undefined) kill(this.#pid);
+    this.#onStart(new Error(how));
+    for (const resolve of this.#reads.splice(0)) resolve(new Uint8Array());
+    this.receive({ id: this.#id, type: "ended", how });
+  }
+
+  async read(length: number): Promise<Uint8Array> {
+    if (this.#isAbandoned) return new Uint8Array();
     return new Promise((resolve) => {
       this.#reads.push(resolve);
       this.#thread.post({ id: this.#id, type: "read", length } satisfies ToPrograms);
