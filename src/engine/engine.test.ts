@@ -81,6 +81,31 @@ Engine("several predictors share an engine, and do not mix up their images", asy
   await Promise.all([a.resetPredictor(), b.resetPredictor()]);
 });
 
+Engine(
+  "a prompt goes between the layers of another predictor's image, waits for its own, and changes no bit",
+  async () => {
+    const other = { width: 75, height: 133, data: goldenImage(2, 75, 133) };
+    const [a, b] = [new ImagePredictor(sam2), new ImagePredictor(sam2)];
+    await a.setImage(image);
+    const order: string[] = [];
+    const told = <T>(name: string, call: Promise<T>) => call.finally(() => order.push(name));
+    const fractions: number[] = [];
+    const onProgress = ({ fraction }: Progress) => fractions.push(fraction!);
+    const [, of, ofOther] = await Promise.all([
+      told("image", b.setImage(other, { onProgress })),
+      told("prompt", a.predict(PROMPT)),
+      told("own prompt", b.predict({ points: [[30, 40]] })),
+    ]);
+    assert.equal(order, ["prompt", "image", "own prompt"]);
+    assert.ok(bits(of) === wanted);
+    assert.is(fractions.at(-1), 1, "progress counts the image alone");
+    const again = new ImagePredictor(sam2);
+    await again.setImage(other);
+    assert.ok(bits(await again.predict({ points: [[30, 40]] })) === bits(ofOther));
+    await Promise.all([a, b, again].map((predictor) => predictor.resetPredictor()));
+  },
+);
+
 Engine("progress of loading and encoding rises from 0 to 1", async () => {
   const seen: Progress[] = [];
   const onProgress = (progress: Progress) => seen.push(progress);

@@ -63,7 +63,7 @@ export class ImagePredictor implements Remoted<Direct> {
   predict(prompts: readonly Prompt[], options?: PredictOptions): Promise<Prediction[]>;
   async predict(prompts: Prompt | readonly Prompt[], options: PredictOptions = {}): Promise<Prediction & Prediction[]> {
     expectOptions(options, PREDICT_KINDS, "predict");
-    return this.#remote.call("predict", [prompts], options) as Promise<Prediction & Prediction[]>;
+    return this.#remote.ask("predict", [prompts], options) as Promise<Prediction & Prediction[]>;
   }
 
   /** Masks for each image of `setImageBatch`: one list of prompts an image. */

@@ -1,6 +1,6 @@
 import { ImageError } from "../errors.ts";
 import { kindOf } from "./kind_of.ts";
-import { expectMask, type Mask, maskBounds } from "./masks.ts";
+import { expectMask, type Mask, wordsOf } from "./masks.ts";
 import { expectSize } from "./pixels.ts";
 
 /** COCO's run-length encoding, as pycocotools writes and reads it. */
@@ -23,21 +23,41 @@ export interface UncompressedRle {
 export function encodeRle(mask: Mask, width: number, height: number): Rle {
   expectMask(mask, width, height, "encodeRle");
   const runs: number[] = [];
-  const [left, top, right, bottom] = maskBounds(mask, width) ?? [0, 0, 0, 0];
-  // one row and column further, where a run ends; from the top, where a run may go on in the next column
-  const [firstRow, endRow] = [bottom === height ? 0 : top, Math.min(bottom + 1, height)];
-  let value = false;
   let start = 0;
-  for (let x = left; x < Math.min(right + 1, width); x++) {
-    for (let y = firstRow, i = firstRow * width + x; y < endRow; y++, i += width) {
-      if ((mask[i] !== 0) === value) continue;
-      runs.push(x * height + y - start);
-      start = x * height + y;
-      value = !value;
-    }
+  for (const at of changesOf(mask, width, height)) {
+    runs.push(at - start);
+    start = at;
   }
   runs.push(width * height - start);
   return rleOfRuns(runs, width, height);
+}
+
+/** Pixels that differ from the one before them, counted down the columns. They are looked for as the mask lies in memory. */
+function changesOf(mask: Mask, width: number, height: number): Uint32Array {
+  const [columns, rows]: [number[], number[]] = [[], []];
+  const differs = (x: number, y: number, before: number) => {
+    if ((mask[y * width + x] !== 0) === (before !== 0)) return;
+    columns.push(x);
+    rows.push(y);
+  };
+  for (let x = 0; x < width; x++) differs(x, 0, x > 0 ? mask[(height - 1) * width + x - 1] : 0);
+  const words = wordsOf(mask);
+  const step = width % words.BYTES_PER_ELEMENT === 0 ? words.BYTES_PER_ELEMENT : 1;
+  const cells = step === 1 ? mask : words;
+  const perRow = width / step;
+  for (let y = 1, i = perRow; y < height; y++) {
+    for (let c = 0; c < perRow; c++, i++) {
+      if (cells[i] === cells[i - perRow]) continue;
+      for (let x = step * c; x < step * (c + 1); x++) differs(x, y, mask[(y - 1) * width + x]);
+    }
+  }
+
+  const ends = new Uint32Array(width + 1); // first how many a column has, then where the next one goes
+  for (const x of columns) ends[x + 1]++;
+  for (let x = 0; x < width; x++) ends[x + 1] += ends[x];
+  const sorted = new Uint32Array(columns.length);
+  for (let i = 0; i < columns.length; i++) sorted[ends[columns[i]]++] = columns[i] * height + rows[i];
+  return sorted;
 }
 
 /** Runs down the columns, the first of them unset, in COCO's form. */

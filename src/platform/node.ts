@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { availableParallelism } from "node:os";
+import { availableParallelism, constants as os, setPriority } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import v8 from "node:v8";
@@ -107,7 +107,13 @@ async function startProgram(name: string, args: readonly string[], onStderr: (te
   };
 }
 
+/** Elsewhere than on Linux a priority is the process's. */
+function giveWay(): void {
+  if (process.platform === "linux") setPriority(os.priority.PRIORITY_LOW);
+}
+
 export const nodePlatform: Platform = {
+  giveWay,
   locate: (address) => (address.startsWith("file:///") ? fileURLToPath(address) : address),
   readFile,
   writeFile: writeWhole,

@@ -107,6 +107,8 @@ export interface Platform {
   kernels(build: KernelBuild): Promise<Uint8Array<ArrayBuffer>>;
   /** Set the engine's flags that the kernels profit from; they hold for what is compiled afterwards. Returns them. */
   prepareWasm(): string[];
+  /** Let this thread, and those that it starts, have what others leave of the cores, where the system can do so. */
+  giveWay?(): void;
   /** How many threads can run at once. */
   cores(): number;
   /** Why threads cannot share memory or sleep, where they cannot. */

@@ -152,9 +152,9 @@ export class ImagePredictor {
    *
    * @throws PromptError if a prompt is empty, inconsistent, or outside of the image
    */
-  predict(prompt: Prompt, options?: PredictOptions): Promise<Prediction>;
-  predict(prompts: readonly Prompt[], options?: PredictOptions): Promise<Prediction[]>;
-  async predict(prompts: Prompt | readonly Prompt[], options: PredictOptions = {}): Promise<Prediction | Prediction[]> {
+  predict(prompt: Prompt, options?: PredictOptions): Prediction;
+  predict(prompts: readonly Prompt[], options?: PredictOptions): Prediction[];
+  predict(prompts: Prompt | readonly Prompt[], options: PredictOptions = {}): Prediction | Prediction[] {
     if (this.#images.length !== 1) {
       throw new UsageError(
         "predict",
