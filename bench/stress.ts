@@ -52,6 +52,8 @@ const KNOWN = 4;
 const POINTS = 8;
 /** Images that come and go: more than the server keeps. */
 const OTHERS = 24;
+/** Questions that each client asks at least, however slow the machine is. */
+const TURNS = 3;
 const MAX_BODY_MB = 1;
 const SERVER_ARGS = ["--port", "0", "--max-body-mb", `${MAX_BODY_MB}`, "--keep-images", "16", "--quiet"];
 
@@ -122,7 +124,7 @@ export async function stress({ seconds, clients, model, threads }: Options): Pro
   const run = async (kind: Kind, client: number) => {
     const next = random(client + 1);
     const chance = () => (next() + 1) / 2;
-    for (let turn = 0; performance.now() < end; turn++) {
+    for (let turn = 0; turn < TURNS || performance.now() < end; turn++) {
       const q = Math.floor(chance() * questions.length);
       const begun = performance.now();
       const { status, text, retryAfter } = await CLIENTS[kind]({

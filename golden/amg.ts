@@ -1,5 +1,6 @@
 /** The masks that the reference's generator found: amg.json, and how near ours are. */
-import { AutomaticMaskGenerator, type MaskRecord } from "../src/predict/automatic_masks.ts";
+import { AutomaticMaskGenerator } from "../src/predict/automatic_masks.ts";
+import type { MaskRecord } from "../src/predict/mask_records.ts";
 import type { AutomaticMaskGeneratorOptions } from "../src/predict/automatic_mask_options.ts";
 import type { Sam2 } from "../src/predict/sam2.ts";
 import type { Sam2Config } from "../src/model/config.ts";

@@ -45,7 +45,6 @@ export function places_f32(
   const shrink = panel + <usize>PLACES * LINE;
   const queries = shrink + columns; // addresses of rows of weights
   for (let r = 0; r < R; r++) store<u32>(queries + (<usize>r << 2), weights + <usize>r * turned);
-  fillTile(queries + columns, R);
 
   for (let t = from; t < to; t++) {
     const b = t / parts, first = t % parts * part, end = min(first + part, S);
@@ -66,12 +65,18 @@ export function places_f32(
       turn(weights, turned, scores, columns, count);
       for (let c: usize = 0; c < line; c += LINE) {
         copyColumns(panel, xs + c, line, count, 16);
-        for (let r = 0; r < R; r += MR) {
-          const to = sum + <usize>r * line + c;
-          tileOf(wide, R - r, to, line, to, line, queries + (<usize>r << 2), panel, LINE, count);
-        }
+        accumulate(sum + c, line, queries, panel, R, count, wide);
       }
     }
+  }
+}
+
+/** Weights times a panel of 16 columns, added to the sums. R, a multiple of 4 from 16 on, is tiles of 6 and at most two of 4. */
+export function accumulate(sum: usize, line: usize, queries: usize, panel: usize, R: i32, count: i32, wide: i32): void {
+  for (let r = 0, height = MR; r < R; r += height) {
+    height = R - r == 4 || R - r == 8 ? 4 : MR;
+    const to = sum + <usize>r * line;
+    tileOf(wide, height, to, line, to, line, queries + (<usize>r << 2), panel, LINE, count);
   }
 }
 
@@ -85,7 +90,7 @@ export function place(y: usize, x: usize, pe: usize, bytes: usize): void {
 }
 
 /** The maxima of columns of scores and of those before, and by how much older sums shrink, of which `total` is one. */
-function maxima(scores: usize, columns: usize, count: i32, maximum: usize, shrink: usize, total: usize, scale: f32): void {
+export function maxima(scores: usize, columns: usize, count: i32, maximum: usize, shrink: usize, total: usize, scale: f32): void {
   const factor = f32x4.splat(scale);
   for (let r: usize = 0; r < columns; r += 32) {
     const b0 = v128.load(maximum + r), b1 = v128.load(maximum + r, 16);
@@ -105,7 +110,7 @@ function maxima(scores: usize, columns: usize, count: i32, maximum: usize, shrin
 }
 
 /** Each row of sums times its factor; most are 1 after the first blocks. */
-function shrinkRows(sum: usize, line: usize, shrink: usize, R: i32): void {
+export function shrinkRows(sum: usize, line: usize, shrink: usize, R: i32): void {
   for (let r = 0; r < R; r++, shrink += 4) {
     const end = sum + line;
     if (load<f32>(shrink) == 1) {
@@ -121,7 +126,7 @@ function shrinkRows(sum: usize, line: usize, shrink: usize, R: i32): void {
 }
 
 /** Scores become weights, in place, which are added to the totals of their columns. */
-function weigh(scores: usize, columns: usize, count: i32, maximum: usize, total: usize, scale: f32): void {
+export function weigh(scores: usize, columns: usize, count: i32, maximum: usize, total: usize, scale: f32): void {
   const low = at(EXP2_TABLE, 0), round = at(EXP2_TABLE, 1), c6 = at(EXP2_TABLE, 2), c5 = at(EXP2_TABLE, 3), c4 = at(EXP2_TABLE, 4);
   const c3 = at(EXP2_TABLE, 5), c2 = at(EXP2_TABLE, 6), c1 = at(EXP2_TABLE, 7), one = at(EXP2_TABLE, 8);
   const factor = f32x4.splat(scale);
@@ -143,7 +148,7 @@ function weigh(scores: usize, columns: usize, count: i32, maximum: usize, total:
 }
 
 /** Columns become rows; up to three values more than `count` are written. */
-function turn(to: usize, ldt: usize, from: usize, columns: usize, count: i32): void {
+export function turn(to: usize, ldt: usize, from: usize, columns: usize, count: i32): void {
   for (let r: usize = 0; r < columns; r += 16, to += 4 * ldt) {
     let p = from + r, y = to;
     for (let j = 0; j < count; j += 4, p += 4 * columns, y += 16) {

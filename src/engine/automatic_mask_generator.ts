@@ -6,7 +6,8 @@ import {
   type MaskThresholds,
   THRESHOLD_KINDS,
 } from "../predict/automatic_mask_options.ts";
-import type { AutomaticMaskGenerator as Direct, MaskRecord } from "../predict/automatic_masks.ts";
+import type { AutomaticMaskGenerator as Direct } from "../predict/automatic_masks.ts";
+import type { MaskRecord } from "../predict/mask_records.ts";
 import { CALL_KINDS, type CallOptions, engineOf } from "./engine.ts";
 import { Remote, type Remoted } from "./remote.ts";
 import type { Sam2 } from "./sam2.ts";

@@ -2,6 +2,7 @@
 import { MessageChannel, receiveMessageOnPort } from "node:worker_threads";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { until } from "../../tests/patience.ts";
 import { EngineError, HeapError, QueueError } from "../errors.ts";
 import type { WorkerEvents } from "../platform/types.ts";
 import { type Call, type IndexedHandle, QUEUE_LIMIT, type StreamHandle } from "./rpc.ts";
@@ -210,7 +211,7 @@ Rpc("a call that waits for a stream can be aborted; the item it asked for goes t
   const controller = new AbortController();
   const items = client.stream(slow(), (n) => n);
   const waiting = failed(client.call("first", [items], { signal: controller.signal }));
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await until(() => give !== undefined);
   controller.abort();
   assert.is(await waiting, controller.signal.reason);
   assert.is(await client.call("double", [1]), 2);

@@ -59,6 +59,20 @@ Everything("select gives what generate gives with the same thresholds, without t
   }
 });
 
+Everything("masks that come back when theirs were given up are found again, and the records are the same", async () => {
+  const options = { ...LOOSE, predIouThresh: 0.3, pointsPerSide: 8, pointsPerBatch: 4 };
+  const work = async (boxNmsThresh: number) => {
+    const before = sam2.machine.macs;
+    const records = await new AutomaticMaskGenerator(sam2, { ...options, boxNmsThresh }).generate(picture);
+    return { records, macs: sam2.machine.macs - before };
+  };
+  const [all, some] = [await work(1), await work(0.5)];
+  assert.ok(some.macs > all.macs, "the model was asked again");
+  const prepared = new AutomaticMaskGenerator(sam2, { ...options, boxNmsThresh: 0.5 });
+  await prepared.prepare(picture);
+  assert.equal(some.records, prepared.select());
+});
+
 Everything("the number of points decoded together changes no bit", async () => {
   const of = (pointsPerBatch: number) =>
     new AutomaticMaskGenerator(sam2, { ...LOOSE, pointsPerSide: 5, pointsPerBatch }).generate(picture);
