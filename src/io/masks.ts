@@ -51,7 +51,7 @@ export function maskBounds(
 }
 
 /** Four pixels at a time, where they lie so in memory. */
-export function wordsOf(mask: Mask): Mask | Uint32Array {
+function wordsOf(mask: Mask): Mask | Uint32Array {
   const { buffer, byteOffset, length } = mask;
   return byteOffset % 4 === 0 && length % 4 === 0 ? new Uint32Array(buffer, byteOffset, length / 4) : mask;
 }
