@@ -61,7 +61,7 @@ export class VideoFile implements Frames {
       if (pixelAspect !== "1:1") notify(`${path}: ${stretchedPixels(first.image, pixelAspect)}`);
       const file = new VideoFile(path, decoder, first.image, options);
       file.#note(first.image, first.time);
-      await file.#frame(FIRST, 1, options.signal);
+      await file.#frame(FIRST, FIRST + 1, options.signal);
       return file;
     } catch (error) {
       decoder.stop();
@@ -86,7 +86,6 @@ export class VideoFile implements Frames {
   /** @throws ImageError after the last frame of a file that is damaged or cut off */
   async read(frame: number, step: number, signal?: AbortSignal): Promise<RgbImage | undefined> {
     const image = await this.#frame(frame, step < 0 ? this.#room : 1, signal);
-    if (step > 0) for (const passed of this.#cache.keys()) if (passed < frame) this.#cache.delete(passed);
     if (image || this.#failure === undefined) return image;
     const todo = "what was tracked before it stays; ask for fewer frames, or repair the file";
     throw new ImageError(`frame ${this.#end} (${this.#path})`, "an intact frame", this.#failure, todo);
@@ -97,15 +96,21 @@ export class VideoFile implements Frames {
     this.#cache.clear();
   }
 
-  /** `span`: how many frames up to this one should be at hand then. */
+  /** `span`: how many frames up to this one should be at hand then; those before them are dropped. */
   async #frame(frame: number, span: number, signal?: AbortSignal): Promise<RgbImage | undefined> {
     const from = Math.max(0, frame - span + 1);
     while (!this.#cache.has(frame) && frame < this.#end) {
       if (this.#next > frame || this.#isFar(from)) await this.#goTo(from);
       await this.#advance(signal);
+      this.#dropBefore(from);
       if (this.#next <= frame) this.#onSkip?.(this.#next);
     }
+    this.#dropBefore(from);
     return this.#cache.get(frame);
+  }
+
+  #dropBefore(first: number): void {
+    for (const frame of this.#cache.keys()) if (frame < first) this.#cache.delete(frame);
   }
 
   #isFar(frame: number): boolean {
