@@ -63,7 +63,7 @@ const server = createServer(({ url = "/", headers: { range } }, response) => {
   });
   if (hub.cutAfter >= body.length) return response.end(body);
   if (hub.cutAfter === 0) return response.destroy();
-  response.write(body.subarray(0, hub.cutAfter), () => setTimeout(() => response.destroy(), 100));
+  response.write(body.subarray(0, hub.cutAfter), () => setTimeout(() => response.destroy(), 2000));
   hub.cutAfter = 0;
 });
 let browser: Browser;
