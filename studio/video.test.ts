@@ -3,7 +3,6 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import axe from "axe-core";
 import type { Browser, Page } from "playwright-core";
 import { suite } from "uvu";
@@ -12,15 +11,13 @@ import { describe, frame as draw, PART } from "../models/nano/scenes.ts";
 import { firstClick, iou } from "../models/nano/scoring.ts";
 import { decodeRle } from "../src/io/rle.ts";
 import { expectBuilt } from "../tests/built.ts";
-import { ISOLATED, launchChromium, runWithChromium } from "../tests/chromium.ts";
+import { launchChromium, runWithChromium } from "../tests/chromium.ts";
 import { testWithFfmpeg } from "../tests/ffmpeg.ts";
-import { PATIENCE_MS } from "../tests/patience.ts";
-import { served } from "../tests/served.ts";
-import { catchChoosers, chooseFiles } from "./choose_files.ts";
+import { chooseFiles } from "./choose_files.ts";
 import { keptWhen } from "./kept_document.ts";
 import type { Document } from "./src/state/document.ts";
+import { openClip, past, visit as visitAs } from "./visit.ts";
 
-const site = fileURLToPath(new URL("../dist/studio", import.meta.url));
 /** The page's own clip, and who is followed in it. */
 const [SEED, SIZE, HERO] = [50_003, 400, 1];
 const scene = describe(SEED);
@@ -39,30 +36,8 @@ Video.after(async () => {
   rmSync(folder, { recursive: true });
 });
 
-async function visit(use: (page: Page) => Promise<void>, colorScheme: "light" | "dark" = "light"): Promise<void> {
-  await served(site, ISOLATED, async (url) => {
-    const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, colorScheme });
-    const page = await context.newPage();
-    catchChoosers(page);
-    page.setDefaultTimeout(PATIENCE_MS);
-    const errors: string[] = [];
-    page.on("pageerror", (error) => errors.push(`${error.stack}`));
-    try {
-      await page.goto(`${url}?kernels=portable`);
-      await page.waitForFunction(() => /^Point at/.test(document.querySelector(".hint")?.textContent ?? ""));
-      await use(page);
-      assert.equal(errors, []);
-    } finally {
-      await context.close();
-    }
-  });
-}
-
-async function openClip(page: Page): Promise<void> {
-  await page.getByRole("button", { name: "Clip", exact: true }).click();
-  await page.waitForSelector(".timeline");
-  await page.waitForFunction(() => document.querySelector<HTMLCanvasElement>(".picture")!.width === 400);
-}
+const visit = (use: (page: Page) => Promise<void>, colorScheme: "light" | "dark" = "light") =>
+  visitAs(browser, use, { colorScheme, hint: /^Point at/, serviceWorkers: "allow" });
 
 /** @units pixels of the video */
 async function click(page: Page, [x, y]: readonly number[], size = SIZE): Promise<void> {
@@ -72,11 +47,6 @@ async function click(page: Page, [x, y]: readonly number[], size = SIZE): Promis
 
 const shownFrame = (page: Page) =>
   page.evaluate(() => Number(document.querySelector(".tracks")!.getAttribute("aria-valuenow")) - 1);
-const past = (page: Page, frame: number) =>
-  page.waitForFunction(
-    (frame) => Number(document.querySelector(".tracks")!.getAttribute("aria-valuenow")) > frame,
-    frame,
-  );
 /** Stop as soon as a frame is passed: pressed from here, the key might come when the clip has ended. */
 const escapeAfter = (page: Page, frame: number) =>
   page.waitForFunction((frame) => {
@@ -252,7 +222,10 @@ Video(
       await page.waitForFunction(() => document.querySelector<HTMLCanvasElement>(".picture")!.width > 600);
       const { x, y, width, height } = (await page.locator(".picture").boundingBox())!;
       await page.mouse.click(x + width / 2, y + height / 2);
-      await keptWhen(page, (doc) => on(doc)[0]?.found?.by === "track");
+      await page.waitForFunction(() => {
+        const name = document.querySelector(".row .name")?.textContent ?? "…"; // until there is a mask
+        return !name.includes("…") && !document.querySelector(".prompts .click");
+      });
       await page.evaluate(() => {
         const { camera } = globalThis as unknown as { camera: MediaStream };
         camera.getVideoTracks()[0].dispatchEvent(new Event("ended"));
