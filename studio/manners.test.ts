@@ -15,7 +15,7 @@ import { launchChromium, runWithChromium } from "../tests/chromium.ts";
 import { until } from "../tests/patience.ts";
 import { chooseFiles } from "./choose_files.ts";
 import { keptWhen } from "./kept_document.ts";
-import { areAnswered, click, ready, saidAsNotice, saidAsProblem, THINGS, visit } from "./visit.ts";
+import { areAnswered, click, openClip, past, ready, saidAsNotice, saidAsProblem, THINGS, visit } from "./visit.ts";
 
 const Manners = suite("studio: in trouble");
 let browser: Browser;
@@ -94,7 +94,7 @@ Manners("a model whose worker dies is started again, and answers the next click"
       const after = await keptWhen(page, areAnswered(2));
       assert.equal(after.objects.at(-1), before.objects[0]);
     },
-    makeDeadly,
+    { before: makeDeadly },
   );
 });
 
@@ -112,7 +112,7 @@ Manners("a model that dies of a click again and again is told of, and not asked 
       await click(page, THINGS[1][0], THINGS[1][1] + 0.05);
       await keptWhen(page, areAnswered(2));
     },
-    makeDeadly,
+    { before: makeDeadly },
   );
 });
 
@@ -137,7 +137,7 @@ Manners("a painter that dies is replaced: the masks are seen again, and the brus
       await click(page, 0.3, 0.1);
       await keptWhen(page, ({ objects }) => objects[0].on[0].added !== undefined);
     },
-    makeDeadly,
+    { before: makeDeadly },
   );
 });
 
@@ -147,17 +147,11 @@ Manners(
     await visit(
       browser,
       async (page) => {
-        await page.getByRole("button", { name: "Clip", exact: true }).click();
-        await page.waitForFunction(() => document.querySelector<HTMLCanvasElement>(".picture")!.width === 400);
+        await openClip(page);
         await click(page, 0.5, 0.5);
         await keptWhen(page, areAnswered(1));
-        const shownFrame = (over: number) =>
-          page.waitForFunction(
-            (n) => Number(document.querySelector(".tracks")!.getAttribute("aria-valuenow")) > n,
-            over,
-          );
         await page.keyboard.press("t");
-        await shownFrame(3);
+        await past(page, 3);
         await page.keyboard.press("Escape");
         await page.waitForSelector(".timeline .tracking");
         const stopped = await keptWhen(page, ({ objects }) => Object.keys(objects[0].on).length > 3);
@@ -166,7 +160,7 @@ Manners(
         const all = await keptWhen(page, ({ objects }) => Object.keys(objects[0].on).length === 60);
         assert.equal(all.objects[0].on[3], stopped.objects[0].on[3]);
       },
-      makeDeadly,
+      { before: makeDeadly },
     );
   },
 );
@@ -190,8 +184,9 @@ Manners(
         await click(page, 0.6, 0.3);
         await keptWhen(page, areAnswered(2));
       },
-      (page) =>
-        page.addInitScript(`
+      {
+        before: (page) =>
+          page.addInitScript(`
         globalThis.isFull = true;
         for (const [type, name] of [[IDBObjectStore, "put"], [FileSystemWritableFileStream, "write"]]) {
           const write = type.prototype[name];
@@ -201,6 +196,7 @@ Manners(
           };
         }
       `),
+      },
     );
   },
 );
@@ -213,13 +209,15 @@ Manners("a browser that stores nothing at all computes all the same", async () =
       await saidAsNotice(page, /^This browser keeps nothing here: what is made now does not come back after a reload/);
       await page.waitForSelector(".candidates");
     },
-    (page) =>
-      page.addInitScript(`
+    {
+      before: (page) =>
+        page.addInitScript(`
         const refuse = () => { throw new DOMException("storage is blocked", "SecurityError"); };
         Object.defineProperty(globalThis, "localStorage", { get: refuse });
         IDBFactory.prototype.open = refuse;
         StorageManager.prototype.getDirectory = refuse;
       `),
+    },
   );
 });
 
@@ -268,8 +266,7 @@ Manners(
     await visit(
       browser,
       async (page) => {
-        await page.getByRole("button", { name: "Clip", exact: true }).click();
-        await page.waitForFunction(() => document.querySelector<HTMLCanvasElement>(".picture")!.width === 400);
+        await openClip(page);
         await click(page, 0.5, 0.5);
         await keptWhen(page, areAnswered(1));
         await page.keyboard.press("d");
@@ -282,14 +279,16 @@ Manners(
           .getByText(/This browser cannot write H\.264, so it has (AV1|VP9) inside.*take WebM/)
           .waitFor();
       },
-      (page) =>
-        page.route(/video_worker-[^/]*\.js$/, async (route) => {
-          const response = await route.fetch();
-          const stub = `const asks = VideoEncoder.isConfigSupported.bind(VideoEncoder);
+      {
+        before: (page) =>
+          page.route(/video_worker-[^/]*\.js$/, async (route) => {
+            const response = await route.fetch();
+            const stub = `const asks = VideoEncoder.isConfigSupported.bind(VideoEncoder);
           VideoEncoder.isConfigSupported = async (config) =>
             /^(avc|hvc|hev)/.test(config.codec) ? { supported: false, config } : asks(config);`;
-          await route.fulfill({ response, body: `${stub}\n${await response.text()}` });
-        }),
+            await route.fulfill({ response, body: `${stub}\n${await response.text()}` });
+          }),
+      },
     );
   },
 );

@@ -25,6 +25,7 @@ import { served } from "../tests/served.ts";
 import { catchChoosers, chooseFiles } from "./choose_files.ts";
 import { keptWhen } from "./kept_document.ts";
 import type { Appearance, Document } from "./src/state/document.ts";
+import { at, click, ready } from "./visit.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const site = join(root, "dist/studio");
@@ -34,6 +35,9 @@ const photo = join(folder, "photo.png");
 const KB = 1000;
 /** of the page without nano and without kernels, gzipped */
 const MOST_BYTES = 400 * KB;
+
+/** of a picture, once clicks are answered */
+const HINT = /^(Point at|Click)/;
 
 let browser: Browser;
 let server: ChildProcess;
@@ -54,40 +58,20 @@ async function visit(
   page.on("pageerror", (error) => messages.push(`${error}`));
   try {
     await page.goto(url);
-    await ready(page);
+    await ready(page, HINT);
     await use(page, context, messages);
   } finally {
     await context.close();
   }
 }
 
-/** The hint says that clicks are answered now. */
-async function ready(page: Page): Promise<void> {
-  await page.waitForFunction(() => /^(Point at|Click)/.test(document.querySelector(".hint")?.textContent ?? ""));
-}
-
 async function open(page: Page, file: string): Promise<void> {
   await chooseFiles(page, file);
   await page.waitForFunction((name) => document.querySelector(".stage")?.getAttribute("aria-label")?.startsWith(name), basename(file)); // prettier-ignore
-  await ready(page);
+  await ready(page, HINT);
 }
 
 const basename = (path: string) => path.split(/[\\/]/).at(-1)!;
-
-/** A place of the picture on the screen. @units 0…1 of the picture */
-function at(page: Page, x: number, y: number): Promise<[number, number]> {
-  return page.evaluate(
-    ([x, y]) => {
-      const { left, top, width, height } = document.querySelector(".picture")!.getBoundingClientRect();
-      return [left + x * width, top + y * height] as [number, number];
-    },
-    [x, y] as const,
-  );
-}
-
-async function click(page: Page, x: number, y: number, button: "left" | "right" = "left"): Promise<void> {
-  await page.mouse.click(...(await at(page, x, y)), { button });
-}
 
 /** What the policy says of sending to these addresses, of which the last is forbidden. */
 function blocked(page: Page, ...hrefs: string[]): Promise<string[]> {
@@ -296,7 +280,7 @@ Studio("reloading brings back the photo, its objects and their masks", async () 
     await click(page, 0.2, 0.75);
     const before = await keptWhen(page, isAnswered);
     await page.reload();
-    await ready(page);
+    await ready(page, HINT);
     assert.is(await page.locator(".objects .row").count(), 1);
     await page.keyboard.press(".");
     assert.equal(seen(await keptWhen(page, isAnswered)), seen(before));
@@ -331,7 +315,7 @@ Studio(
       writeFileSync(own, readFileSync(DEMO_MODEL.url));
       await choose(own);
       await page.waitForFunction(() => document.querySelector(".chip.ready")?.textContent?.includes("own.safetensors"));
-      await ready(page);
+      await ready(page, HINT);
       await click(page, 0.65, 0.4);
       await keptWhen(page, isAnswered);
     });
@@ -349,7 +333,7 @@ Studio("a size for the models is offered with the time that it takes here, and i
     await sizes.nth(2).click();
     await page.waitForFunction((before) => [...document.querySelectorAll(".models .figures")].at(-1)!.textContent !== before, before); // prettier-ignore
     await page.reload();
-    await ready(page);
+    await ready(page, HINT);
     await page.keyboard.press("m");
     assert.is(await sizes.nth(2).locator("input").isChecked(), true);
   });
@@ -396,7 +380,7 @@ Studio(
       context.setDefaultTimeout(PATIENCE_MS);
       const page = await context.newPage();
       await page.goto(`${url}?kernels=portable`);
-      await ready(page);
+      await ready(page, HINT);
       assert.is(await page.evaluate(() => crossOriginIsolated), false);
       assert.match(await page.locator(".privacy").innerText(), "one thread");
       assert.equal(await blocked(page, "https://example.invalid/"), ["connect-src https://example.invalid/"]);
@@ -426,7 +410,7 @@ Studio("once it was loaded it works offline", async () => {
     while ((await keptFiles()) < wanted) await page.waitForTimeout(50);
     await context.setOffline(true);
     await page.reload();
-    await ready(page);
+    await ready(page, HINT);
     await click(page, 0.65, 0.4);
     await keptWhen(page, isAnswered);
   });

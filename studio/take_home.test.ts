@@ -3,7 +3,6 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import axe from "axe-core";
 import { unzipSync } from "fflate";
 import type { Browser, Page } from "playwright-core";
@@ -20,11 +19,9 @@ import { setPlatform } from "../src/platform/platform.ts";
 import { expectBuilt } from "../tests/built.ts";
 import { launchChromium, runWithChromium } from "../tests/chromium.ts";
 import { testWithFfmpeg } from "../tests/ffmpeg.ts";
-import { PATIENCE_MS } from "../tests/patience.ts";
-import { served } from "../tests/served.ts";
-import { catchChoosers, chooseFiles } from "./choose_files.ts";
+import { chooseFiles } from "./choose_files.ts";
+import { ready, visit as visitAs } from "./visit.ts";
 
-const site = fileURLToPath(new URL("../dist/studio", import.meta.url));
 /** Odd, so that videos of it are a row and a column smaller. */
 const SIDE = 241;
 const FRAMES = 4;
@@ -48,34 +45,18 @@ Home.after(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** A visitor with a browser of their own, who has opened these files. */
+/** A visitor who has opened these files. */
 async function visit(files: string[], use: (page: Page) => Promise<void>, colorScheme: "light" | "dark" = "light") {
-  await served(site, headersOf(""), async (url) => {
-    const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, colorScheme });
-    const page = await context.newPage();
-    catchChoosers(page);
-    page.setDefaultTimeout(PATIENCE_MS);
-    const errors: string[] = [];
-    page.on("pageerror", (error) => errors.push(`${error}`));
-    try {
-      await page.goto(`${url}?kernels=portable&threads=1`);
-      await ready(page);
-      await chooseFiles(page, files);
-      await page.waitForFunction(
-        () => !document.querySelector(".stage")?.getAttribute("aria-label")?.startsWith("A drawing"),
-      );
-      await ready(page);
-      await use(page);
-      assert.equal(errors, []);
-    } finally {
-      await context.close();
-    }
-  });
-}
-
-/** The hint says that clicks are answered now. */
-async function ready(page: Page): Promise<void> {
-  await page.waitForFunction(() => /^(Point at|Click|Go to)/.test(document.querySelector(".hint")?.textContent ?? ""));
+  const open = async (page: Page) => {
+    await chooseFiles(page, files);
+    await page.waitForFunction(
+      () => !document.querySelector(".stage")?.getAttribute("aria-label")?.startsWith("A drawing"),
+    );
+    await ready(page);
+    await use(page);
+  };
+  const query = "?kernels=portable&threads=1";
+  await visitAs(browser, open, { colorScheme, headers: headersOf(""), query, serviceWorkers: "allow" });
 }
 
 /** A click on an object that nano sees, and its name. */

@@ -1,6 +1,6 @@
 /** A visitor of the built page, for tests. */
 import { fileURLToPath } from "node:url";
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
 import * as assert from "uvu/assert";
 import { ISOLATED } from "../tests/chromium.ts";
 import { PATIENCE_MS } from "../tests/patience.ts";
@@ -10,23 +10,37 @@ import type { Document } from "./src/state/document.ts";
 
 const site = fileURLToPath(new URL("../dist/studio", import.meta.url));
 
+interface Visit extends BrowserContextOptions {
+  /** done before the page loads */
+  before?: (page: Page) => Promise<unknown>;
+  /** what the hint says once clicks are answered */
+  hint?: RegExp;
+  /** of the page's files */
+  headers?: Record<string, string>;
+  query?: string;
+}
+
 /** With a browser of their own. Errors that nobody catches fail the test. */
 export async function visit(
   browser: Browser,
   use: (page: Page, context: BrowserContext) => Promise<void>,
-  before: (page: Page) => Promise<unknown> = async () => {},
+  { before, hint, headers = ISOLATED, query = "?kernels=portable", ...options }: Visit = {},
 ): Promise<void> {
-  await served(site, ISOLATED, async (url) => {
-    const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, serviceWorkers: "block" });
+  await served(site, headers, async (url) => {
+    const context = await browser.newContext({
+      viewport: { width: 1200, height: 800 },
+      serviceWorkers: "block",
+      ...options,
+    });
     const page = await context.newPage();
     catchChoosers(page);
     page.setDefaultTimeout(PATIENCE_MS);
     const errors: string[] = [];
     page.on("pageerror", (error) => errors.push(`${error.stack}`));
     try {
-      await before(page);
-      await page.goto(`${url}?kernels=portable`);
-      await ready(page);
+      await before?.(page);
+      await page.goto(`${url}${query}`);
+      await ready(page, hint);
       await use(page, context);
       assert.equal(errors, []);
     } finally {
@@ -36,15 +50,42 @@ export async function visit(
 }
 
 /** The hint says that clicks are answered now. */
-export async function ready(page: Page): Promise<void> {
-  await page.waitForFunction(() => /^(Point at|Click|Go to)/.test(document.querySelector(".hint")?.textContent ?? ""));
+export async function ready(page: Page, hint = /^(Point at|Click|Go to)/): Promise<void> {
+  await page.waitForFunction(
+    ([source, flags]) => new RegExp(source, flags).test(document.querySelector(".hint")?.textContent ?? ""),
+    [hint.source, hint.flags] as const,
+  );
+}
+
+/** A place of the picture on the screen. @units 0…1 of the picture */
+export function at(page: Page, x: number, y: number): Promise<[number, number]> {
+  return page.evaluate(
+    ([x, y]) => {
+      const { left, top, width, height } = document.querySelector(".picture")!.getBoundingClientRect();
+      return [left + x * width, top + y * height] as [number, number];
+    },
+    [x, y] as const,
+  );
 }
 
 /** @units 0…1 of the picture */
-export async function click(page: Page, x: number, y: number): Promise<void> {
-  const box = (await page.locator(".picture").boundingBox())!;
-  await page.mouse.click(box.x + x * box.width, box.y + y * box.height);
+export async function click(page: Page, x: number, y: number, button: "left" | "right" = "left"): Promise<void> {
+  await page.mouse.click(...(await at(page, x, y)), { button });
 }
+
+/** The clip that the page draws. */
+export async function openClip(page: Page): Promise<void> {
+  await page.getByRole("button", { name: "Clip", exact: true }).click();
+  await page.waitForSelector(".timeline");
+  await page.waitForFunction(() => document.querySelector<HTMLCanvasElement>(".picture")!.width === 400);
+}
+
+/** Is a later frame than this one seen? */
+export const past = (page: Page, frame: number) =>
+  page.waitForFunction(
+    (frame) => Number(document.querySelector(".tracks")!.getAttribute("aria-valuenow")) > frame,
+    frame,
+  );
 
 /** Where the drawing has something. @units 0…1 of the picture */
 export const THINGS = [
