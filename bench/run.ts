@@ -1,5 +1,4 @@
 // The rows of the bench, one after another; the same in Node and in a worker of a page.
-import { VARIANT_NAMES } from "../src/model/config.ts";
 import { platform } from "../src/platform/platform.ts";
 import { createMachine } from "../src/runtime/create.ts";
 import { type Peak, peakMeter } from "../src/runtime/peak.ts";
@@ -10,7 +9,7 @@ import { GROUPS, measure, ofPeak, type Row, weightedOfPeak } from "./bench.ts";
 import { conv2dCases } from "./conv2d.ts";
 import { FRAME_NAMES, measureFrames } from "./frames.ts";
 import { gemmCases } from "./gemm.ts";
-import { measureStages, STAGES } from "./stages.ts";
+import { measureStages, STAGE_MODELS, STAGES } from "./stages.ts";
 
 export interface Job {
   /** groups and names; all if not given */
@@ -64,7 +63,7 @@ export async function run({ only, description }: Job, print: (line: string) => v
     if (encoder.length)
       print(`products of the encoder, ${name}: ${(100 * weightedOfPeak(encoder)).toFixed(1)} % of the peak`);
   }
-  for (const variant of [...VARIANT_NAMES, "edgetam"] as const) {
+  for (const variant of STAGE_MODELS) {
     if (!STAGES.some(([name, of]) => of === variant && stages.includes(name))) continue;
     for (const threads of new Set([1, platform.cores()])) {
       for (const row of await measureStages(variant, stages, threads, measurePeak())) add(row);

@@ -1,8 +1,8 @@
-// The stages of SAM 2.1 and EdgeTAM at 1024², with the goldens' weights and picture, on one thread and on all.
+// The stages of SAM 2.1 and EdgeTAM, at 1024² unless a row says otherwise, with the goldens' weights and picture, on one thread and on all.
 import { goldenImage } from "../golden/hash_image.ts";
 import { hashWeights } from "../golden/hash_weights.ts";
 import { Weights } from "../src/io/weights.ts";
-import { edgeTamConfig, memoryTokens, type VariantName, variantConfig } from "../src/model/config.ts";
+import { edgeTamConfig, memoryTokens, type Sam2Config, VARIANT_NAMES, variantConfig } from "../src/model/config.ts";
 import type { FrameMemory } from "../src/model/memory_bank.ts";
 import type { ImageFeatures } from "../src/model/mask_decoder.ts";
 import { parameters } from "../src/model/parameters.ts";
@@ -93,7 +93,15 @@ const frame =
     }
   };
 
-export type StageModel = VariantName | "edgetam";
+/** Models of stages; without a number at 1024². */
+export const STAGE_MODELS = [...VARIANT_NAMES, "edgetam", "edgetam_512"] as const;
+export type StageModel = (typeof STAGE_MODELS)[number];
+
+function configOf(model: StageModel): Sam2Config {
+  if (model === "edgetam") return edgeTamConfig();
+  if (model === "edgetam_512") return { ...edgeTamConfig(), imageSize: 512 };
+  return variantConfig(model, "2.1");
+}
 
 /** name → the model it runs on, and what runs; `everything.tiny` is a call of the generator, not of the graph */
 export const STAGES: readonly (readonly [name: string, model: StageModel, run?: Stage])[] = [
@@ -113,6 +121,7 @@ export const STAGES: readonly (readonly [name: string, model: StageModel, run?: 
   ["memory_encoder.edgetam", "edgetam", remember],
   ["frame.edgetam", "edgetam", frame(1)],
   ["frame.edgetam.4", "edgetam", frame(4)],
+  ["frame.edgetam.512", "edgetam_512", frame(1)],
 ];
 
 /** Time the wanted stages of one model on `threads` threads. The goldens hold what they return. */
@@ -122,11 +131,12 @@ export async function measureStages(
   threads: number,
   peak: Peak,
 ): Promise<Row[]> {
-  const config = variant === "edgetam" ? edgeTamConfig() : variantConfig(variant, "2.1");
+  const config = configOf(variant);
+  const { imageSize: side } = config;
   const created = await createMachine({ kernels: "auto", threads });
   const model = new Sam2(created, new Weights(hashWeights(parameters(config)), created.heap), config);
-  const photo = { width: SIZE, height: SIZE, data: goldenImage(11, SIZE, SIZE) };
-  const image = model.run(() => preprocess(photo, SIZE));
+  const photo = { width: side, height: side, data: goldenImage(11, side, side) };
+  const image = model.run(() => preprocess(photo, side));
   const features = model.run(({ forwardImage }) => forwardImage(image));
   const prepared = model.run(({ prepare, withoutMemory }) => prepare(withoutMemory(features)));
   const seen = { image, features, prepared };
@@ -145,7 +155,7 @@ export async function measureStages(
       times.push(performance.now() - start);
     }
     const flop = (2 * (created.macs - before)) / times.length;
-    const [width, height] = stage ? [SIZE, SIZE] : [EVERYTHING.width, EVERYTHING.height];
+    const [width, height] = stage ? [side, side] : [EVERYTHING.width, EVERYTHING.height];
     rows.push(toRow(created, { group: "stage", name, shape: [1, height, width, 3] }, flop, times, peak));
   }
   model.dispose();

@@ -61,8 +61,10 @@ export function sandbox(): { folder: string; remove: () => void } {
     const script = `#!/bin/sh\nexec node "${join(ROOT, file)}" "$@"\n`;
     writeFileSync(join(folder, ".bin", command), script, { mode: 0o755 });
   }
-  // npx itself takes a second to find what is on the PATH here
+  // npx itself takes a second to find what is on the PATH here, and tsx half of one to start a process like this
   writeFileSync(join(folder, ".bin", "npx"), '#!/bin/sh\nexec "$@"\n', { mode: 0o755 });
+  const tsx = `#!/bin/sh\nexec node --import "${import.meta.resolve("tsx")}" "$@"\n`;
+  writeFileSync(join(folder, ".bin", "tsx"), tsx, { mode: 0o755 });
   return { folder, remove: () => rmSync(folder, { recursive: true }) };
 }
 

@@ -6,9 +6,10 @@ import { UsageError } from "../src/errors.ts";
 import { type LayerEvent, watch } from "../src/nn/layer.ts";
 import { ImagePredictor, type Prediction } from "../src/predict/image_predictor.ts";
 import type { Sam2 } from "../src/predict/sam2.ts";
+import { shapesOf } from "../src/predict/trace.ts";
 import { VideoPredictor } from "../src/predict/video_predictor.ts";
 import { formatShape } from "../src/tensor/shape.ts";
-import { CLIP, clickedScene, clip, loadNano, nearest, paths, SCENE, shapesOf, type Tampering } from "./nano.ts";
+import { CLIP, clickedScene, clip, loadNano, nearest, paths, SCENE, type Tampering } from "./nano.ts";
 
 /** What is asked of an exercise; what it does not take is undefined. */
 export interface Asked {

@@ -1,6 +1,7 @@
 /** What the figures share. */
 import type { Kept } from "./activations.ts";
-import { pcaColours, type Pixels } from "./svg.ts";
+import { pcaColours } from "../src/io/feature_colours.ts";
+import type { Pixels } from "./svg.ts";
 
 /** @units SVG pixels */
 export const WIDTH = 720;

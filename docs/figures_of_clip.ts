@@ -1,7 +1,8 @@
 /** The figures of docs/memory.md: one clip and one object. */
+import { heatColours, signedColours } from "../src/io/feature_colours.ts";
 import type { clipActivations, Kept } from "./activations.ts";
 import { colours, MARGIN, shapeText, WIDTH } from "./figure_parts.ts";
-import { ACCENT, Figure, heat, INK, PALE, percent, type Pixels, posterised, signed } from "./svg.ts";
+import { ACCENT, Figure, INK, PALE, percent, type Pixels, posterised } from "./svg.ts";
 
 type Clip = Awaited<ReturnType<typeof clipActivations>>;
 
@@ -60,7 +61,7 @@ export function memoryEncoder(clip: Clip): Figure {
   const top = MARGIN + 36;
   const cells: [label: string, note: string, pixels: Pixels | undefined, shape: readonly number[] | undefined][] = [
     [`frame ${last}`, "and its mask", undefined, undefined],
-    ["the mask", "−10 … 10", signed(quarter(mask), mask.shape[2] / 4, 10), mask.shape],
+    ["the mask", "−10 … 10", signedColours(quarter(mask), mask.shape[2] / 4, 10), mask.shape],
     ["mask_downsampler", "four halvings", colours(down), down.shape],
     ["pix_feat_proj", "without memory", colours(features), features.shape],
     ["the memory", "after the fuser", colours(memory), memory.shape],
@@ -114,7 +115,7 @@ export function memoryAttention(clip: Clip): Figure {
     for (let i = 0; i < maps.length; i++) {
       const x = left + i * (size + 6);
       const map = row.subarray(i * E * E, (i + 1) * E * E);
-      figure.image(x, y, size, heat(map.map(Math.sqrt), E, Math.sqrt(Math.max(...map))));
+      figure.image(x, y, size, heatColours(map.map(Math.sqrt), E, Math.sqrt(Math.max(...map))));
       figure.text(x + size / 2, y + size + 13, percent(sum(map)), { size: 12, anchor: "middle" });
     }
     const share = sum(row.subarray(maps.length * E * E));

@@ -1,10 +1,11 @@
 /** The figures of docs/tour.md: one picture and one click. */
 import { still } from "../models/nano/scenes.ts";
 import { iou } from "../models/nano/scoring.ts";
+import { heatColours, signedColours } from "../src/io/feature_colours.ts";
 import type { photoActivations } from "./activations.ts";
 import { colours, MARGIN, shapeText, WIDTH } from "./figure_parts.ts";
 import { dryModel, frameWork, SCENE, traceGraph } from "./nano.ts";
-import { ACCENT, Figure, heat, PALE, percent, type Pixels, posterised, RULE, signed } from "./svg.ts";
+import { ACCENT, Figure, PALE, percent, type Pixels, posterised, RULE } from "./svg.ts";
 
 type Photo = Awaited<ReturnType<typeof photoActivations>>;
 
@@ -158,7 +159,7 @@ export function clickAttention({ attention, levels, click, picture, best, ious }
       const x = left + head * (size + gap);
       const map = weights.of(head, query);
       const most = Math.max(...map);
-      figure.image(x, y, size, heat(map, E, most));
+      figure.image(x, y, size, heatColours(map, E, most));
       figure.click(x + (click[0] / picture.width) * size, y + (click[1] / picture.width) * size);
       figure.text(x + size / 2, y + size + 14, `max ${(100 * most).toFixed(0)} %`, {
         size: 11,
@@ -193,7 +194,7 @@ export function threeMasks({ picture, click, masks, found, ious, best, upscaled,
   for (let k = 0; k < 3; k++) {
     const logits = masks.data.subarray(k * side * side, (k + 1) * side * side);
     figure.text(x(k + 1), top - 8, `logits of mask ${k}`, { size: 13, bold: true });
-    figure.image(x(k + 1), top, size, signed(logits, side, 12));
+    figure.image(x(k + 1), top, size, signedColours(logits, side, 12));
     figure.text(x(k + 1), top + size + 16, `${shapeText([side, side])}, −12 … 12`, { size: 12, mono: true });
     const truth = iou(found[k], target.mask);
     figure.image(x(k + 1), bottom, size, small, "smooth");

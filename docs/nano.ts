@@ -19,11 +19,12 @@ import { LABEL } from "../src/model/prompt_encoder.ts";
 import { type LayerEvent, watch } from "../src/nn/layer.ts";
 import { edits } from "../src/io/options.ts";
 import { Sam2 } from "../src/predict/sam2.ts";
+import { shapesOf } from "../src/predict/trace.ts";
 import { createMachine } from "../src/runtime/create.ts";
 import type { Kernels } from "../src/runtime/kernels.ts";
 import { machine } from "../src/runtime/machine.ts";
 import { reference } from "../src/runtime/reference.ts";
-import { formatShape, type Shape } from "../src/tensor/shape.ts";
+import { formatShape } from "../src/tensor/shape.ts";
 import type { Tensor } from "../src/tensor/view.ts";
 
 /** The picture of the tour, drawn at twice the size that nano works at, and the object that is clicked. */
@@ -239,11 +240,4 @@ export async function dryModel(config: Sam2Config = variantConfig("tiny", "2.1")
     { dtype: "F32", shape, read: (into) => void into.fill(0) },
   ]);
   return new Sam2({ ...whole, kernels }, new Weights(new Map(stored), whole.heap), config);
-}
-
-/** Shapes of the tensors in a value, in order. */
-export function shapesOf(value: unknown): Shape[] {
-  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return [];
-  if ("stride" in value) return [(value as Tensor).shape];
-  return Object.values(value).flatMap(shapesOf);
 }

@@ -16,6 +16,11 @@ const PIXELS = 2;
 /** The film of the full EdgeTAM, 64×48: PyTorch itself, with 1e-6 of noise on the weights, changes one mask by a pixel, 0.0008. */
 const ONE_PIXEL_FILM = "edgetam.video";
 const WITHIN_ONE_STEP = 0.999;
+/**
+ * Where 2.0 at 1024×1024 ends: the first frame that sees a full bank. How a full bank goes on does not depend on the
+ * version, and is seen with 2.1; what 2.0 makes of one frame after another small_b.video shows.
+ */
+const LAST: Record<string, { step: number; frame: number }> = { "tiny.video_20": { step: 3, frame: 8 } };
 
 /** Walk through video scenarios and hold every frame against the official video predictor's. */
 export async function clipSuites(names: readonly string[], tables: readonly KernelChoice[]): Promise<void> {
@@ -30,7 +35,7 @@ export async function clipSuites(names: readonly string[], tables: readonly Kern
       const features = shared.get(golden.entry.model.name) ?? new SharedFeatures();
       shared.set(golden.entry.model.name, features);
       features.join(model);
-      const results = await replay(golden, model, true);
+      const results = await replay(golden, model, true, LAST[name]);
       const spare = options.non_overlap_masks ? PIXELS : name === ONE_PIXEL_FILM ? 1 : 0;
       testClip(`${name} (${table})`, comparePixels(golden, model), results, spare);
     }

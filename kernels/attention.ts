@@ -68,7 +68,8 @@ export function attention_f32_scratch(d: i32, dv: i32, nq: i32, keys: i32): usiz
 export function attention_f32(
   o: usize, oB: usize, oH: usize, oN: usize, q: usize, qB: usize, qH: usize, qN: usize,
   k: usize, kB: usize, kH: usize, kS: usize, v: usize, vB: usize, vH: usize, vS: usize,
-  h: i32, N: i32, S: i32, d: i32, dv: i32, scale: f32, nq: i32, keys: i32, wide: i32, scratch: usize, from: i32, to: i32,
+  h: i32, N: i32, S: i32, d: i32, dv: i32, scale: f32, nq: i32, keys: i32, packed: usize, wide: i32,
+  scratch: usize, from: i32, to: i32,
 ): void {
   const columns = dv + 15 & ~15;
   const lds = <usize>keys << 2, ldo = <usize>columns << 2; // row strides of scores and accumulators
@@ -77,9 +78,8 @@ export function attention_f32(
   const zeros = scratch + FREE;
   const running = zeros + LINE; // of each query 8 lanes of sums and the maximum
   const scores = running + LINE * <usize>nq;
-  const kp = scores + lds * GROUP; // panels of 16 keys
-  const vp = kp + lds * d; // panels of 16 columns of v
-  const out = vp + lds * columns; // accumulators of all queries, where there are several blocks of keys
+  const room = scores + lds * GROUP; // panels of a block
+  const out = room + lds * (d + columns); // accumulators of all queries, where there are several blocks of keys
   memory.fill(zeros, 0, LINE);
   for (let n = 0; n < GROUP; n++) store<u32>(weights + (<usize>n << 2), scores + <usize>n * lds);
 
@@ -104,7 +104,9 @@ export function attention_f32(
     for (let s0 = 0; s0 < S; s0 += keys) {
       const block = min(keys, S - s0), last = s0 + block == S;
       const kb = kt + <usize>s0 * kS, vb = vt + <usize>s0 * vS;
-      if (!adjacent || ah == 0 || t == from) {
+      const kp = packed ? packed + panelBytes(S, d + columns) * head + panelBytes(s0, d + columns) : room; // panels of 16 keys
+      const vp = kp + panelBytes(block, d); // panels of 16 columns of v
+      if (!packed && (!adjacent || ah == 0 || t == from)) {
         const heads = adjacent ? <usize>min(h - <i32>ah, to - t) : 1;
         let sum = 0;
         for (let i: usize = 0; i < <usize>max(count, block); i++) {
@@ -113,12 +115,7 @@ export function attention_f32(
         }
         store<i32>(scratch, sum); // or the reads would be removed
       }
-      for (let s = 0; s < block; s += 16) {
-        pack_panel(kp + <usize>s * channels, kb + <usize>s * kS, kS, min(16, block - s), d);
-      }
-      for (let c = 0; c < dv && !inPlace; c += 16) {
-        copyColumns(vp + lds * c, vb + (<usize>c << 2), vS, block, min(16, dv - c));
-      }
+      if (!packed) packBlock(kp, kb, kS, d, vp, vb, vS, inPlace ? 0 : dv, block);
 
       for (let n = 0; n < count; n += GROUP) {
         const rows = min(GROUP, count - n);
@@ -134,7 +131,7 @@ export function attention_f32(
         weigh(scores, lds, rows, block, state, scale);
         if (last) invert(state, rows);
         for (let c = 0; c < dv; c += 16) {
-          const b = inPlace ? vb + (<usize>c << 2) : vp + lds * c, ldb = inPlace ? vS : LINE;
+          const b = inPlace ? vb + (<usize>c << 2) : vp + (<usize>(c * block) << 2), ldb = inPlace ? vS : LINE;
           for (let m = 0; m < rows; m += MR) {
             const a = weights + (<usize>m << 2), sum = sums + <usize>m * ldo + (<usize>c << 2);
             tileOf(wide, rows - m, sum, ldo, s0 ? sum : zeros, s0 ? ldo : 0, a, b, ldb, block);
@@ -143,6 +140,38 @@ export function attention_f32(
         if (last) finish(ot + <usize>n * oN, oN, sums, ldo, state, rows, dv);
       }
     }
+  }
+}
+
+/** Bytes of `channels` channels of so many keys, as whole panels. */
+// @ts-ignore: decorator
+@inline
+function panelBytes(keys: i32, channels: i32): usize {
+  return <usize>(keys + 15 & ~15) * channels << 2;
+}
+
+/** Keys of a block as panels of 16 keys, values as panels of 16 columns. */
+function packBlock(kp: usize, k: usize, kS: usize, d: i32, vp: usize, v: usize, vS: usize, dv: i32, block: i32): void {
+  for (let s = 0; s < block; s += 16) {
+    pack_panel(kp + (<usize>(s * d) << 2), k + <usize>s * kS, kS, min(16, block - s), d);
+  }
+  for (let c = 0; c < dv; c += 16) {
+    copyColumns(vp + (<usize>(c * block) << 2), v + (<usize>c << 2), vS, block, min(16, dv - c));
+  }
+}
+
+/** Blocks [from, to) of all heads, packed for `attention_f32`. */
+export function attention_f32_pack(
+  packed: usize, k: usize, kB: usize, kH: usize, kS: usize, v: usize, vB: usize, vH: usize, vS: usize,
+  h: i32, S: i32, d: i32, dv: i32, keys: i32, scratch: usize, from: i32, to: i32,
+): void {
+  const channels = d + (dv + 15 & ~15), blocks = (S + keys - 1) / keys;
+  for (let t = from; t < to; t++) {
+    const head = t / blocks, s0 = t % blocks * keys, block = min(keys, S - s0);
+    const at = <usize>(head / h), ah = <usize>(head % h);
+    const kp = packed + panelBytes(S, channels) * head + panelBytes(s0, channels);
+    const kb = k + at * kB + ah * kH + <usize>s0 * kS, vb = v + at * vB + ah * vH + <usize>s0 * vS;
+    packBlock(kp, kb, kS, d, kp + panelBytes(block, d), vb, vS, dv, block);
   }
 }
 

@@ -7,7 +7,7 @@ export function heap_base(): usize {
 
 export { gemm_f32, gemm_f32_4x8, gemm_f32_4x16, gemm_f32_6x8, gemm_f32_6x16, gemm_f32_pack, gemm_f32_pack_scratch, gelu_f32_6x16 } from "./gemm";
 export { conv2d_f32, conv2d_f32_scratch } from "./conv2d";
-export { attention_f32, attention_f32_scratch } from "./attention";
+export { attention_f32, attention_f32_pack, attention_f32_scratch } from "./attention";
 export {
   axial_attention_f32, axial_attention_f32_scratch, axial_f32_1x8, axial_f32_1x16, axial_f32_4x8, axial_f32_4x16, axial_f32_6x8, axial_f32_6x16,
   axial_scores_f32_1x8, axial_scores_f32_1x16, axial_scores_f32_2x8, axial_scores_f32_2x16, axial_scores_f32_3x8,

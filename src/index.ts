@@ -22,6 +22,7 @@ export type { CheckpointSource } from "./io/checkpoint.ts";
 export type { AnnotatedImage, AnnotatedObject } from "./io/formats/annotations.ts";
 export { type CocoOptions, type CocoSegmentation, readCocoSegmentation } from "./io/formats/coco.ts";
 export { ANNOTATION_FORMATS, type AnnotationFormat, writeAnnotations } from "./io/formats/write.ts";
+export { pcaColours, signedColours } from "./io/feature_colours.ts";
 export { type DecodeOptions, decodeImage, type RgbImage, toRgb } from "./io/image.ts";
 export type { Drawable } from "./io/canvas.ts";
 export type { ImageInput, NdImage, PixelArray, SharpOutput } from "./io/image_input.ts";
@@ -39,10 +40,11 @@ export type { IndexedFrames } from "./video/list.ts";
 export type { FrameInput } from "./video/open.ts";
 export type { FrameReader, FrameStream } from "./video/stream.ts";
 export type { VideoFrameLike } from "./video/video_frame.ts";
-export type { ImagePredictorOptions, Prediction, PredictOptions } from "./predict/image_predictor.ts";
+export type { ImagePredictorOptions, Prediction, PredictOptions, TraceOptions } from "./predict/image_predictor.ts";
 export type { MaskArray } from "./predict/mask_arrays.ts";
 export type { Progress } from "./predict/progress.ts";
 export type { Prompt } from "./predict/prompt.ts";
+export type { LayerTrace } from "./predict/trace.ts";
 export type { KernelChoice } from "./runtime/create.ts";
 export type {
   FrameResult,

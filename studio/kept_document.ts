@@ -1,5 +1,5 @@
 import type { Page } from "playwright-core";
-import { PATIENCE_MS } from "../tests/chromium.ts";
+import { PATIENCE_MS } from "../tests/patience.ts";
 import type { Document } from "./src/state/document.ts";
 
 /** What the page keeps for the next visit, as soon as it is as wanted. */

@@ -3,6 +3,7 @@
  *
  *     npx tsx studio/screenshots.ts             docs/studio/*.jpg, after npm run build
  *     npx tsx studio/screenshots.ts FOLDER      each view at 390, 768, 1280 and 2560 pixels, light and dark, as PNG
+ *     npx tsx studio/screenshots.ts FOLDER VIEW …      some of them
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -58,16 +59,31 @@ const VIEWS: Record<string, (page: Page) => Promise<void>> = {
     await page.keyboard.press("Escape");
     await page.waitForTimeout(500);
   },
+  async inside(page) {
+    await click(page, 0.65, 0.4);
+    await page.waitForSelector(".candidates");
+    await page.keyboard.press("i");
+    await page.waitForSelector(".tensors canvas");
+    await page.waitForTimeout(500);
+  },
+  async models(page) {
+    await page.keyboard.press("m");
+    await page.waitForSelector(".models li");
+    await page.waitForTimeout(500);
+  },
 };
 
-const folder = process.argv[2] ?? README_FOLDER;
+const README_VIEWS = ["photo", "everything", "video"];
+
+const [folder = README_FOLDER, ...asked] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
 const browser = await launchChromium();
 const isReadme = folder === README_FOLDER;
+const views = isReadme ? README_VIEWS : asked.length > 0 ? asked : Object.keys(VIEWS);
 const sizes = isReadme ? [[1280, 800]] : [[390, 844], [768, 1024], [1280, 800], [2560, 1440]]; // prettier-ignore
 const shots = sizes.flatMap(([width, height]) =>
   (isReadme ? (["light"] as const) : (["light", "dark"] as const)).flatMap((colorScheme) =>
-    Object.keys(VIEWS).map((view) => ({
+    views.map((view) => ({
       view,
       colorScheme,
       viewport: { width, height },

@@ -9,84 +9,73 @@ import { unzipSync } from "fflate";
 import type { Browser, Page } from "playwright-core";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { createServer, type ViteDevServer } from "vite";
 import { still } from "../models/nano/scenes.ts";
-import { headersOf, ISOLATION } from "../src/cli/studio_headers.ts";
+import { headersOf } from "../src/cli/studio_headers.ts";
 import { readCocoSegmentation } from "../src/io/formats/coco.ts";
 import { decodeImage } from "../src/io/image.ts";
 import { maskOfId, readMaskFile } from "../src/io/mask_file.ts";
 import { encodePng } from "../src/io/png.ts";
 import { nodePlatform } from "../src/platform/node.ts";
 import { setPlatform } from "../src/platform/platform.ts";
-import { launchChromium, PATIENCE_MS, runWithChromium } from "../tests/chromium.ts";
+import { expectBuilt } from "../tests/built.ts";
+import { launchChromium, runWithChromium } from "../tests/chromium.ts";
 import { testWithFfmpeg } from "../tests/ffmpeg.ts";
+import { PATIENCE_MS } from "../tests/patience.ts";
+import { served } from "../tests/served.ts";
+import { catchChoosers, chooseFiles } from "./choose_files.ts";
 
-const STUDIO = fileURLToPath(new URL("vite.config.ts", import.meta.url));
+const site = fileURLToPath(new URL("../dist/studio", import.meta.url));
 /** Odd, so that videos of it are a row and a column smaller. */
 const SIDE = 241;
 const FRAMES = 4;
 
 const Home = suite("studio: taking home, in Chromium");
 let browser: Browser;
-let server: ViteDevServer;
 let folder: string;
 let photo: string;
 
 Home.before(async () => {
+  expectBuilt();
   setPlatform(nodePlatform);
   folder = mkdtempSync(join(tmpdir(), "studio home "));
   photo = join(folder, "photo.png");
   writeFileSync(photo, encodePng({ ...still(22, SIDE), channels: 3 }));
-  const policy = headersOf("")["Content-Security-Policy"].match(/worker-src[^;]*/)![0];
-  const headers = { ...ISOLATION, "Content-Security-Policy": policy };
-  const cacheDir = join(folder, "vite"); // of its own: other tests may serve the page at the same time
-  server = await createServer({
-    configFile: STUDIO,
-    cacheDir,
-    logLevel: "error",
-    server: { port: 0, hmr: false, headers },
-  });
-  await server.listen();
   browser = await launchChromium();
 });
 
 Home.after(async () => {
   await browser.close();
-  await server.close();
   rmSync(folder, { recursive: true });
 });
 
 /** A visitor with a browser of their own, who has opened these files. */
 async function visit(files: string[], use: (page: Page) => Promise<void>, colorScheme: "light" | "dark" = "light") {
-  const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, colorScheme });
-  const page = await context.newPage();
-  page.setDefaultTimeout(PATIENCE_MS);
-  const errors: string[] = [];
-  page.on("pageerror", (error) => errors.push(`${error}`));
-  try {
-    await page.goto(`${server.resolvedUrls!.local[0]}?kernels=portable&threads=1`);
-    await ready(page);
-    await choose(page, files);
-    await page.waitForFunction(
-      () => !document.querySelector(".stage")?.getAttribute("aria-label")?.startsWith("A drawing"),
-    );
-    await ready(page);
-    await use(page);
-    assert.equal(errors, []);
-  } finally {
-    await context.close();
-  }
+  await served(site, headersOf(""), async (url) => {
+    const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, colorScheme });
+    const page = await context.newPage();
+    catchChoosers(page);
+    page.setDefaultTimeout(PATIENCE_MS);
+    const errors: string[] = [];
+    page.on("pageerror", (error) => errors.push(`${error}`));
+    try {
+      await page.goto(`${url}?kernels=portable&threads=1`);
+      await ready(page);
+      await chooseFiles(page, files);
+      await page.waitForFunction(
+        () => !document.querySelector(".stage")?.getAttribute("aria-label")?.startsWith("A drawing"),
+      );
+      await ready(page);
+      await use(page);
+      assert.equal(errors, []);
+    } finally {
+      await context.close();
+    }
+  });
 }
 
 /** The hint says that clicks are answered now. */
 async function ready(page: Page): Promise<void> {
   await page.waitForFunction(() => /^(Point at|Click|Go to)/.test(document.querySelector(".hint")?.textContent ?? ""));
-}
-
-async function choose(page: Page, files: string[]): Promise<void> {
-  const chooser = page.waitForEvent("filechooser");
-  await page.keyboard.press("Control+o");
-  await (await chooser).setFiles(files);
 }
 
 /** A click on an object that nano sees, and its name. */
@@ -177,12 +166,12 @@ Home(
       const bytes = readFileSync(project);
       const damaged = join(folder, "damaged.sam2.zip");
       writeFileSync(damaged, bytes.subarray(0, bytes.length / 2));
-      await choose(page, [damaged]);
+      await chooseFiles(page, [damaged]);
       await page.waitForSelector(".problem");
       assert.match(await page.locator(".problem").innerText(), "damaged.sam2.zip cannot be opened");
       assert.is(await page.locator(".row").count(), 1);
 
-      await choose(page, [coco]);
+      await chooseFiles(page, [coco]);
       await page.waitForFunction(() => document.querySelectorAll(".row").length === 2);
       assert.equal(await page.locator(".row .name").allInnerTexts(), ["a cat", "a cat"]);
       await page.keyboard.press("Control+z");

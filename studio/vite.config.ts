@@ -3,7 +3,11 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
-import { ADDRESS_WORKER, headersOf, ISOLATION } from "../src/cli/studio_headers.ts";
+import { layerSources } from "./layer_sources.ts";
+import { ADDRESS_WORKER, headersOf, ISOLATION, policyOfPage } from "../src/cli/studio_headers.ts";
+
+/** What the page is told of the source, see src/inside/sources.ts. */
+const define = { __LAYER_SOURCES__: JSON.stringify(layerSources()) };
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const NANO = "nano.safetensors";
@@ -21,6 +25,19 @@ const noCopyOfTheWorker: Plugin = {
   name: "no-copy-of-the-worker",
   enforce: "pre",
   load: (id) => (/worker-source-\w+\.js$/.test(id) ? 'export default ""' : undefined),
+};
+
+/** The codecs as files beside the page, a quarter smaller than as text in it. */
+const codecsAsFiles: Plugin = {
+  name: "codecs-as-files",
+  enforce: "pre",
+  load(id) {
+    const [, name] = /(mozjpeg|webp)_dec-\w+\.js$/.exec(id) ?? [];
+    if (!name) return undefined;
+    const wasm = at(`../node_modules/@jsquash/${name === "webp" ? "webp" : "jpeg"}/codec/dec/${name}_dec.wasm`);
+    return `import url from ${JSON.stringify(`${wasm}?url`)};
+export default new Uint8Array(await (await fetch(url)).arrayBuffer());`;
+  },
 };
 
 /** Without what nothing refers to; with licences, headers for static hosts, and a service worker that knows all files. */
@@ -61,10 +78,24 @@ const wholeSite: Plugin = {
   },
 };
 
+/** The policy of the headers once more, for hosts that send none. */
+const policyInThePage: Plugin = {
+  name: "policy-in-the-page",
+  apply: "build",
+  transformIndexHtml: () => [
+    {
+      tag: "meta",
+      attrs: { "http-equiv": "Content-Security-Policy", content: policyOfPage() },
+      injectTo: "head-prepend",
+    },
+  ],
+};
+
 export default defineConfig({
   root: at("."),
   base: "./",
-  plugins: [sam2("../dist/browser/index.js"), noCopyOfTheWorker, wholeSite],
+  define,
+  plugins: [sam2("../dist/browser/index.js"), noCopyOfTheWorker, codecsAsFiles, policyInThePage, wholeSite],
   worker: {
     plugins: () => [sam2("../src/index.ts")],
     rolldownOptions: {

@@ -13,6 +13,7 @@ import { build } from "vite";
 import { DEMO_MODEL } from "../src/io/demo_model.ts";
 import { expectBuilt } from "./built.ts";
 import { launchChromium, runWithChromium } from "./chromium.ts";
+import { PATIENCE_MS } from "./patience.ts";
 
 const TYPES: Record<string, string> = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm" };
 const PAGE = `
@@ -71,6 +72,7 @@ let browser: Browser;
 async function asPerson<R>(use: (open: () => Promise<Page>, context: BrowserContext) => Promise<R>): Promise<R> {
   const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const context = await browser.newContext();
+  context.setDefaultTimeout(PATIENCE_MS);
   await context.route("https://huggingface.co/**", (route) =>
     route.fulfill({
       status: 302,

@@ -59,7 +59,7 @@ function run(tool: string, ...args: string[]): void {
 
 async function expectMasks(url: string, threads = 2): Promise<void> {
   await withPage(browser, url, async (page, messages) => {
-    await page.waitForFunction("globalThis.answer", undefined, { timeout: 30_000 });
+    await page.waitForFunction("globalThis.answer");
     const answer = await page.evaluate("answer()").catch((error: Error) => error.message);
     assert.equal(answer, { threads, masks: 3 }, messages.join("\n"));
   });

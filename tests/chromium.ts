@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { leaveOut } from "./left_out.ts";
+import { PATIENCE_MS } from "./patience.ts";
 
 export const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 export const hasChromium = existsSync(CHROMIUM);
@@ -22,11 +23,8 @@ const FLAGS = [
 ];
 
 export function launchChromium(...more: readonly string[]): Promise<Browser> {
-  return chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, ...more] });
+  return chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, ...more], timeout: PATIENCE_MS });
 }
-
-/** The machine may be busy with other tests. */
-export const PATIENCE_MS = 120_000;
 
 /** A page for as long as it is used, with all that it says: its console, its errors, what it could not load. */
 export async function withPage<R>(

@@ -225,6 +225,9 @@ const VALID: Record<string, Valid> = {
   "ImagePredictor.predictBatch": method(predictor, "predictBatch", [[[{ points: [[20, 15]] }]]], {
     ...{ multimaskOutput: [null], returnLogits: [1], returnMasks: [0], normalizeCoords: [0], signal: [] },
   }),
+  "ImagePredictor.trace": method(predictor, "trace", [image, { points: [[20, 15]] }], {
+    ...{ multimaskOutput: [null], normalizeCoords: [0], values: ["neck", [1]], signal: [] },
+  }),
   "ImagePredictor.getImageEmbedding": method(predictor, "getImageEmbedding", []),
   "ImagePredictor.resetPredictor": method(predictor, "resetPredictor", []),
   "AutomaticMaskGenerator.generate": method(automatic, "generate", [image], flow),
@@ -260,6 +263,8 @@ const VALID: Record<string, Valid> = {
     args: [png],
     options: { orient: [0], maxPixels: [0, "9"], where: [1], onNotice: [1] },
   },
+  pcaColours: { call: exported.pcaColours, args: [new Float32Array(4 * 3 * 5), 4, 3] },
+  signedColours: { call: exported.signedColours, args: [new Float32Array(12), 4, 1] },
   toRgb: { call: exported.toRgb, args: [image] },
   encodeCutoutPng: { call: exported.encodeCutoutPng, args: [image, mask] },
   encodeMaskPng: { call: exported.encodeMaskPng, args: [mask, 40, 30] },

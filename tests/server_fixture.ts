@@ -4,6 +4,7 @@ import { nodePlatform } from "../src/platform/node.ts";
 import { setPlatform } from "../src/platform/platform.ts";
 import { Sam2 } from "../src/engine/sam2.ts";
 import { createServer, type Server, type ServerOptions } from "../src/server/server.ts";
+import type { LoadModel } from "../src/server/images.ts";
 import type { PromptsResult } from "../src/jobs/image_result.ts";
 import { goldenImage } from "../golden/hash_image.ts";
 
@@ -15,8 +16,7 @@ export const [WIDTH, HEIGHT] = [96, 64];
 export async function nanoServer(options: ServerOptions = {}) {
   const errors: unknown[] = [];
   const onError = (error: unknown) => errors.push(error);
-  const load = ({ video }: { video: boolean }) =>
-    Sam2.fromPretrained("nano", { threads: 1, kernels: "portable", video });
+  const load: LoadModel = (which) => Sam2.fromPretrained("nano", { threads: 1, kernels: "portable", ...which });
   return { server: await createServer(load, { onError, ...options }), errors };
 }
 

@@ -1,4 +1,4 @@
-"""EdgeTAM: the `sam2` package of edgetam-dimos 1.0.1, with timm 1.0.31, in its published size and a small configuration.
+"""EdgeTAM: the `sam2` package of edgetam-dimos 1.0.1, with timm 1.0.31, in its published size, at 512 pixels, and small.
 
 Both packages are called `sam2`, so this runs where edgetam-dimos is installed instead of sam2. timm imports more of torchvision
 than sam2 does, though RepViT uses none of it: what the stand-in of reference.py lacks is an empty module here.
@@ -91,22 +91,32 @@ SMALL_OVERRIDES = {
 }
 
 
+# At another size than it was trained for: the queries' grid is made for it, that of the memory's keys stays.
+SIZED_OVERRIDES = {
+    "model.memory_attention.layer.self_attention.feat_sizes": [32, 32],
+    "model.memory_attention.layer.cross_attention.q_sizes": [32, 32],
+    "model.image_size": 512,
+}
+OVERRIDES = {"edgetam": {}, "edgetam_512": SIZED_OVERRIDES, "edge_small": SMALL_OVERRIDES}
+
+
 def build(name: str, version: str = "2.0", image_size: int = 1024, video: bool = False):
-    """EdgeTAM ("edgetam", at 1024 pixels) or its small configuration ("edge_small") on the CPU, without a checkpoint."""
+    """EdgeTAM at 1024 or 512 pixels ("edgetam", "edgetam_512") or its small configuration ("edge_small") on the CPU, without
+    a checkpoint."""
     small = SMALL if name == "edge_small" else {}
     backbone.create_model = lambda model, pretrained, **more: create_model(model, pretrained=False, **more, **small)
-    overrides = [f"++{key}={value}".replace(" ", "") for key, value in SMALL_OVERRIDES.items()] if small else []
+    overrides = [f"++{key}={value}".replace(" ", "") for key, value in OVERRIDES[name].items()]
     builder = build_sam2_video_predictor if video else build_sam2
     return builder("configs/edgetam.yaml", ckpt_path=None, device="cpu", hydra_overrides_extra=overrides)
 
 
 def describe(name: str, version: str = "2.0", image_size: int = 1024) -> dict:
     """What the manifest says of a model."""
-    full = name == "edgetam"
+    full = name != "edge_small"
     return {
         "name": name,
         "version": "2.0",
-        "imageSize": 1024 if full else 128,
+        "imageSize": OVERRIDES[name].get("model.image_size", 1024),
         "embedDims": [48, 96, 192, 384] if full else list(SMALL["embed_dim"]),
         "depths": [2, 2, 14, 2] if full else list(SMALL["depth"]),
         "dModel": 256 if full else 64,

@@ -18,7 +18,7 @@ from recorder import Case
 
 torch.set_grad_enabled(False)
 
-SMALL, FULL = "edge_small", "edgetam"
+SMALL, FULL, SIZED = "edge_small", "edgetam", "edgetam_512"
 VALUES = 64  # larger tensors are stored as so many samples
 FEATURES, MAPS, POINTERS = 23, 21, 22  # seeds of `uniform`
 
@@ -54,11 +54,11 @@ def small_image_encoder() -> list:
 PREDICTIONS["box"] = {"box": [500, 200, 1000, 600], "multimask": False}  # what the other sizes have comes out as a tie
 
 
-def full_image() -> list:
+def full_image(name: str) -> list:
     """The photo of the other sizes, and a box on it."""
-    case = case_of(FULL, "image_encoder", run="image_encoder", image=PHOTO)
-    predictor, case = encode(hashed(FULL), case, golden_image(**PHOTO), STAGES.match)
-    answered = predict_full(FULL, predictor, "box")
+    case = case_of(name, "image_encoder", run="image_encoder", image=PHOTO)
+    predictor, case = encode(hashed(name), case, golden_image(**PHOTO), STAGES.match)
+    answered = predict_full(name, predictor, "box")
     answered.entry["reference"] = edgetam.REFERENCE
     return [case, answered]
 
@@ -153,6 +153,7 @@ export_video.CLIPS = {
     "edge_small.video": (SMALL, "2.0", 31, 12, 64, 48, {}, FILM),
     "edge_small.video_two_frames": (SMALL, "2.0", 34, 12, 64, 48, {}, TWO_FRAMES),
     "edgetam.video": (FULL, "2.0", 41, 12, 64, 48, {}, FILM),
+    "edgetam_512.video": (SIZED, "2.0", 41, 12, 64, 48, {}, FILM),
 }
 
 
@@ -176,9 +177,12 @@ GROUPS = {
     "edge_small.memory_attention.no_pointer": lambda: [
         memory_attention(SMALL, "no_pointer", 2, 30, False, [9], [], layers=False)
     ],
-    "edgetam.image": full_image,
+    "edgetam.image": lambda: full_image(FULL),
     "edgetam.memory_encoder.sigmoid": lambda: [memory_encoder(FULL, "sigmoid", 3, False, 2.5)],
     "edgetam.memory_attention.full": lambda: [memory_attention(FULL, "full", 20, 40, False, [0], list(range(1, 20)))],
+    "edgetam_512.image": lambda: full_image(SIZED),
+    "edgetam_512.memory_encoder.sigmoid": lambda: [memory_encoder(SIZED, "sigmoid", 3, False, 2.5)],
+    "edgetam_512.memory_attention.full": lambda: [memory_attention(SIZED, "full", 20, 40, False, [0], list(range(1, 20)))],
     **{label: (lambda label=label: [film(label)]) for label in export_video.CLIPS},
 }
 

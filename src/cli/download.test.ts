@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import { unzipSync, zipSync } from "fflate";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { enterFolder, sam2 } from "../../tests/cli_fixture.ts";
+import { until } from "../../tests/patience.ts";
 import { CheckpointError } from "../errors.ts";
 import { checkWhole } from "../io/checkpoint.ts";
 import { DEMO_MODEL } from "../io/demo_model.ts";
@@ -74,6 +75,7 @@ const env = {
 const target = join(env.SAM2_CACHE, FILE);
 const get = (...args: string[]) => sam2(["download", "tiny", ...args], { env });
 const cached = () => (existsSync("cache") ? readdirSync("cache").sort() : []);
+const cachedBytes = () => cached().reduce((sum, name) => sum + statSync(join("cache", name)).size, 0);
 const isWhole = () => readFileSync(target).equals(server.content);
 const digest = () => createHash("sha256").update(server.content).digest("hex");
 
@@ -308,7 +310,8 @@ Download("Ctrl-C exits with 130 and keeps what has come", async () => {
   const interrupt = new AbortController();
   server.answer = (_, response) => {
     response.writeHead(200, { "content-length": SIZE, etag: '"one"' });
-    response.write(server.content.subarray(0, 500_000), () => setTimeout(() => interrupt.abort(), 100));
+    response.write(server.content.subarray(0, 500_000));
+    void until(() => cachedBytes() === 500_000).then(() => interrupt.abort());
   };
   const { code, stderr } = await sam2(["download", "tiny"], { env, signal: interrupt.signal });
   assert.equal([code, stderr], [130, "sam2: interrupted\n"]);
@@ -328,9 +331,7 @@ Download("what a killed process has received is continued by the next", async ()
   };
   const child = spawn(process.execPath, [...main, "download", "tiny"], { env: { ...process.env, ...env } });
   const exit = new Promise((resolve) => child.on("exit", resolve));
-  for (let size = 0; size < 500_000; size = cached()[0] ? readFileSync(join("cache", cached()[0])).length : 0) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  await until(() => cachedBytes() === 500_000);
   child.kill("SIGKILL");
   await exit;
   server.answer = undefined;

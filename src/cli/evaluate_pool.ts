@@ -1,6 +1,6 @@
 import { packError, type PackedError, unpackError } from "../engine/packed_error.ts";
 import { evaluateVideo, type Pair, type VideoScores } from "../evaluate/evaluate_video.ts";
-import { openWorker } from "../platform/node.ts";
+import { openWorker } from "../platform/node_workers.ts";
 
 /** What a worker says of a video. */
 export type Answer = { scores: VideoScores } | { error: PackedError };

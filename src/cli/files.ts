@@ -1,5 +1,5 @@
-import { createReadStream } from "node:fs";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { createReadStream, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { Sam2Error } from "../errors.ts";
 import { isAddress, readBytes } from "../io/image_input.ts";
@@ -27,20 +27,28 @@ export async function readPicture(from: string, signal: AbortSignal): Promise<Ui
 
 /**
  * Write a file beside its place, as `.NAME.tmp`, then move it there: whoever looks sees all of it or nothing. What a crash has
- * left is overwritten by the next attempt.
+ * left is overwritten by the next attempt. At one stretch: a thread that computes would come back to it many times.
  *
  * @throws Sam2Error
  */
-export async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
+export function replaceFile(path: string, bytes: Uint8Array): void {
   const temporary = join(dirname(path), `.${basename(path)}.tmp`);
   try {
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(temporary, bytes);
-    await rename(temporary, path);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(temporary, bytes);
+    renameSync(temporary, path);
   } catch (cause) {
-    await rm(temporary, { force: true }).catch(() => {}); // where a file stands in place of the folder
+    removeIfPossible(temporary);
     const todo = "choose another place, or free some space";
     throw new Sam2Error(path, "a file that can be written", systemReason(cause), todo, { cause });
+  }
+}
+
+function removeIfPossible(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // a file stands in place of its folder
   }
 }
 

@@ -45,7 +45,7 @@ export class ResultFolder {
 
   async write(name: string, bytes: Uint8Array): Promise<void> {
     if (!this.#begun) await this.#begin();
-    await replaceFile(join(this.path, name), bytes);
+    replaceFile(join(this.path, name), bytes);
   }
 
   /** Write result.json. */
@@ -71,7 +71,7 @@ export class ResultFolder {
     }
     this.#begun = true;
     const all = [...new Set([...this.#earlier, ...this.files])];
-    await replaceFile(join(this.path, RUNNING), new TextEncoder().encode(JSON.stringify({ files: all })));
+    replaceFile(join(this.path, RUNNING), new TextEncoder().encode(JSON.stringify({ files: all })));
     for (const name of this.#earlier) await rm(join(this.path, name), { force: true });
   }
 }

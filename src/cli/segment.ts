@@ -135,7 +135,7 @@ async function segment(path: string, options: SegmentOptions, io: Io): Promise<v
       const annotated = { file: name, path: seenFrom(out, path), width, height, objects: objectsOf(prompts, asked) };
       for (const [name, bytes] of annotationFiles(formats, [annotated])) await pictures.folder.write(name, bytes);
     }
-    if (options.saveLogits !== undefined) await replaceFile(options.saveLogits, logitsFile(logits));
+    if (options.saveLogits !== undefined) replaceFile(options.saveLogits, logitsFile(logits));
     signal.throwIfAborted();
     ms.total = watch.total();
 

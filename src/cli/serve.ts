@@ -6,6 +6,7 @@ import { environmentFetch } from "../platform/node_fetch.ts";
 import { notify } from "../platform/notices.ts";
 import { expectGuarded, isLoopback, listen } from "../server/listen.node.ts";
 import { createServer } from "../server/server.ts";
+import type { LoadModel } from "../server/images.ts";
 import { LIMITS } from "../server/limits.ts";
 import { type Io, Status } from "./io.ts";
 import { chosenModel } from "./models.ts";
@@ -90,8 +91,8 @@ async function serve(options: ServeOptions, io: Io): Promise<void> {
   const status = new Status(io, quiet);
   const model = await chosenModel(options, io);
   const { config, threads, kernels, imageSize } = options;
-  const load = ({ video }: { video: boolean }) =>
-    Sam2.fromPretrained(model, { config, threads, kernels, imageSize, video, signal });
+  const load: LoadModel = (which) =>
+    Sam2.fromPretrained(model, { config, threads, kernels, imageSize, signal, ...which });
   status.show(`loading ${model} …`);
   const server = await createServer(load, {
     token,

@@ -28,8 +28,15 @@ const policy = (connect: string) =>
     "frame-ancestors 'none'",
   ].join("; ");
 
+const FROM_PAGE = `'self' blob: ${MODELS}`;
+
+/** As a page can say of itself: who may show it in a frame is for a header alone. */
+export function policyOfPage(): string {
+  return policy(FROM_PAGE).replace(/; frame-ancestors [^;]+/, "");
+}
+
 /** Of a file by its path from the page's folder. Nothing can be sent anywhere but to where models come from. */
 export function headersOf(path: string): Record<string, string> {
-  const connect = path === ADDRESS_WORKER ? "http: https:" : `'self' blob: ${MODELS}`;
+  const connect = path === ADDRESS_WORKER ? "http: https:" : FROM_PAGE;
   return { ...ISOLATION, "Content-Security-Policy": policy(connect), "X-Content-Type-Options": "nosniff" };
 }

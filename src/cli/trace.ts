@@ -1,10 +1,10 @@
 import type { Command } from "commander";
 import { readCheckpoint } from "../io/checkpoint.ts";
 import { decodeImage, type RgbImage } from "../io/image.ts";
-import { type LayerEvent, watch } from "../nn/layer.ts";
+import { watch } from "../nn/layer.ts";
 import { modelTitle } from "../model/config.ts";
 import { Sam2 } from "../predict/sam2.ts";
-import type { Tensor } from "../tensor/view.ts";
+import { layerTrace } from "../predict/trace.ts";
 import { readInput } from "../platform/node_files.ts";
 import { type Io, painter, Status } from "./io.ts";
 import { locateModel } from "./models.ts";
@@ -96,35 +96,9 @@ export async function layers(
   status.show("measuring …");
   const rows: TraceRow[] = [];
   await watch((event) => {
-    rows[event.order] = traceRow(event, differences.get(event.order));
+    rows[event.order] = { ...layerTrace(event), ...differences.get(event.order) };
   }, run);
   return rows;
-}
-
-function traceRow(
-  { path, class: name, args, output, parameters, macs, ms, peakBytes }: LayerEvent,
-  difference?: Difference,
-): TraceRow {
-  const outputs = shapesOf(output);
-  return {
-    path,
-    class: name,
-    inputs: shapesOf(args),
-    output: outputs.length === 1 ? outputs[0] : outputs,
-    parameters,
-    gmac: macs / 1e9,
-    ms,
-    gflops: (2 * macs) / ms / 1e6,
-    peakBytes,
-    ...difference,
-  };
-}
-
-/** Shapes of the tensors in a value, in order. */
-function shapesOf(value: unknown): number[][] {
-  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return [];
-  if ("stride" in value) return [[...(value as Tensor).shape]];
-  return Object.values(value).flatMap(shapesOf);
 }
 
 /** Coloured rings: what they show does not matter, only that it is the same every time. */

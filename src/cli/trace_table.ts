@@ -1,17 +1,8 @@
+import type { LayerTrace } from "../predict/trace.ts";
 import type { Paint, Style } from "./io.ts";
 
 /** One layer, as `trace --json` shows it. */
-export interface TraceRow {
-  path: string;
-  class: string;
-  inputs: number[][];
-  /** its shape; several if the layer returns several tensors */
-  output: number[] | number[][];
-  parameters: number;
-  gmac: number;
-  ms: number;
-  gflops: number;
-  peakBytes: number;
+export interface TraceRow extends Omit<LayerTrace, "values"> {
   /** max |Δ| against PyTorch, and the standard deviation of PyTorch's output */
   maxAbs?: number;
   sigma?: number;

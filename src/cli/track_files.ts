@@ -1,10 +1,11 @@
-import { appendFile, mkdir, readFile, rm, rmdir, stat, truncate, writeFile } from "node:fs/promises";
+import { appendFileSync } from "node:fs";
+import { mkdir, readFile, rm, rmdir, stat, truncate, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Sam2Error, StateError } from "../errors.ts";
 import type { AnnotatedImage } from "../io/formats/annotations.ts";
 import { type AnnotationFormat, annotationNames } from "../io/formats/write.ts";
-import { encodeMaskPng, encodePalettePng } from "../io/masks.ts";
-import { encodeGrey16Png } from "../io/png.ts";
+import { rawMaskPng, rawPalettePng } from "../io/masks.ts";
+import { compressedAside, rawGrey16Png } from "../io/png.ts";
 import type { FrameLine } from "../jobs/frame_line.ts";
 import { systemReason } from "../platform/node_files.ts";
 import type { FrameResult } from "../predict/video_predictor.ts";
@@ -87,19 +88,24 @@ export class TrackFiles {
   ): Promise<number> {
     const ids = maxId > PALETTE_IDS ? new Uint16Array(width * height) : new Uint8Array(width * height);
     for (const { id, mask } of objects) paint(ids, mask, id);
-    const png = ids instanceof Uint16Array ? encodeGrey16Png(ids, width, height) : encodePalettePng(ids, width, height);
-    await replaceFile(this.#maskPath(line), png);
+    const png = ids instanceof Uint16Array ? rawGrey16Png(ids, width, height) : rawPalettePng(ids, width, height);
+    const pictures = new Map([[this.#maskPath(line), png]]);
     for (const { id, mask } of this.#perObject ? objects : []) {
-      const path = this.#maskPath(line, `${id}`);
-      await replaceFile(path, encodeMaskPng(mask, width, height));
+      pictures.set(this.#maskPath(line, `${id}`), rawMaskPng(mask, width, height));
     }
+    const files = await Promise.all([...pictures.values()].map(compressedAside));
+    for (const [i, path] of [...pictures.keys()].entries()) replaceFile(path, files[i]);
     const text = `${JSON.stringify(line)}\n`;
-    await appendFile(this.#log, text).catch((cause) => failToWrite(this.#log, cause));
+    try {
+      appendFileSync(this.#log, text);
+    } catch (cause) {
+      failToWrite(this.#log, cause);
+    }
     return Buffer.byteLength(text);
   }
 
-  async writePreview(bytes: Uint8Array): Promise<void> {
-    await replaceFile(join(this.folder, "preview.webp"), bytes);
+  writePreview(bytes: Uint8Array): void {
+    replaceFile(join(this.folder, "preview.webp"), bytes);
   }
 
   /** Write annotations of these formats, of all frames, and a list by which the next run removes them. */
@@ -110,9 +116,9 @@ export class TrackFiles {
     );
     const files = [...new Set([...(await this.#annotations()), ...own])];
     if (files.length === 0) return;
-    await replaceFile(join(this.folder, ANNOTATIONS), new TextEncoder().encode(JSON.stringify({ files })));
+    replaceFile(join(this.folder, ANNOTATIONS), new TextEncoder().encode(JSON.stringify({ files })));
     for (const [name, bytes] of annotationFiles(formats, images, { segmentation: "rle" })) {
-      await replaceFile(join(this.folder, name), bytes);
+      replaceFile(join(this.folder, name), bytes);
     }
   }
 

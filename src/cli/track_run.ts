@@ -5,7 +5,7 @@ import { basename, dirname, resolve } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { PromptError, Sam2Error, StateError, UsageError } from "../errors.ts";
 import type { AnnotationFormat } from "../io/formats/write.ts";
-import { lineOf } from "../jobs/frame_line.ts";
+import { type FrameLine, lineOf } from "../jobs/frame_line.ts";
 import { applyPrompt, namesOf, type TrackPrompt } from "../jobs/track_prompts.ts";
 import { modelTitle } from "../model/config.ts";
 import type { FrameResult, VideoPredictor } from "../predict/video_predictor.ts";
@@ -61,6 +61,8 @@ export class Run {
   readonly #names: ReadonlyMap<number, string>;
   #state!: VideoState;
   #progress!: Progress;
+  /** until the files of the latest frame are written */
+  #written = Promise.resolve();
   #tracked = 0;
   #began = 0;
   #last = 0;
@@ -100,7 +102,7 @@ export class Run {
     if (this.#files) {
       this.#status.show("writing preview.webp …");
       const lines = await this.#files.lines();
-      await this.#files.writePreview(await makePreview(lines, this.#frames, this.#predictor.sam2, this.#io.signal));
+      this.#files.writePreview(await makePreview(lines, this.#frames, this.#predictor.sam2, this.#io.signal));
       const annotated = annotatedFrames(lines, this.#video, this.#files.folder, this.#frames);
       await this.#files.writeAnnotations(this.#options.format ?? [], annotated);
     }
@@ -214,7 +216,7 @@ export class Run {
         if (!isRepeated) await this.#write(latest);
         progress.frames++;
         progress.next = latest.frame + step;
-        if (!isRepeated && ++this.#tracked % this.#options.every === 0 && progress.frames < most) await this.#save();
+        if (!isRepeated && this.#tracked % this.#options.every === 0 && progress.frames < most) await this.#save();
         await nextTurn(); // Ctrl-C is heard here
         this.#io.signal.throwIfAborted();
         goOn = corrections.length > 0 && progress.frames < most;
@@ -243,23 +245,32 @@ export class Run {
     return this.#prompts.filter((prompt) => prompt.correct && prompt.frame === frame);
   }
 
+  /** The files of a frame are written while the next one is computed: it returns when those of the one before are. */
   async #write(result: FrameResult): Promise<void> {
     const { width, height } = this.#frames;
     const line = lineOf(result, width, height, this.#names, this.#frames.name(result.frame));
+    const now = performance.now();
+    const ms = Math.round((now - this.#last) * 10) / 10;
+    this.#last = now;
+    this.#tracked++;
+    await this.#written;
+    this.#written = this.#writeFiles(result, line, ms);
+    this.#written.catch(() => {}); // told to whoever awaits it
+  }
+
+  async #writeFiles(result: FrameResult, line: FrameLine, ms: number): Promise<void> {
+    const { width, height } = this.#frames;
     if (this.#files) {
       const maxId = Math.max(...this.#state.objectIds);
       this.#progress.bytes += await this.#files.write(line, result, width, height, maxId);
     }
     this.#progress.written++;
-    const now = performance.now();
-    const ms = Math.round((now - this.#last) * 10) / 10;
-    this.#last = now;
     if (this.#options.json) this.#io.stdout.write(`${JSON.stringify({ ...line, ms })}\n`);
-    this.#showProgress(result.frame, now);
+    this.#showProgress(result.frame);
   }
 
-  #showProgress(frame: number, now: number): void {
-    const rate = (this.#tracked + 1) / ((now - this.#began) / 1000);
+  #showProgress(frame: number): void {
+    const rate = this.#tracked / ((performance.now() - this.#began) / 1000);
     const speed = rate < 1 ? `${(1 / rate).toFixed(1)} s a frame` : `${rate.toFixed(1)} frames/s`;
     const both = this.#directions.reduce((sum, reverse) => sum + this.#framesOf(reverse, this.#frames.estimate), 0);
     const total = this.#options.both && this.#start > 0 ? both - 1 : both;
@@ -274,7 +285,9 @@ export class Run {
     this.#status.show(`frame ${frame} · ${done} of ${about}${total} · ${speed} · ${time} left`);
   }
 
+  /** A state claims no frame whose files are not written. */
   async #save(): Promise<void> {
+    await this.#written;
     const { state: file } = this.#options;
     if (file === undefined) return;
     await mkdir(dirname(file), { recursive: true });

@@ -9,8 +9,11 @@ import {
   type Prediction,
   type PredictOptions,
   PREDICTOR_KINDS,
+  TRACE_KINDS,
+  type TraceOptions,
 } from "../predict/image_predictor.ts";
 import type { Prompt } from "../predict/prompt.ts";
+import type { LayerTrace } from "../predict/trace.ts";
 import { CALL_KINDS, type CallOptions, engineOf } from "./engine.ts";
 import { Remote, type Remoted } from "./remote.ts";
 import type { Sam2 } from "./sam2.ts";
@@ -63,13 +66,31 @@ export class ImagePredictor implements Remoted<Direct> {
   predict(prompts: readonly Prompt[], options?: PredictOptions): Promise<Prediction[]>;
   async predict(prompts: Prompt | readonly Prompt[], options: PredictOptions = {}): Promise<Prediction & Prediction[]> {
     expectOptions(options, PREDICT_KINDS, "predict");
-    return this.#remote.call("predict", [prompts], options) as Promise<Prediction & Prediction[]>;
+    return this.#remote.ask("predict", [prompts], options) as Promise<Prediction & Prediction[]>;
   }
 
   /** Masks for each image of `setImageBatch`: one list of prompts an image. */
   async predictBatch(batch: readonly (readonly Prompt[])[], options: PredictOptions = {}): Promise<Prediction[][]> {
     expectOptions(options, PREDICT_KINDS, "predictBatch");
     return this.#remote.call("predictBatch", [batch], options);
+  }
+
+  /**
+   * Look inside: every layer that an image and a prompt pass through, in the order in which they start, with shapes, work
+   * and times. The image that was set stays. What layers return is sent only if `values` names them.
+   *
+   * @example
+   * const path = "sam_mask_decoder.output_upscaling";
+   * const layers = await predictor.trace("truck.jpg", { points: [[500, 375]] }, { values: [path] });
+   * const { output, values } = layers.find((layer) => layer.path === path)!; // [1, 256, 256, 32] and its numbers
+   *
+   * @throws ImageError, PromptError as setImage and predict; UsageError if the model has no layer of a path
+   */
+  async trace(image: ImageInput, prompt: Prompt, options: TraceOptions = {}): Promise<LayerTrace[]> {
+    expectOptions(options, TRACE_KINDS, "trace");
+    const found = this.#remote.send([image]);
+    const [sent] = found instanceof Promise ? await found : found;
+    return this.#remote.call("trace", [sent, prompt], options);
   }
 
   /**

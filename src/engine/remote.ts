@@ -38,6 +38,8 @@ export class Remote<P> {
   readonly engine: Engine;
   readonly #handle: Handle;
   #reading: Promise<void> | undefined;
+  /** calls that may change it, and are not answered yet */
+  #changes = 0;
 
   constructor(engine: Engine, name: Handle["class"], options: object) {
     this.engine = engine;
@@ -60,8 +62,20 @@ export class Remote<P> {
   ): Promise<Result<P, K>> {
     const sent = rpcOptions(options, inputs, method);
     if (this.#reading) await this.#reading;
-    const result = this.engine.call("invoke", [this.#invocation(method, args, options)], sent);
-    return result as Promise<Result<P, K>>;
+    this.#changes++;
+    try {
+      return (await this.engine.call("invoke", [this.#invocation(method, args, options)], sent)) as Result<P, K>;
+    } finally {
+      this.#changes--;
+    }
+  }
+
+  /** Call a method that changes nothing and returns at once: it waits for calls to this predictor, not to others. */
+  async ask<K extends Method<P>>(method: K, args: readonly unknown[], options?: CallOptions): Promise<Result<P, K>> {
+    const sent = rpcOptions(options, [], method);
+    if (this.#reading) await this.#reading;
+    const aside = this.#changes === 0;
+    return this.engine.call("ask", [this.#invocation(method, args, options)], { ...sent, aside }) as Result<P, K>;
   }
 
   /** Images as they cross; a promise only if one of them is a Response, whose bytes have yet to come. */

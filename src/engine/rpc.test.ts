@@ -1,14 +1,16 @@
 // Calls between threads, over a channel instead of a worker: what happens when either side misbehaves.
-import { MessageChannel } from "node:worker_threads";
+import { MessageChannel, receiveMessageOnPort } from "node:worker_threads";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { until } from "../../tests/patience.ts";
 import { EngineError, HeapError, QueueError } from "../errors.ts";
 import type { WorkerEvents } from "../platform/types.ts";
-import type { Call, IndexedHandle, StreamHandle } from "./rpc.ts";
-import { Client, QUEUE_LIMIT } from "./rpc_client.ts";
+import { type Call, type IndexedHandle, QUEUE_LIMIT, type StreamHandle } from "./rpc.ts";
+import { Client } from "./rpc_client.ts";
 import { serve } from "./rpc_service.ts";
 
 let kept: AsyncIterator<number> | undefined;
+const asides: number[] = [];
 
 const service = {
   double: (_: Call, x: number) => 2 * x,
@@ -36,6 +38,15 @@ const service = {
     kept ??= stream(items)[Symbol.asyncIterator]();
     return (await kept.next()).value as number;
   },
+  /** Computes without pause until it has been passed by so often. */
+  work({ signal }: Call, times: number) {
+    while (asides.length < times) signal.throwIfAborted();
+    return [...asides];
+  },
+  aside(_: Call, n: number) {
+    asides.push(n);
+    return n;
+  },
   /** Computes without pause, as the graph does, and looks at its signal all the time. */
   spin({ signal }: Call) {
     for (;;) signal.throwIfAborted();
@@ -46,7 +57,11 @@ function connect() {
   const { port1, port2 } = new MessageChannel();
   let events: WorkerEvents | undefined;
   let stopped = 0;
-  port1.on("message", serve(service, { post: (message, transfer) => port1.postMessage(message, transfer) }));
+  const receive = serve(service, {
+    post: (message, transfer) => port1.postMessage(message, transfer),
+    take: () => receiveMessageOnPort(port1)?.message,
+  });
+  port1.on("message", receive);
   const client = new Client<typeof service>((given) => {
     events = given;
     port2.on("message", (message) => given.onMessage!(message));
@@ -90,6 +105,35 @@ Rpc(
     await client.stop();
   },
 );
+
+Rpc("calls that go aside are answered while another is running, in their order; others wait", async () => {
+  const { client } = connect();
+  asides.length = 0;
+  const order: string[] = [];
+  const call = (name: string, answer: Promise<unknown>) => answer.then((value) => order.push(`${name} ${value}`));
+  await Promise.all([
+    call("work", client.call("work", [2])),
+    call("double", client.call("double", [4])),
+    ...[7, 8].map((n) => call("aside", client.call("aside", [n], { aside: true }))),
+  ]);
+  assert.equal(order, ["aside 7", "aside 8", "work 7,8", "double 8"]);
+  await client.stop();
+});
+
+Rpc("one that goes aside and is aborted, or fails, leaves what is running alone", async () => {
+  const { client } = connect();
+  asides.length = 0;
+  const stop = new AbortController();
+  const work = client.call("work", [1]);
+  const left = failed(client.call("aside", [1], { aside: true, signal: stop.signal }));
+  stop.abort(new Error("gone"));
+  const full = failed(client.call("full", [], { aside: true }));
+  await client.call("aside", [2], { aside: true });
+  assert.equal(await work, [2]);
+  assert.is(((await left) as Error).message, "gone");
+  assert.instance(await full, HeapError);
+  await client.stop();
+});
 
 Rpc("errors keep class, message and cause", async () => {
   const { client } = connect();
@@ -167,7 +211,7 @@ Rpc("a call that waits for a stream can be aborted; the item it asked for goes t
   const controller = new AbortController();
   const items = client.stream(slow(), (n) => n);
   const waiting = failed(client.call("first", [items], { signal: controller.signal }));
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await until(() => give !== undefined);
   controller.abort();
   assert.is(await waiting, controller.signal.reason);
   assert.is(await client.call("double", [1]), 2);

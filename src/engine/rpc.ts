@@ -6,9 +6,16 @@
  * signal. Without shared memory the client still hears of the abort at once, but the worker finishes what it is at, until
  * it next waits for something. Results are transferred, not copied.
  *
+ * A call that changes nothing may go aside: wherever a worker that computes looks at its signal, it runs first what has come
+ * of these, one at a time, and then goes on. That needs a port that can be read meanwhile, as Node's can; elsewhere such a
+ * call waits until the worker next waits for something.
+ *
  * Here is what both sides speak; rpc_client.ts is the caller's side, rpc_service.ts the worker's.
  */
 import type { PackedError } from "./packed_error.ts";
+
+/** Calls that may wait at once; each has a word of the shared memory. */
+export const QUEUE_LIMIT = 64;
 
 /** What a method of the service may ask of its caller. */
 export interface Call {
@@ -45,7 +52,7 @@ export interface Indexed<T> {
 /** What the caller's side sends. */
 export type ToService =
   | { type: "start"; aborted: SharedArrayBuffer | undefined }
-  | { type: "call"; id: number; slot: number; method: string; args: unknown[] }
+  | { type: "call"; id: number; slot: number; method: string; args: unknown[]; aside: boolean }
   | { type: "abort"; id: number }
   | { type: "item"; pull: number; next?: IteratorResult<unknown>; error?: PackedError };
 

@@ -1,7 +1,15 @@
 import { EngineError, QueueError, UsageError } from "../errors.ts";
 import type { WorkerEvents, WorkerHandle } from "../platform/types.ts";
 import { packError, unpackError } from "./packed_error.ts";
-import type { Call, IndexedHandle, Service, StreamHandle, ToClient, ToService } from "./rpc.ts";
+import {
+  type Call,
+  type IndexedHandle,
+  QUEUE_LIMIT,
+  type Service,
+  type StreamHandle,
+  type ToClient,
+  type ToService,
+} from "./rpc.ts";
 
 type Arguments<F> = F extends (call: Call, ...args: infer A) => unknown ? A : never;
 
@@ -10,6 +18,8 @@ export interface CallOptions {
   onProgress?: (value: unknown) => void;
   /** buffers to give away instead of copying them */
   transfer?: ArrayBuffer[];
+  /** It changes nothing and returns at once, so it need not wait for what is running. */
+  aside?: boolean;
 }
 
 interface Pending {
@@ -18,9 +28,6 @@ interface Pending {
   resolve(value: unknown): void;
   reject(error: unknown): void;
 }
-
-/** Calls that may wait at once. */
-export const QUEUE_LIMIT = 64;
 
 /** The caller's side. */
 export class Client<S extends Service> {
@@ -52,7 +59,7 @@ export class Client<S extends Service> {
   async call<K extends keyof S & string>(
     method: K,
     args: Arguments<S[K]>,
-    { signal, onProgress, transfer = [] }: CallOptions = {},
+    { signal, onProgress, transfer = [], aside = false }: CallOptions = {},
   ): Promise<Awaited<ReturnType<S[K]>>> {
     if (this.#failure) throw this.#failure;
     signal?.throwIfAborted();
@@ -76,7 +83,7 @@ export class Client<S extends Service> {
     try {
       return await new Promise((resolve, reject) => {
         this.#sent.set(id, { slot, onProgress, resolve: resolve as (value: unknown) => void, reject });
-        this.#post({ type: "call", id, slot, method, args }, transfer);
+        this.#post({ type: "call", id, slot, method, args, aside }, transfer);
         signal?.addEventListener("abort", onAbort);
       });
     } catch (error) {

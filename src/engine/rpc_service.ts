@@ -14,7 +14,11 @@ import {
 /** Anything that sends messages to the other thread. */
 interface Port {
   post(message: unknown, transfer?: ArrayBuffer[]): void;
+  /** The next message, if one has come while this thread computes; undefined if not. */
+  take?(): unknown;
 }
+
+type SentCall = Extract<ToService, { type: "call" }>;
 
 /** The worker's side: answer calls of `service`. Returns what to do with each message. */
 export function serve(service: Service, port: Port): (message: unknown) => void {
@@ -22,6 +26,7 @@ export function serve(service: Service, port: Port): (message: unknown) => void 
   const pulls = new Map<number, (item: Extract<ToService, { type: "item" }>) => void>();
   let aborted: Int32Array | undefined;
   let running: AbortSignal;
+  let isAside = false;
   let queue = Promise.resolve();
   let ids = 0;
 
@@ -67,26 +72,69 @@ export function serve(service: Service, port: Port): (message: unknown) => void 
     close: () => post({ type: "closeIndexed", indexed }),
   });
 
-  const run = async ({ id, method, args }: Extract<ToService, { type: "call" }>, signal: AbortSignal) => {
+  const call = ({ id, method, args }: SentCall, signal: AbortSignal): unknown => {
+    signal.throwIfAborted();
     const call: Call = { signal, stream, indexed, progress: (value) => post({ type: "progress", id, value }) };
+    return service[method](call, ...(args as never[]));
+  };
+
+  const tell = (id: number, error: unknown) => {
+    // After a trap, an instance is in no state to go on; after the death of a helper, results are missing.
+    const fatal = error instanceof WebAssembly.RuntimeError || error instanceof EngineError;
+    const told =
+      error instanceof WebAssembly.RuntimeError
+        ? new EngineError("engine", "kernels that return", `a trap (${error.message})`, "load the model anew")
+        : error;
+    post({ type: "error", id, error: packError(told), fatal });
+  };
+
+  const run = async (message: SentCall, signal: AbortSignal) => {
+    const { id } = message;
     running = signal;
     try {
-      signal.throwIfAborted();
-      post({ type: "result", id, value: await service[method](call, ...(args as never[])) });
+      post({ type: "result", id, value: await call(message, signal) });
     } catch (error) {
-      // After a trap, an instance is in no state to go on; after the death of a helper, results are missing.
-      const fatal = error instanceof WebAssembly.RuntimeError || error instanceof EngineError;
-      const told =
-        error instanceof WebAssembly.RuntimeError
-          ? new EngineError("engine", "kernels that return", `a trap (${error.message})`, "load the model anew")
-          : error;
-      post({ type: "error", id, error: packError(told), fatal });
+      tell(id, error);
     } finally {
       controllers.delete(id);
     }
   };
 
-  return (received) => {
+  const runAside = (message: SentCall, signal: AbortSignal) => {
+    const { id } = message;
+    isAside = true;
+    try {
+      post({ type: "result", id, value: call(message, signal) });
+    } catch (error) {
+      tell(id, error);
+    } finally {
+      isAside = false;
+      controllers.delete(id);
+    }
+  };
+
+  /** What has come while this thread computes, as far as the first call that goes aside. */
+  const listen = () => {
+    if (isAside) return;
+    for (let message = port.take?.(); message !== undefined; message = port.take?.()) {
+      receive(message);
+      if ((message as ToService).type === "call" && (message as SentCall).aside) return;
+    }
+  };
+
+  /** Its signal listens, and looks at the call's word, before it answers `throwIfAborted`. */
+  const watchedController = (slot: number): AbortController => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    signal.throwIfAborted = () => {
+      listen();
+      if (aborted && Atomics.load(aborted, slot) === 1) controller.abort();
+      AbortSignal.prototype.throwIfAborted.call(signal);
+    };
+    return controller;
+  };
+
+  const receive = (received: unknown) => {
     const message = received as ToService;
     switch (message.type) {
       case "start":
@@ -99,23 +147,14 @@ export function serve(service: Service, port: Port): (message: unknown) => void 
         pulls.get(message.pull)!(message);
         break;
       case "call": {
-        const controller = watchedController(aborted, message.slot);
+        const controller = watchedController(message.slot);
         controllers.set(message.id, controller);
-        queue = queue.then(() => run(message, controller.signal));
+        if (message.aside) runAside(message, controller.signal);
+        else queue = queue.then(() => run(message, controller.signal));
       }
     }
   };
-}
-
-/** Its signal looks at the call's word before it answers `throwIfAborted`. */
-function watchedController(aborted: Int32Array | undefined, slot: number): AbortController {
-  const controller = new AbortController();
-  const { signal } = controller;
-  signal.throwIfAborted = () => {
-    if (aborted && Atomics.load(aborted, slot) === 1) controller.abort();
-    AbortSignal.prototype.throwIfAborted.call(signal);
-  };
-  return controller;
+  return receive;
 }
 
 /** Rejects when the signal is aborted. */

@@ -18,12 +18,16 @@ import type { ModelInfo } from "./service.ts";
 const MOST_THREADS = 256;
 
 /** Options of `Sam2.fromPretrained`. */
-export interface LoadOptions extends Omit<ThreadLoadOptions, "onProgress" | "signal">, CallOptions {}
+export interface LoadOptions extends Omit<ThreadLoadOptions, "onProgress" | "signal">, CallOptions {
+  /** Nobody waits for it: its threads take what others leave of the cores. Linux alone knows that of threads. */
+  background?: boolean;
+}
 
 const LOAD_KINDS: Kinds<LoadOptions> = {
   kernels: oneOf(["auto", "portable", "reference"]),
   threads: whole(1, MOST_THREADS),
   video: FLAG,
+  background: FLAG,
   config: TEXT,
   imageSize: whole(1),
   ...CALL_KINDS,
@@ -31,7 +35,8 @@ const LOAD_KINDS: Kinds<LoadOptions> = {
 
 /**
  * A model in a worker of its own. Calls run in the order in which they were made; up to 64 may wait, and more are rejected
- * with QueueError.
+ * with QueueError. In Node, a `predict` waits for calls to its own predictor alone: it goes between two layers of what
+ * others are at, so that a click does not wait until another image is encoded.
  *
  * @example
  * await using sam2 = await Sam2.fromPretrained("tiny");

@@ -4,6 +4,7 @@
  */
 import { Sam2Error, UsageError } from "../errors.ts";
 import { type Checkpoint, readCheckpoint } from "../io/checkpoint.ts";
+import { decodeImage, type RgbImage } from "../io/image.ts";
 import type { SentImage } from "../io/image_input.ts";
 import type { StoredTensor } from "../io/tensor_file.ts";
 import type { Sam2Config } from "../model/config.ts";
@@ -13,6 +14,7 @@ import type { Progress } from "../predict/progress.ts";
 import { type LoadOptions, Sam2 } from "../predict/sam2.ts";
 import { VideoPredictor } from "../predict/video_predictor.ts";
 import { VideoState } from "../predict/video_state.ts";
+import { platform } from "../platform/platform.ts";
 import { numel } from "../tensor/shape.ts";
 import type { Call, IndexedHandle, StreamHandle } from "./rpc.ts";
 
@@ -103,9 +105,10 @@ export function engineService() {
     async load(
       call: Call,
       source: SentSource,
-      options: Omit<LoadOptions, "signal" | "onProgress">,
+      { background, ...options }: Omit<LoadOptions, "signal" | "onProgress"> & { background?: boolean },
     ): Promise<ModelInfo> {
       const { signal } = call;
+      if (background) platform.giveWay?.(); // before it has helpers, which do as their maker
       const tell = teller(call);
       const onProgress = (loaded: number, total = Number.NaN) =>
         tell({ stage: "download", fraction: total ? loaded / total : undefined });
@@ -121,11 +124,25 @@ export function engineService() {
       return { config, digest, canTrack, threads: machine.threads, chosen: machine.chosen };
     },
 
+    decode(_: Call, bytes: Uint8Array): Promise<RgbImage> {
+      return decodeImage(bytes);
+    },
+
     async invoke(call: Call, invocation: Invocation): Promise<unknown> {
       const result = await typed(invocation.method, call.signal, () => begin(call, invocation, call.signal));
       if (result instanceof VideoState) return keep(result);
       if (isSent<{ state: VideoState }>(result, "state")) return { ...result, state: keep(result.state) };
       return result;
+    },
+
+    /** What a predictor knows, between two layers of whatever else is running. */
+    ask(call: Call, invocation: Invocation): unknown {
+      const { method } = invocation;
+      try {
+        return sam2.aside(() => begin(call, invocation, call.signal));
+      } catch (cause) {
+        throw expectOurs(method, call.signal, cause);
+      }
     },
 
     /** The next item of a method that yields, or undefined after the last; the first call begins it. */
@@ -154,15 +171,19 @@ export function engineService() {
   };
 }
 
-/** What is not thrown on purpose comes of arguments that nobody expected. */
 async function typed<T>(method: string, signal: AbortSignal, run: () => T): Promise<Awaited<T>> {
   try {
     return await run();
   } catch (cause) {
-    if (cause instanceof Sam2Error || cause instanceof WebAssembly.RuntimeError || signal.aborted) throw cause;
-    const got = `some that give "${(cause as Error)?.message}"`;
-    throw new UsageError(method, "arguments as documented", got, "compare them with the documentation", { cause });
+    throw expectOurs(method, signal, cause);
   }
+}
+
+/** What is not thrown on purpose comes of arguments that nobody expected. */
+function expectOurs(method: string, signal: AbortSignal, cause: unknown): unknown {
+  if (cause instanceof Sam2Error || cause instanceof WebAssembly.RuntimeError || signal.aborted) return cause;
+  const got = `some that give "${(cause as Error)?.message}"`;
+  return new UsageError(method, "arguments as documented", got, "compare them with the documentation", { cause });
 }
 
 /** A method that yields, with a signal that follows that of the call under way. */

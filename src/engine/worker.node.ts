@@ -1,4 +1,4 @@
-import { parentPort } from "node:worker_threads";
+import { parentPort, receiveMessageOnPort } from "node:worker_threads";
 import { nodePlatform } from "../platform/node.ts";
 import { setPlatform } from "../platform/platform.ts";
 import { serve } from "./rpc_service.ts";
@@ -6,4 +6,8 @@ import { engineService } from "./service.ts";
 
 setPlatform(nodePlatform);
 const port = parentPort!;
-port.on("message", serve(engineService(), { post: (message, transfer) => port.postMessage(message, transfer) }));
+const receive = serve(engineService(), {
+  post: (message, transfer) => port.postMessage(message, transfer),
+  take: () => receiveMessageOnPort(port)?.message,
+});
+port.on("message", receive);

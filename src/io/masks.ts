@@ -2,7 +2,7 @@ import { ImageError } from "../errors.ts";
 import { kindOf } from "./kind_of.ts";
 import { expectKind, whole } from "./options.ts";
 import { expectPixels, expectSize, type RgbImage } from "./pixels.ts";
-import { encodePng } from "./png.ts";
+import { compressed, encodePng, type RawPng, rawPng } from "./png.ts";
 
 /** One byte per pixel, row by row; anything but 0 is set. */
 export type Mask = Uint8Array | Uint8ClampedArray;
@@ -58,13 +58,17 @@ function wordsOf(mask: Mask): Mask | Uint32Array {
 
 /** PNG, 8-bit grey: 255 where the mask is set, else 0. */
 export function encodeMaskPng(mask: Mask, width: number, height: number): Uint8Array {
+  return compressed(rawMaskPng(mask, width, height));
+}
+
+export function rawMaskPng(mask: Mask, width: number, height: number): RawPng {
   expectMask(mask, width, height, "encodeMaskPng");
   const data = new Uint8Array(mask.length);
   const [left, top, right, bottom] = maskBounds(mask, width) ?? [0, 0, 0, 0];
   for (let y = top; y < bottom; y++) {
     for (let i = y * width + left, end = y * width + right; i < end; i++) if (mask[i]) data[i] = 255;
   }
-  return encodePng({ width, height, channels: 1, data });
+  return rawPng({ width, height, channels: 1, data });
 }
 
 /** PNG, RGBA of the image's size: the image where the mask is set, nothing (0, 0, 0, 0) elsewhere. */
@@ -85,8 +89,12 @@ export function encodeCutoutPng(image: RgbImage, mask: Mask): Uint8Array {
 
 /** PNG, 8-bit palette: `indices` are kept as they are (0 background, else an object's id) and shown in DAVIS colours. */
 export function encodePalettePng(indices: Uint8Array, width: number, height: number): Uint8Array {
+  return compressed(rawPalettePng(indices, width, height));
+}
+
+export function rawPalettePng(indices: Uint8Array, width: number, height: number): RawPng {
   expectMask(indices, width, height, "encodePalettePng");
-  return encodePng({ width, height, channels: 1, data: indices }, DAVIS_PALETTE);
+  return rawPng({ width, height, channels: 1, data: indices }, DAVIS_PALETTE);
 }
 
 /**

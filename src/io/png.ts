@@ -213,29 +213,36 @@ function damaged(where: string, expected: string, got: string, cause?: unknown):
   return new ImageError(where, `a PNG file with ${expected}`, got, "the file is truncated or damaged", { cause });
 }
 
+/** A PNG file that is not compressed yet. */
+export interface RawPng {
+  head: Uint8Array;
+  palette?: Uint8Array;
+  /** filtered rows, each after the number of its filter */
+  rows: Uint8Array;
+  /** do most bytes repeat, as those of masks do? */
+  repeats: boolean;
+}
+
 /**
  * 8-bit grey (1 channel), palette (1 channel and 768 bytes of palette), RGB (3 channels) or RGBA (4) → PNG.
  * Rows of colours are filtered by Paeth; masks compress better as they are.
  */
 export function encodePng(image: Pixels & { channels: 1 | 3 | 4 }, palette?: Uint8Array): Uint8Array {
+  return compressed(rawPng(image, palette));
+}
+
+export function rawPng(image: Pixels & { channels: 1 | 3 | 4 }, palette?: Uint8Array): RawPng {
   expectPixels(image, "encodePng");
   const { width, height, channels, data } = image;
   if (palette && !(palette instanceof Uint8Array)) {
     throw new ImageError("encodePng palette", "768 bytes", kindOf(palette), "pass DAVIS_PALETTE, or leave it out");
   }
-  const ihdr = new Uint8Array(13);
-  const view = new DataView(ihdr.buffer);
-  view.setUint32(0, width);
-  view.setUint32(4, height);
-  ihdr[8] = 8;
-  ihdr[9] = palette ? PALETTE : { 1: GREY, 3: RGB, 4: RGBA }[channels];
-
   const rowBytes = width * channels;
-  const raw = new Uint8Array(height * (1 + rowBytes));
+  const rows = new Uint8Array(height * (1 + rowBytes));
   let above: Pixels["data"] = new Uint8Array(rowBytes);
   for (let y = 0; y < height; y++) {
     const row = data.subarray(y * rowBytes, (y + 1) * rowBytes);
-    const to = raw.subarray(y * (1 + rowBytes), (y + 1) * (1 + rowBytes));
+    const to = rows.subarray(y * (1 + rowBytes), (y + 1) * (1 + rowBytes));
     if (channels === 1) {
       to.set(row, 1);
     } else {
@@ -247,28 +254,48 @@ export function encodePng(image: Pixels & { channels: 1 | 3 | 4 }, palette?: Uin
     }
     above = row;
   }
-
-  const parts = [SIGNATURE, chunk("IHDR", ihdr)];
-  if (palette) parts.push(chunk("PLTE", palette));
-  parts.push(chunk("IDAT", platform.deflate(raw, channels === 1)), chunk("IEND", new Uint8Array()));
-  return concat(parts);
+  const colourType = palette ? PALETTE : { 1: GREY, 3: RGB, 4: RGBA }[channels];
+  return { head: headOf(width, height, 8, colourType), palette, rows, repeats: channels === 1 };
 }
 
 /** 16-bit grey → PNG. */
 export function encodeGrey16Png(data: Uint16Array, width: number, height: number): Uint8Array {
-  const ihdr = new Uint8Array(13);
-  const view = new DataView(ihdr.buffer);
+  return compressed(rawGrey16Png(data, width, height));
+}
+
+export function rawGrey16Png(data: Uint16Array, width: number, height: number): RawPng {
+  const rows = new Uint8Array(height * (1 + 2 * width));
+  const view = new DataView(rows.buffer);
+  for (let y = 0, from = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) view.setUint16(y * (1 + 2 * width) + 1 + 2 * x, data[from++]);
+  }
+  return { head: headOf(width, height, 16, GREY), rows, repeats: false };
+}
+
+function headOf(width: number, height: number, depth: number, colourType: number): Uint8Array {
+  const head = new Uint8Array(13);
+  const view = new DataView(head.buffer);
   view.setUint32(0, width);
   view.setUint32(4, height);
-  ihdr[8] = 16;
-  ihdr[9] = GREY;
-  const raw = new Uint8Array(height * (1 + 2 * width));
-  const rows = new DataView(raw.buffer);
-  for (let y = 0, from = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) rows.setUint16(y * (1 + 2 * width) + 1 + 2 * x, data[from++]);
-  }
-  const parts = [chunk("IHDR", ihdr), chunk("IDAT", platform.deflate(raw)), chunk("IEND", new Uint8Array())];
-  return concat([SIGNATURE, ...parts]);
+  head[8] = depth;
+  head[9] = colourType;
+  return head;
+}
+
+export function compressed(raw: RawPng): Uint8Array {
+  return fileOf(raw, platform.deflate(raw.rows, raw.repeats));
+}
+
+/** `compressed`, by another thread where the platform has one for that. */
+export async function compressedAside(raw: RawPng): Promise<Uint8Array> {
+  const deflate = platform.deflateAside ?? platform.deflate;
+  return fileOf(raw, await deflate(raw.rows, raw.repeats));
+}
+
+function fileOf({ head, palette }: RawPng, stream: Uint8Array): Uint8Array {
+  const parts = [SIGNATURE, chunk("IHDR", head)];
+  if (palette) parts.push(chunk("PLTE", palette));
+  return concat([...parts, chunk("IDAT", stream), chunk("IEND", new Uint8Array())]);
 }
 
 function chunk(type: string, data: Uint8Array): Uint8Array {

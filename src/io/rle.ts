@@ -1,6 +1,6 @@
 import { ImageError } from "../errors.ts";
 import { kindOf } from "./kind_of.ts";
-import { expectMask, type Mask, maskBounds } from "./masks.ts";
+import { expectMask, type Mask } from "./masks.ts";
 import { expectSize } from "./pixels.ts";
 
 /** COCO's run-length encoding, as pycocotools writes and reads it. */
@@ -22,22 +22,82 @@ export interface UncompressedRle {
 /** @throws ImageError unless the mask has a byte for every pixel */
 export function encodeRle(mask: Mask, width: number, height: number): Rle {
   expectMask(mask, width, height, "encodeRle");
+  return rleOfRuns(measuredRuns(mask, width, height).runs, width, height);
+}
+
+/** `encodeRle`, `rleArea` and `rleBbox` of a mask in one. */
+export function measuredRle(mask: Mask, width: number, height: number) {
+  expectMask(mask, width, height, "measuredRle");
+  const { runs, area, bbox } = measuredRuns(mask, width, height);
+  return { rle: rleOfRuns(runs, width, height), area, bbox };
+}
+
+/**
+ * Runs down the columns, the first of them unset. The mask is looked at row by row, as it lies in memory: where a pixel
+ * differs from the one above, a run begins or ends; these places are sorted into their columns.
+ */
+function measuredRuns(mask: Mask, width: number, height: number) {
+  const { xs, ys, count } = changesOf(mask, width, height);
+  const ends = new Int32Array(width + 1); // of each column's changes, once they are sorted
+  for (let i = 0; i < count; i++) ends[xs[i] + 1]++;
+  for (let x = 0; x < width; x++) ends[x + 1] += ends[x];
+  const rows = new Int32Array(count);
+  for (let i = 0; i < count; i++) rows[ends[xs[i]]++] = ys[i];
   const runs: number[] = [];
-  const [left, top, right, bottom] = maskBounds(mask, width) ?? [0, 0, 0, 0];
-  // one row and column further, where a run ends; from the top, where a run may go on in the next column
-  const [firstRow, endRow] = [bottom === height ? 0 : top, Math.min(bottom + 1, height)];
-  let value = false;
-  let start = 0;
-  for (let x = left; x < Math.min(right + 1, width); x++) {
-    for (let y = firstRow, i = firstRow * width + x; y < endRow; y++, i += width) {
-      if ((mask[i] !== 0) === value) continue;
-      runs.push(x * height + y - start);
-      start = x * height + y;
-      value = !value;
+  let [area, end] = [0, 0]; // of the set runs so far
+  let [x0, y0, x1, y1] = [width, height, 0, 0];
+  for (let x = 0, from = 0; x < width; from = ends[x++]) {
+    if (from === ends[x]) continue;
+    x0 = Math.min(x0, x);
+    x1 = x + 1;
+    for (let k = from; k < ends[x]; k += 2) {
+      const [top, bottom] = [rows[k], k + 1 < ends[x] ? rows[k + 1] : height];
+      y0 = Math.min(y0, top);
+      y1 = Math.max(y1, bottom);
+      area += bottom - top;
+      if (x * height + top === end && runs.length > 0) runs[runs.length - 1] += bottom - top;
+      else runs.push(x * height + top - end, bottom - top);
+      end = x * height + bottom;
     }
   }
-  runs.push(width * height - start);
-  return rleOfRuns(runs, width, height);
+  if (end < width * height || runs.length === 0) runs.push(width * height - end);
+  return { runs, area, bbox: boxOf(x0, y0, x1, y1) };
+}
+
+/** Pixels that differ from the one above, row by row; above the first row nothing is set. Most words of four are passed over whole. */
+function changesOf(mask: Mask, width: number, height: number) {
+  const pixels = inWords(mask, width, height);
+  const words = new Uint32Array(pixels.buffer, pixels.byteOffset, pixels.length / 4);
+  const stride = words.length / height;
+  let [xs, ys] = [new Int32Array(4096), new Int32Array(4096)];
+  let count = 0;
+  for (let y = 0, word = 0; y < height; y++) {
+    for (let x = 0; x < width; x += 4, word++) {
+      if (words[word] === (y > 0 ? words[word - stride] : 0)) continue;
+      if (count + 4 > xs.length) [xs, ys] = [twiceAsLong(xs), twiceAsLong(ys)];
+      for (let c = 0, i = 4 * word; c < 4; c++, i++) {
+        xs[count] = x + c;
+        ys[count] = y;
+        if ((pixels[i] !== 0) !== (y > 0 && pixels[i - 4 * stride] !== 0)) count++;
+      }
+    }
+  }
+  return { xs, ys, count };
+}
+
+/** The mask itself if its rows are whole words, else a copy of which they are. */
+function inWords(mask: Mask, width: number, height: number): Mask {
+  if (width % 4 === 0 && mask.byteOffset % 4 === 0) return mask;
+  const stride = Math.ceil(width / 4) * 4;
+  const copy = new Uint8Array(stride * height);
+  for (let y = 0; y < height; y++) copy.set(mask.subarray(y * width, (y + 1) * width), y * stride);
+  return copy;
+}
+
+function twiceAsLong(some: Int32Array<ArrayBuffer>): typeof some {
+  const more = new Int32Array(2 * some.length);
+  more.set(some);
+  return more;
 }
 
 /** Runs down the columns, the first of them unset, in COCO's form. */
@@ -88,6 +148,10 @@ export function rleBbox(rle: Rle): [x: number, y: number, w: number, h: number] 
     y0 = Math.min(y0, top);
     y1 = Math.max(y1, bottom);
   });
+  return boxOf(x0, y0, x1, y1);
+}
+
+function boxOf(x0: number, y0: number, x1: number, y1: number): [x: number, y: number, w: number, h: number] {
   return x1 > x0 ? [x0, y0, x1 - x0, y1 - y0] : [0, 0, 0, 0];
 }
 
@@ -125,22 +189,26 @@ function forEachColumn(
   });
 }
 
+/** Of a run: 32 bits in groups of five. */
+const MOST_CODES = 7;
+
 /**
  * Each run, from the fourth on less the run two before, as little-endian groups of 5 bits with sign: bit 5 says that more
  * follow, and 48 is added to give a printable character.
  */
 function compress(runs: readonly number[]): string {
-  const codes: number[] = [];
-  runs.forEach((run, i) => {
-    let rest = i > 2 ? run - runs[i - 2] : run;
+  const codes = new Uint8Array(MOST_CODES * runs.length);
+  let length = 0;
+  for (let i = 0; i < runs.length; i++) {
+    let rest = i > 2 ? runs[i] - runs[i - 2] : runs[i];
     for (let more = true; more;) {
       const group = rest & 0x1f;
       rest >>= 5;
       more = group & 0x10 ? rest !== -1 : rest !== 0;
-      codes.push(48 + (more ? group | 0x20 : group));
+      codes[length++] = 48 + (more ? group | 0x20 : group);
     }
-  });
-  return new TextDecoder().decode(Uint8Array.from(codes));
+  }
+  return new TextDecoder().decode(codes.subarray(0, length));
 }
 
 function decompress(counts: string): number[] {

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { maskToPolygons } from "./polygons.ts";
-import { decodeRle, encodeRle, rleArea, rleBbox } from "./rle.ts";
+import { decodeRle, encodeRle, measuredRle, rleArea, rleBbox } from "./rle.ts";
 
 interface Case {
   name: string;
@@ -38,6 +38,7 @@ for (const mask of cases.masks) {
     assert.is(rleArea(rle), mask.area);
     assert.equal(rleBbox(rle), mask.bbox);
     assert.ok(samePixels(decodeRle(rle), pixels));
+    assert.equal(measuredRle(pixels, mask.width, mask.height), { rle, area: mask.area, bbox: mask.bbox });
   });
 }
 
@@ -46,6 +47,18 @@ CocoRle("200 random masks come back from decodeRle", () => {
     const [width, height] = [1 + (seed % 17), 1 + (seed % 23)];
     const mask = randomMask(width, height, (seed % 9) / 8, seed);
     assert.ok(samePixels(decodeRle(encodeRle(mask, width, height)), mask), `seed ${seed}`);
+  }
+});
+
+CocoRle("a mask that lies elsewhere in memory, of any bytes, has the same runs", () => {
+  for (const [width, height] of [
+    [40, 30],
+    [41, 30],
+  ]) {
+    const mask = randomMask(width, height, 0.3, width);
+    const shifted = new Uint8Array(mask.length + 1).subarray(1);
+    shifted.set(mask.map((value, i) => value * (1 + (i % 255))));
+    assert.equal(encodeRle(shifted, width, height), encodeRle(mask, width, height));
   }
 });
 

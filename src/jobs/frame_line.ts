@@ -1,4 +1,4 @@
-import { encodeRle, type Rle, rleArea, rleBbox } from "../io/rle.ts";
+import { measuredRle, type Rle } from "../io/rle.ts";
 import type { FrameResult } from "../predict/video_predictor.ts";
 
 /** What is told of one object on one frame. */
@@ -30,9 +30,9 @@ export function lineOf(
   file?: string,
 ): FrameLine {
   const lines = objects.map(({ id, score, mask }) => {
-    const rle = encodeRle(mask, width, height);
+    const { rle, area, bbox } = measuredRle(mask, width, height);
     const name = names.get(id);
-    return { id, ...(name !== undefined && { name }), score, area: rleArea(rle), bbox: rleBbox(rle), rle };
+    return { id, ...(name !== undefined && { name }), score, area, bbox, rle };
   });
   return { frame, ...(file !== undefined && { file }), objects: lines };
 }

@@ -1,5 +1,5 @@
 // What is told of an image: JSON for other programs, the same on the command line, in a batch and from a server.
-import { encodeRle, type Rle, rleArea, rleBbox } from "../io/rle.ts";
+import { measuredRle, type Rle } from "../io/rle.ts";
 import type { Sam2Config } from "../model/config.ts";
 import type { MaskRecord } from "../predict/mask_records.ts";
 import type { Prediction } from "../predict/image_predictor.ts";
@@ -56,8 +56,8 @@ export function modelOf({ name, version, imageSize }: Sam2Config): ResultHead["m
 export function promptResult(prediction: Prediction, multimask: boolean): PromptResult {
   const { name, masks, iouPredictions, width, height } = prediction;
   const results = masks.map((mask, k) => {
-    const rle = encodeRle(mask, width, height);
-    return { iou: iouPredictions[k], area: rleArea(rle), bbox: rleBbox(rle), rle };
+    const { rle, area, bbox } = measuredRle(mask, width, height);
+    return { iou: iouPredictions[k], area, bbox, rle };
   });
   return { ...(name !== undefined && { name }), multimask, masks: results };
 }

@@ -90,7 +90,7 @@ async function withRedis(): Promise<void> {
       .map((name) => `${name} ${readFileSync(join(folder, out, name), "utf8")}`);
   const submit = () => QueueRunner.open({ queue: redis.url, model });
   const work = (options: Partial<WorkerOptions> = {}) =>
-    createWorker({ queue: redis.url, model: "nano", workers: 1, lockMs: LOCK_MS, scratch: folder, ...options });
+    createWorker({ queue: redis.url, model: "nano", workers: 1, scratch: folder, ...options });
 
   Queues("gives the files of a run without one, byte for byte; two submitters share what is computed", async () => {
     const jobs = writeJobs();

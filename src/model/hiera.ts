@@ -11,7 +11,7 @@ import type { Weights } from "../io/weights.ts";
 import { mergeHeads, sdpa } from "../nn/attention.ts";
 import { conv2d } from "../nn/conv.ts";
 import { add } from "../nn/elementwise.ts";
-import { layer } from "../nn/layer.ts";
+import { inTurn, layer } from "../nn/layer.ts";
 import { contiguous } from "../nn/layout.ts";
 import { type Fused, linear } from "../nn/linear.ts";
 import { mlp } from "../nn/mlp.ts";
@@ -155,7 +155,6 @@ export function hiera(w: Weights, config: HieraConfig) {
   const position = posEmbed(w, config, grid, grid);
 
   const blocks: ReturnType<typeof multiScaleBlock>[] = [];
-  const stageEnds: number[] = [];
   let dim = config.embedDim;
   let heads = config.numHeads;
   for (const [stage, count] of stages.entries()) {
@@ -170,16 +169,15 @@ export function hiera(w: Weights, config: HieraConfig) {
       dim = dimOut;
       if (first) grid /= 2;
     }
-    stageEnds.push(blocks.length - 1);
   }
+  let before = 0;
+  const ofStages = stages.map((count) => blocks.slice(before, (before += count)));
 
   return layer(w, "Hiera", (image: Tensor) => {
     let x = embed(image, { residual: position });
-    const outputs: Tensor[] = [];
-    for (const [i, block] of blocks.entries()) {
-      x = block(x);
-      if (stageEnds.includes(i)) outputs.push(x);
-    }
-    return outputs;
+    return ofStages.map((blocks) => {
+      x = inTurn(x, blocks);
+      return x;
+    });
   });
 }

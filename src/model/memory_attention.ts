@@ -8,6 +8,7 @@ import type { Weights } from "../io/weights.ts";
 import { axialMacs, axialSdpa, mergeHeads, rotate, sdpa, splitHeads } from "../nn/attention.ts";
 import { add, affine } from "../nn/elementwise.ts";
 import { layer } from "../nn/layer.ts";
+import { foldLinears } from "../nn/fold.ts";
 import { concat, contiguous } from "../nn/layout.ts";
 import { type Fused, linear } from "../nn/linear.ts";
 import { layerNorm } from "../nn/norm.ts";
@@ -63,6 +64,8 @@ export function ropeAttention(w: Weights, D: number, kvDim: number, { cos, sin }
  *
  *     softmax(Q·Kᵀ)·(V·Wᵥᵀ + bᵥ) = (softmax(Q·Kᵀ)·V)·Wᵥᵀ + bᵥ, since each row of the softmax sums to 1
  *
+ * With one head nothing but this projection stands before `out_proj`, so the two are one linear layer.
+ *
  * Keys are not projected either: the transposed projection and rotation of the place p go to the query,
  *
  *     Qₙ·R_p(Wₖ·k + bₖ) = (Wₖᵀ·R_pᵀ·Qₙ)·k + bₖ·R_pᵀ·Qₙ
@@ -87,8 +90,7 @@ export function memoryCrossAttention(
 ) {
   const qProj = linear(w.at("q_proj"), D, D);
   const kProj = linear(w.at("k_proj"), C, D);
-  const vProj = linear(w.at("v_proj"), C, D);
-  const outProj = linear(w.at("out_proj"), D, D);
+  const outProj = linear(foldLinears(w.at("v_proj"), w.at("out_proj"), [C, D, D]), C, D);
   const { queries, keys: grid } = places;
   const keyProjection = machine.heap.scope(() => {
     const [weight, bias] = [w.at("k_proj").get("weight", [D, C]), w.at("k_proj").get("bias", [D])];
@@ -98,11 +100,11 @@ export function memoryCrossAttention(
   return layer(w, "RoPEAttention", (q: Tensor, { keys, values, pointerTokens, placed }: Attended, fused: Fused) => {
     const Q = splitHeads(qProj(q), HEADS); // [1, 1, N, D]
     rotate(Q, queries.cos, queries.sin);
-    if (placed) return outProj(vProj(axialSdpa(Q, placed, keyProjection, grid.cos, grid.sin)), fused);
+    if (placed) return outProj(axialSdpa(Q, placed, keyProjection, grid.cos, grid.sin), fused);
     const K = kProj(keys); // [1, S, D]
     const maps = reshape(narrow(K, 1, 0, K.shape[1] - pointerTokens), [-1, U + G ** 2, D]);
     rotate(unsqueeze(narrow(maps, 1, U, G ** 2), 1), grid.cos, grid.sin);
-    return outProj(vProj(mergeHeads(sdpa(Q, splitHeads(K, HEADS), splitHeads(values, HEADS)))), fused);
+    return outProj(mergeHeads(sdpa(Q, splitHeads(K, HEADS), splitHeads(values, HEADS))), fused);
   });
 }
 

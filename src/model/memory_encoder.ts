@@ -6,7 +6,7 @@
 import type { Weights } from "../io/weights.ts";
 import { conv1x1, conv2d, depthwiseConv2d } from "../nn/conv.ts";
 import { add, gelu, mul } from "../nn/elementwise.ts";
-import { layer } from "../nn/layer.ts";
+import { inTurn, layer } from "../nn/layer.ts";
 import { linear } from "../nn/linear.ts";
 import { layerNorm } from "../nn/norm.ts";
 import { select, type Tensor } from "../tensor/view.ts";
@@ -22,16 +22,14 @@ const STEPS = 4; // halvings from the image to the image embedding
  * @source sam2/modeling/memory_encoder.py, MaskDownSampler
  */
 function maskDownSampler(w: Weights, D: number) {
-  const steps = Array.from({ length: STEPS }, (_, i) => ({
-    conv: conv2d(w.at("encoder").at(3 * i), 4 ** i, 4 ** (i + 1), 3, 2, 1),
-    norm: layerNorm(w.at("encoder").at(3 * i + 1), 4 ** (i + 1), EPS, "LayerNorm2d"),
-  }));
+  const steps = Array.from({ length: STEPS }, (_, i) => [
+    conv2d(w.at("encoder").at(3 * i), 4 ** i, 4 ** (i + 1), 3, 2, 1),
+    layerNorm(w.at("encoder").at(3 * i + 1), 4 ** (i + 1), EPS, "LayerNorm2d"),
+    gelu,
+  ]);
   const project = conv1x1(w.at("encoder").at(3 * STEPS), 4 ** STEPS, D);
 
-  return layer(w, "MaskDownSampler", (x: Tensor) => {
-    for (const { conv, norm } of steps) x = gelu(norm(conv(x)));
-    return project(x);
-  });
+  return layer(w, "MaskDownSampler", (x: Tensor) => inTurn(x, [...steps.flat(), project]));
 }
 
 /**
@@ -54,7 +52,7 @@ function cxBlock(w: Weights, D: number) {
 function fuser(w: Weights, D: number, layers: number) {
   const blocks = Array.from({ length: layers }, (_, i) => cxBlock(w.at("layers").at(i), D));
 
-  return layer(w, "Fuser", (x: Tensor) => blocks.reduce((y, block) => block(y), x));
+  return layer(w, "Fuser", (x: Tensor) => inTurn(x, blocks));
 }
 
 /**

@@ -13,7 +13,7 @@ import type { Weights } from "../io/weights.ts";
 import { conv1x1, conv2d, depthwiseConv2d } from "../nn/conv.ts";
 import { mul, sigmoid } from "../nn/elementwise.ts";
 import { foldConvNorm, foldRepVggDw } from "../nn/fold.ts";
-import { layer } from "../nn/layer.ts";
+import { inTurn, layer } from "../nn/layer.ts";
 import { globalMean } from "../nn/pool.ts";
 import { reshape, type Tensor } from "../tensor/view.ts";
 import type { EdgeTamConfig } from "./config.ts";
@@ -106,9 +106,8 @@ export function repVit(w: Weights, { embedDims, depths }: EdgeTamConfig) {
     const blocks = Array.from({ length: depths[i] }, (_, k) =>
       repVitBlock(stage.at("blocks").at(k), dim, hasSqueezeExcite(k)),
     );
-    return layer(stage, "RepVitStage", (x: Tensor) =>
-      blocks.reduce((y, block) => block(y), downsample ? downsample(x) : x),
-    );
+    const steps = downsample ? [downsample, ...blocks] : blocks;
+    return layer(stage, "RepVitStage", (x: Tensor) => inTurn(x, steps));
   });
 
   return layer(w, "TimmBackbone", (image: Tensor) => {

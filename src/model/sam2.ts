@@ -5,8 +5,11 @@
  */
 import type { Weights } from "../io/weights.ts";
 import { add } from "../nn/elementwise.ts";
+import { conv1x1 } from "../nn/conv.ts";
+import { foldLinears } from "../nn/fold.ts";
+import { isWatched } from "../nn/layer.ts";
 import { reshape, type Tensor } from "../tensor/view.ts";
-import type { Sam2Config } from "./config.ts";
+import { type Sam2Config, trunkChannels } from "./config.ts";
 import { imageEncoder } from "./image_encoder.ts";
 import { type ImageFeatures, maskDecoder } from "./mask_decoder.ts";
 import { type Points, promptEncoder } from "./prompt_encoder.ts";
@@ -27,16 +30,30 @@ export function sam2(w: Weights, config: Sam2Config) {
   const decoder = maskDecoder(w.at("sam_mask_decoder"), config);
   const noMemEmbed = reshape(w.get("no_mem_embed", [1, 1, D]), [D]);
 
+  /** `conv_s0` or `conv_s1` and the neck's convolution before it, which nothing else reads, as one. */
+  const ofTrunk = (name: string, level: number, N: number) => {
+    const K = trunkChannels(config)[level];
+    const neck = w.at(`image_encoder.neck.convs.${3 - level}.conv`);
+    return conv1x1(foldLinears(neck, w.at(`sam_mask_decoder.${name}`), [K, D, N], [1, 1]), K, N);
+  };
+  const [fine0, fine1] = [ofTrunk("conv_s0", 0, D / 8), ofTrunk("conv_s1", 1, D / 4)];
+
   /**
    * Features of an image, with the projections that the decoder would otherwise repeat for every click.
+   *
+   * NB the fine levels pass two convolutions as one, unless they are watched; that differs by rounding.
    *
    * @shape  [1, R, R, 3] → BackboneFeatures
    * @units  normalised RGB
    * @source SAM2Base.forward_image
    */
   const forwardImage = (image: Tensor): BackboneFeatures => {
-    const [level0, level1, visionFeatures] = encoder(image);
-    return { visionFeatures, highResFeats: [decoder.convS0(level0), decoder.convS1(level1)] };
+    if (isWatched()) {
+      const [level0, level1, visionFeatures] = encoder(image);
+      return { visionFeatures, highResFeats: [decoder.convS0(level0), decoder.convS1(level1)] };
+    }
+    const [level0, level1, visionFeatures] = encoder(image, 2);
+    return { visionFeatures, highResFeats: [fine0(level0), fine1(level1)] };
   };
 
   /**

@@ -60,11 +60,18 @@ export function sdpa(q: Tensor, k: Tensor, v: Tensor, scale = 1 / Math.sqrt(q.sh
   const [S, dv] = v.shape.slice(2);
   expectShape("sdpa keys", k.shape, [B, h, S, d]);
   expectShape("sdpa values", v.shape, [B, h, S, dv]);
-  const o = permute(machine.heap.alloc([B, N, h, dv]), [0, 2, 1, 3]);
+  const { heap, kernels } = machine;
+  const o = permute(heap.alloc([B, N, h, dv]), [0, 2, 1, 3]);
   machine.macs += B * h * N * S * (d + dv);
-  machine.kernels.attention(o, q, k, v, scale);
+  const whole = (n: number) => Math.ceil(n / 16) * 16;
+  heap.scope(() => {
+    const room = Math.min(N, S) >= MANY ? heap.alloc([B, h, whole(S), d + whole(dv)]) : undefined;
+    kernels.attention(o, q, k, v, scale, room);
+  });
   return o;
 }
+
+const MANY = 1024; // queries and keys for which it pays to pack the keys beforehand
 
 const PART = 512; // places that one thread sums up: a picture has eight parts, whatever the machine
 

@@ -9,7 +9,8 @@ import { withMachine } from "../runtime/machine.ts";
 import { numel, type Shape } from "../tensor/shape.ts";
 import { values } from "../tensor/view.ts";
 import { conv2d, depthwiseConv2d } from "./conv.ts";
-import { foldConvNorm, foldRepVggDw } from "./fold.ts";
+import { foldConvNorm, foldLinears, foldRepVggDw } from "./fold.ts";
+import { linear } from "./linear.ts";
 
 setPlatform(nodePlatform);
 const machine = await createMachine({ kernels: "portable", threads: 1 });
@@ -119,9 +120,35 @@ Fold("the three branches of RepVggDw equal their sum within 1e-6, at borders too
   });
 });
 
+Fold("two linear layers equal the one after the other within 1e-6", () => {
+  const [M, K, J, N] = [5, 7, 11, 13];
+  const parts: Parts = new Map(
+    Object.entries({ "first.weight": [J, K], "first.bias": [J], "second.weight": [N, J], "second.bias": [N] }).map(
+      ([name, shape]) => [name, { shape, values: Float32Array.from({ length: numel(shape) }, next) }],
+    ),
+  );
+  const part = (key: string) => parts.get(key)!.values;
+  const x = Float64Array.from({ length: M * K }, () => Math.fround(next()));
+  const layerOf = (name: string, x: Float64Array, K: number, N: number) =>
+    Float64Array.from({ length: (x.length / K) * N }, (_, at) => {
+      const [m, n] = [Math.floor(at / N), at % N];
+      return x
+        .subarray(m * K, (m + 1) * K)
+        .reduce((sum, value, k) => sum + value * part(`${name}.weight`)[n * K + k], part(`${name}.bias`)[n]);
+    });
+  const want = layerOf("second", layerOf("first", x, K, J), J, N);
+  withMachine(machine, () => {
+    const w = weightsOf(parts);
+    const folded = linear(foldLinears(w.at("first"), w.at("second"), [K, J, N]), K, N);
+    const got = values(folded(machine.heap.from(Float32Array.from(x), [M, K])));
+    assert.ok(relative(got, want) < 1e-6, `${relative(got, want)}`);
+    assert.equal(w.unused(), []);
+  });
+});
+
 Fold("all that was folded counts as read, but for the count of batches", () => {
   const w = weightsOf(convNorm("net", [4, 3, 3, 3]));
-  withMachine(machine, () => foldConvNorm(w.at("net"), [4, 3, 3, 3]));
+  withMachine(machine, () => conv2d(foldConvNorm(w.at("net"), [4, 3, 3, 3]), 3, 4, 3, 1, 1));
   assert.equal(w.unused(), ["net.bn.num_batches_tracked"]);
 });
 
@@ -129,7 +156,7 @@ Fold("a missing part is named by its full path", () => {
   const parts = convNorm("net", [4, 3, 3, 3]);
   parts.delete("net.bn.running_var");
   assert.throws(
-    () => withMachine(machine, () => foldConvNorm(weightsOf(parts).at("net"), [4, 3, 3, 3])),
+    () => withMachine(machine, () => conv2d(foldConvNorm(weightsOf(parts).at("net"), [4, 3, 3, 3]), 3, 4, 3, 1, 1)),
     /net\.bn\.running_var: expected a tensor \[4\], got none/,
   );
 });

@@ -1,5 +1,6 @@
 import type { Weights } from "../io/weights.ts";
 import { machine } from "../runtime/machine.ts";
+import type { Tensor } from "../tensor/view.ts";
 
 /** One finished forward pass of one layer. Tensors in it live only until the watcher returns: copy what you keep. */
 export interface LayerEvent {
@@ -21,7 +22,7 @@ export interface LayerEvent {
 let watcher: ((event: LayerEvent) => void) | undefined;
 let started = 0;
 
-/** Are layers watched? What is one step for speed is done layer by layer then, with the same bits. */
+/** Are layers watched? What is one step for speed is done layer by layer then. */
 export function isWatched(): boolean {
   return watcher !== undefined;
 }
@@ -50,6 +51,15 @@ export function layer<A extends readonly unknown[], R>(w: Weights, name: string,
     machine.onLayer?.();
     return output;
   };
+}
+
+/** Layers one after the other: what each was given is freed once it has answered, but for x. */
+export function inTurn(x: Tensor, layers: readonly ((x: Tensor) => Tensor)[]): Tensor {
+  return layers.reduce((given, layer) => {
+    const output = layer(given);
+    if (given !== x) machine.heap.free(given);
+    return output;
+  }, x);
 }
 
 function probed<A extends readonly unknown[], R>(w: Weights, name: string, forward: (...args: A) => R, args: A): R {

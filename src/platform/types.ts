@@ -56,8 +56,8 @@ export interface WorkerHandle {
 
 /** A program that runs beside this process, without a terminal, and ends with it. */
 export interface Program {
-  /** what it writes; it waits while nobody reads */
-  readonly stdout: AsyncIterable<Uint8Array>;
+  /** The next bytes that it writes, fewer at the end; it waits while nobody reads. In Node another thread reads them. */
+  read(length: number): Promise<Uint8Array>;
   /** how it ended, when all that it wrote has been told: "exit code 0", "signal SIGSEGV" */
   readonly ended: Promise<string>;
   /** Kill it, and what it has started. */
@@ -101,12 +101,16 @@ export interface Platform {
    * as those of masks do, so that no more than runs need be looked for.
    */
   deflate(bytes: Uint8Array, runs?: boolean): Uint8Array;
+  /** `deflate` by another thread, where the platform has one for that. */
+  deflateAside?(bytes: Uint8Array, runs?: boolean): Promise<Uint8Array>;
   /** `io/crc32.ts` by the platform's zlib, where it has one: four times as fast. */
   crc32?(bytes: Uint8Array, crc: number): number;
   /** The bytes of one build of the kernels. */
   kernels(build: KernelBuild): Promise<Uint8Array<ArrayBuffer>>;
   /** Set the engine's flags that the kernels profit from; they hold for what is compiled afterwards. Returns them. */
   prepareWasm(): string[];
+  /** Let this thread, and those that it starts, have what others leave of the cores, where the system can do so. */
+  giveWay?(): void;
   /** How many threads can run at once. */
   cores(): number;
   /** Why threads cannot share memory or sleep, where they cannot. */

@@ -59,7 +59,7 @@ function storedFeatures({ config }: Sam2, { features }: VideoState): BackboneFea
 }
 
 function encode(state: VideoState, frame: number, image: RgbImage, { config, forwardImage }: Graph): BackboneFeatures {
-  const features = forwardImage(preprocessFrame(image, config.imageSize));
+  const features = machine.heap.scope(() => forwardImage(preprocessFrame(image, config.imageSize)));
   const [high0, high1] = features.highResFeats;
   const old = state.features; // its arrays serve again
   state.features = undefined;
@@ -75,7 +75,7 @@ function encode(state: VideoState, frame: number, image: RgbImage, { config, for
 function attendedFeatures({ config }: Sam2, state: VideoState, features: BackboneFeatures, tracker: Tracker): Tensor {
   const stored = state.features!;
   if (stored.attended) return machine.heap.from(stored.attended, [1, (config.imageSize / 16) ** 2, config.dModel]);
-  const attended = tracker.lookAround(features);
+  const attended = machine.heap.scope(() => tracker.lookAround(features));
   stored.attended = keep(attended);
   return attended;
 }

@@ -1,9 +1,10 @@
 import { UsageError } from "../errors.ts";
 import { type ImageInput, readImage } from "../io/image_input.ts";
-import { atLeast, FINITE, FLAG, type Kinds, SIGNAL } from "../io/options.ts";
+import { atLeast, FINITE, FLAG, type Kind, type Kinds, SIGNAL } from "../io/options.ts";
 import type { Sam2Config } from "../model/config.ts";
 import type { ImageFeatures } from "../model/mask_decoder.ts";
 import { isWide } from "../model/mixture.ts";
+import { watch } from "../nn/layer.ts";
 import { above } from "../nn/layout.ts";
 import { resize } from "../nn/resize.ts";
 import { machine } from "../runtime/machine.ts";
@@ -15,6 +16,7 @@ import { maskLogits } from "./mask_arrays.ts";
 import { checkPrompt, type Prompt, PROMPT_FIELDS, type PromptFrame, promptPoints } from "./prompt.ts";
 import type { Followed } from "./progress.ts";
 import type { Sam2 } from "./sam2.ts";
+import { type LayerTrace, layerTrace } from "./trace.ts";
 
 /** How logits become masks. */
 export interface ImagePredictorOptions {
@@ -51,6 +53,24 @@ export const PREDICT_KINDS: Kinds<PredictOptions> = {
   returnLogits: FLAG,
   returnMasks: FLAG,
   normalizeCoords: FLAG,
+  signal: SIGNAL,
+};
+
+/** Options of `trace`. */
+export interface TraceOptions extends Pick<PredictOptions, "multimaskOutput" | "normalizeCoords" | "signal"> {
+  /** paths of the layers whose output is wanted too, not its shape alone */
+  values?: readonly string[];
+}
+
+const PATHS: Kind = [
+  "an array of paths, one at least",
+  (value) => Array.isArray(value) && value.length > 0 && value.every((path) => typeof path === "string"),
+];
+
+export const TRACE_KINDS: Kinds<TraceOptions> = {
+  multimaskOutput: FLAG,
+  normalizeCoords: FLAG,
+  values: PATHS,
   signal: SIGNAL,
 };
 
@@ -125,8 +145,12 @@ export class ImagePredictor {
   }
 
   /** Encode several images for `predictBatch`; they replace those before. */
-  async setImageBatch(images: readonly ImageInput[], { signal, onProgress }: Followed = {}): Promise<void> {
+  async setImageBatch(images: readonly ImageInput[], options: Followed = {}): Promise<void> {
     this.resetPredictor();
+    this.#images = await this.#encode(images, options);
+  }
+
+  async #encode(images: readonly ImageInput[], { signal, onProgress }: Followed): Promise<EncodedImage[]> {
     const encoded: EncodedImage[] = [];
     const { machine } = this.#sam2;
     const before = machine.macs;
@@ -146,7 +170,7 @@ export class ImagePredictor {
     } finally {
       machine.onLayer = undefined;
     }
-    this.#images = encoded;
+    return encoded;
   }
 
   /**
@@ -154,9 +178,9 @@ export class ImagePredictor {
    *
    * @throws PromptError if a prompt is empty, inconsistent, or outside of the image
    */
-  predict(prompt: Prompt, options?: PredictOptions): Promise<Prediction>;
-  predict(prompts: readonly Prompt[], options?: PredictOptions): Promise<Prediction[]>;
-  async predict(prompts: Prompt | readonly Prompt[], options: PredictOptions = {}): Promise<Prediction | Prediction[]> {
+  predict(prompt: Prompt, options?: PredictOptions): Prediction;
+  predict(prompts: readonly Prompt[], options?: PredictOptions): Prediction[];
+  predict(prompts: Prompt | readonly Prompt[], options: PredictOptions = {}): Prediction | Prediction[] {
     if (this.#images.length !== 1) {
       throw new UsageError(
         "predict",
@@ -178,6 +202,40 @@ export class ImagePredictor {
     }
     return batch.map((prompts, i) =>
       prompts.map((prompt, k) => this.#predict(this.#images[i], prompt, options, `batch[${i}][${k}]`)),
+    );
+  }
+
+  /**
+   * Look inside: every layer that an image and a prompt pass through, in the order in which they start. The image that was
+   * set stays.
+   *
+   * @throws ImageError, PromptError as setImage and predict; UsageError if the model has no layer of a path
+   */
+  async trace(image: ImageInput, prompt: Prompt, options: TraceOptions = {}): Promise<LayerTrace[]> {
+    const { values: wanted = [], multimaskOutput, normalizeCoords, signal } = options;
+    const layers: LayerTrace[] = [];
+    let encoded: EncodedImage[] = [];
+    try {
+      await watch(
+        (event) => {
+          layers[event.order] = layerTrace(event, wanted.includes(event.path));
+        },
+        async () => {
+          encoded = await this.#encode([image], { signal });
+          const asked = { multimaskOutput, normalizeCoords, returnMasks: false, signal };
+          this.#predict(encoded[0], prompt, asked, "prompt");
+        },
+      );
+    } finally {
+      this.#sam2.machine.heap.free(encoded);
+    }
+    const unknown = wanted.find((path) => !layers.some((layer) => layer.path === path));
+    if (unknown === undefined) return layers;
+    throw new UsageError(
+      "trace.values",
+      "paths of layers",
+      JSON.stringify(unknown),
+      "see the paths that trace returns",
     );
   }
 

@@ -1,5 +1,5 @@
 /** From candidates of a picture's crops to the records of those that are kept. */
-import { decodeRle, encodeRle, type Rle, rleArea, rleBbox, rleRuns, type UncompressedRle } from "../io/rle.ts";
+import { decodeRle, measuredRle, type Rle, rleRuns, type UncompressedRle } from "../io/rle.ts";
 import type { MaskThresholds } from "./automatic_mask_options.ts";
 import type { CropBox } from "./crops.ts";
 import { nms } from "./nms.ts";
@@ -108,9 +108,9 @@ function withoutSmallRegions(found: Candidate[], thresholds: MaskThresholds): Ca
 
 /** Runs, area and box of a mask of bytes. */
 function measured(mask: Uint8Array, width: number, height: number): Pick<Candidate, "rle" | "area" | "box"> {
-  const rle = encodeRle(mask, width, height);
-  const [x, y, w, h] = rleBbox(rle);
-  return { rle, area: rleArea(rle), box: w > 0 ? [x, y, x + w - 1, y + h - 1] : [0, 0, 0, 0] };
+  const { rle, area, bbox } = measuredRle(mask, width, height);
+  const [x, y, w, h] = bbox;
+  return { rle, area, box: w > 0 ? [x, y, x + w - 1, y + h - 1] : [0, 0, 0, 0] };
 }
 
 function segmentation(rle: Rle, mode: MaskThresholds["outputMode"]): MaskRecord["segmentation"] {

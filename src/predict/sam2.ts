@@ -101,6 +101,18 @@ export class Sam2 {
     });
   }
 
+  /** Run something between two layers of what is running, which finds the machine as it left it. */
+  aside<R>(run: () => R): R {
+    const { machine } = this;
+    const { signal, onLayer, macs } = machine;
+    machine.onLayer = undefined;
+    try {
+      return run();
+    } finally {
+      Object.assign(machine, { signal, onLayer, macs });
+    }
+  }
+
   /** Multiply-adds of an image's features: the graph is walked once with kernels that do nothing. */
   get macsOfImage(): number {
     if (this.#macsOfImage === undefined) {

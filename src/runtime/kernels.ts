@@ -166,9 +166,10 @@ export interface Kernels {
    * o = softmax(scale · q·kᵀ) · v, with a running maximum: the [N, S] scores are never stored.
    *
    * o [B, h, N, dv]; q [B, h, N, d]; k [B, h, S, d]; v [B, h, S, dv]. All may be views: any strides (0 shares keys
-   * between heads or batches), channels adjacent. dv may differ from d.
+   * between heads or batches), channels adjacent. dv may differ from d. With `room` [B, h, ⌈S/16⌉·16, d + ⌈dv/16⌉·16] keys and
+   * values are packed once for all queries: it pays where there are many; the bits are the same.
    */
-  attention(o: Tensor, q: Tensor, k: Tensor, v: Tensor, scale: number): void;
+  attention(o: Tensor, q: Tensor, k: Tensor, v: Tensor, scale: number, room?: Tensor): void;
 
   /**
    * o[b, r] = Σ_s p_s·x[b, s], p = softmax over s of scale·q[b, r]·(x[b, s] + pe[s]): few queries that see many places.

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { PATIENCE_MS, until } from "../../tests/patience.ts";
 import { EngineError } from "../errors.ts";
 import { nodePlatform } from "../platform/node.ts";
 import { setPlatform } from "../platform/platform.ts";
@@ -79,7 +80,7 @@ Threads("a helper that dies at work is missed, and again by every later call", a
 
 Threads("a helper that dies while it waits is told of, by a typed error", async () => {
   const machine = await machineWithHelpers("process.exit(1);");
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await until(() => failure(() => relus(machine, 1)) !== undefined);
   assert.ok(failure(() => relus(machine, 1)) instanceof EngineError);
 });
 
@@ -114,7 +115,7 @@ Threads("helpers do not keep a finished process alive", () => {
     const { chosen } = await createMachine({ kernels: "portable", tile: "6x8", threads: 3 });
     console.log(chosen.at(-1));`;
   const tsx = fileURLToPath(import.meta.resolve("tsx/cli"));
-  const options = { timeout: 20_000, encoding: "utf8" } as const;
+  const options = { timeout: PATIENCE_MS, encoding: "utf8" } as const;
   const output = execFileSync(process.execPath, [tsx, "--input-type=module", "--eval", program], options);
   assert.is(output.trim(), "threads: 3");
 });

@@ -11,6 +11,7 @@ const COLUMNS = 768; // of a gemm's output tile, at most: A is read from memory 
 const DEEP = 1024; // from this many summed channels on half as many columns: more of B is left for the next rows
 const SMALL = 1 << 18; // multiply-adds of a tile that are worth a thread: some 5 µs
 const QUERIES = 512; // of an attention tile, at most: keys and values are read from memory once for this many
+const PACKED_QUERIES = 192; // where keys and values are packed already: smaller tiles, which threads share evenly
 const FEW_QUERIES = 32; // of an attention with one head: as many are worth packing all keys and values once more
 const MANY_KEYS = 1024; // from this many on
 const SUMS = 96 << 10; // their accumulators, at most
@@ -90,10 +91,10 @@ export function wasmKernels(
       parallelFor("conv2d_f32", Math.ceil((B * outH * outW) / mc), args);
     },
 
-    attention(o, q, k, v, scale) {
+    attention(o, q, k, v, scale, room) {
       const [B, h, N, d] = q.shape;
       const [S, dv] = v.shape.slice(2);
-      const most = Math.min(QUERIES, Math.floor(SUMS / dv / 6) * 6);
+      const most = Math.min(room ? PACKED_QUERIES : QUERIES, Math.floor(SUMS / dv / 6) * 6);
       const keys = Math.min(Math.max(d, dv) > CHANNELS ? KEYS / 2 : KEYS, Math.ceil(S / 16) * 16);
       const lonely = B * h === 1 && S >= MANY_KEYS ? Math.max(1, Math.floor(N / FEW_QUERIES)) : 1; // or one thread has all
       const blocks = N <= most ? lonely : Math.ceil(N / most / 4) * 4; // even shares of a head for up to four threads
@@ -101,9 +102,11 @@ export function wasmKernels(
       if (sizes.attention_f32_scratch(d, dv, nq, keys) > SCRATCH_BYTES) {
         throw new ShapeError("attention", "heads that fit in the scratch", `${d} and ${dv} channels`, "use more heads");
       }
-      const numbers = [h, N, S, d, dv, scale * Math.LOG2E, nq, keys, wide];
-      const args = [...walk(o), ...walk(q), ...walk(k), ...walk(v), ...numbers];
-      parallelFor("attention_f32", B * h * blocks, args);
+      const [memories, packed] = [[...walk(k), ...walk(v)], room ? address(room) : 0];
+      if (room)
+        parallelFor("attention_f32_pack", B * h * Math.ceil(S / keys), [packed, ...memories, h, S, d, dv, keys]);
+      const numbers = [h, N, S, d, dv, scale * Math.LOG2E, nq, keys, packed, wide];
+      parallelFor("attention_f32", B * h * blocks, [...walk(o), ...walk(q), ...memories, ...numbers]);
     },
 
     attendToPlaces(o, q, x, pe, scale, { sums, state }) {

@@ -6,7 +6,7 @@ export interface Tool {
   dispose(): Promise<void>;
 }
 
-/** A tool that does one task at a time; it is made when it is first needed, and again after its engine has died. */
+/** A tool and those who wait for it; it is made when it is first needed, and again after its engine has died. */
 export class Desk<T extends Tool> {
   readonly lane = new Lane();
   readonly #make: () => Promise<T>;
@@ -28,8 +28,8 @@ export class Desk<T extends Tool> {
   }
 
   /** @throws as `Lane.run` and the task do */
-  run<R>(task: (tool: T) => Promise<R>, place: Place): Promise<R> {
-    return this.lane.run(async () => {
+  run<R>(task: (tool: T) => Promise<R>, place: Place, lane = this.lane): Promise<R> {
+    return lane.run(async () => {
       const tool = await this.tool();
       try {
         return await task(tool);

@@ -1,10 +1,11 @@
 // What is asked about images: masks for prompts, and of everything.
 import { AutomaticMaskGenerator } from "../engine/automatic_mask_generator.ts";
+import { ImageDecoder } from "../engine/image_decoder.ts";
+import type { ImagePredictor } from "../engine/image_predictor.ts";
 import type { Sam2 } from "../engine/sam2.ts";
 import { PromptError } from "../errors.ts";
 import { imageSize } from "../io/image.ts";
 import { isAddress } from "../io/image_input.ts";
-import { sha256Hex } from "../io/sha256.ts";
 import type { ReadFile } from "../jobs/entries.ts";
 import { answerPrompts, setsOf } from "../jobs/image_job.ts";
 import {
@@ -20,17 +21,20 @@ import { withDefaults } from "../predict/automatic_mask_options.ts";
 import { expectFields } from "../predict/fields.ts";
 import type { Allowed } from "./allowed.ts";
 import { decodeBase64, decodeDataUri } from "./base64.node.ts";
+import { digestOf } from "./digest.node.ts";
 import { Desk } from "./desk.ts";
 import { KnownImages, type KnownImagesOptions } from "./known_images.ts";
+import { Lane } from "./lane.ts";
 import type { Limits } from "./limits.ts";
 import { Problem } from "./problem.ts";
 import { everythingRequest, parse, segmentRequest } from "./schemas.ts";
 
-/** How a model is loaded: `video` says whether it is to track. */
-export type LoadModel = (options: { video: boolean }) => Promise<Sam2>;
+/**
+ * How a model is loaded: `video` says whether it is to track, `background` whether others go before it. Both are options of
+ * `Sam2.fromPretrained`.
+ */
+export type LoadModel = (options: { video: boolean; background: boolean }) => Promise<Sam2>;
 
-/** Ranks in the lane of prompts. */
-const [CLICK, IMAGE] = [0, 1];
 /** A request of more prompts is no click. */
 const CLICK_PROMPTS = 4;
 
@@ -45,9 +49,24 @@ export interface Source {
   bytes?: Uint8Array;
 }
 
-/** Answers what is asked about images: prompts by one model, everything by another, so that no click waits for it. */
+/** A model for prompts, and what its images need. */
+interface ImageTool {
+  sam2: Sam2;
+  known: KnownImages;
+  decoder: ImageDecoder;
+  dispose(): Promise<void>;
+}
+
+/**
+ * Answers what is asked about images: prompts by one model, everything by another. No click on a known image waits for
+ * either: new images are decoded by a worker of their own, the first model answers clicks between the layers of what it
+ * encodes, and the second one gives way.
+ */
 export class Images {
-  readonly desk: Desk<{ sam2: Sam2; known: KnownImages; dispose(): Promise<void> }>;
+  /** new images, and requests of many prompts */
+  readonly desk: Desk<ImageTool>;
+  /** clicks on known images */
+  readonly clicks = new Lane();
   readonly #background: Desk<{ sam2: Sam2; dispose(): Promise<void> }>;
   readonly #sources: Allowed;
   readonly #limits: Limits;
@@ -64,9 +83,13 @@ export class Images {
     known: KnownImagesOptions | undefined,
   ) {
     this.desk = new Desk(async () => {
-      const sam2 = await load({ video: false });
+      const sam2 = await load({ video: false, background: false });
       this.known = new KnownImages(sam2, known);
-      return { sam2, known: this.known, dispose: () => sam2.dispose() };
+      const decoder = new ImageDecoder();
+      const dispose = async () => {
+        await Promise.all([sam2.dispose(), decoder.dispose()]);
+      };
+      return { sam2, known: this.known, decoder, dispose };
     });
     this.#background = background;
     this.#sources = sources;
@@ -105,7 +128,7 @@ export class Images {
         const head = { image: { path, width, height }, model: modelOf(sam2.config) };
         return { ...named(id), ...head, masks: records.map(recordResult) };
       },
-      { rank: IMAGE, limit: waiting, signal },
+      { limit: waiting, signal },
     );
   }
 
@@ -125,17 +148,21 @@ export class Images {
     const { sam2, known } = await this.desk.tool();
     const frame = { width, height, imageSize: sam2.config.imageSize };
     promptsFor(sets, { ...frame, normalizeCoords: true }); // before it waits, and is encoded
-    const isClick = known.get(key) !== undefined && sets.length <= CLICK_PROMPTS;
-    const { waitingClicks, waiting } = this.#limits;
-    const place = isClick ? { rank: CLICK, limit: waitingClicks } : { rank: IMAGE, limit: waiting };
+    const ask = (predictor: ImagePredictor) => answerPrompts(predictor, sets, frame, signal);
+    if (known.get(key) && sets.length <= CLICK_PROMPTS) {
+      const place = { limit: this.#limits.waitingClicks, signal };
+      const answers = await this.desk.run(({ known }) => known.use(key, ask), place, this.clicks);
+      if (answers) this.found.hits++;
+      if (answers) return answers; // else it was forgotten while the click waited
+    }
     return this.desk.run(
-      async ({ known }) => {
-        const found = known.use(key);
-        this.found[found ? "hits" : "misses"]++;
-        const { predictor } = found ?? (await known.add(key, withBytes(source, where), signal));
-        return answerPrompts(predictor, sets, frame, signal);
+      async ({ known, decoder }) => {
+        const isKnown = known.get(key) !== undefined;
+        this.found[isKnown ? "hits" : "misses"]++;
+        if (!isKnown) await known.add(key, await decoder.decode(bytesOf(source, where), signal), signal);
+        return (await known.use(key, ask))!;
       },
-      { ...place, signal },
+      { limit: this.#limits.waiting, signal },
     );
   }
 
@@ -155,7 +182,7 @@ export class Images {
   async #sent(text: string, where: string, signal: AbortSignal): Promise<Source & { bytes: Uint8Array }> {
     const bytes = await this.bytesOf(text, where, signal);
     const size = await imageSize(bytes, { where, maxPixels: this.#limits.pixels });
-    return { key: await keyOf(bytes), bytes, ...size };
+    return { key: `sha256:${digestOf(bytes)}`, bytes, ...size };
   }
 
   /** The bytes that a request means by a text. @throws Problem, ImageError; the signal's reason if aborted */
@@ -211,12 +238,8 @@ export class Images {
   }
 }
 
-async function keyOf(bytes: Uint8Array): Promise<string> {
-  return `sha256:${await sha256Hex(bytes)}`;
-}
-
-function withBytes({ bytes, ...source }: Source, where: string) {
-  return bytes ? { bytes, ...source } : forgotten(`${where}.image`);
+function bytesOf({ bytes }: Source, where: string): Uint8Array {
+  return bytes ?? forgotten(`${where}.image`);
 }
 
 function forgotten(where: string): never {

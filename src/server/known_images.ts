@@ -1,6 +1,7 @@
 import { ImagePredictor } from "../engine/image_predictor.ts";
 import type { Sam2 } from "../engine/sam2.ts";
 import { UsageError } from "../errors.ts";
+import type { RgbImage } from "../io/pixels.ts";
 import { featureBytes } from "../predict/image_predictor.ts";
 
 /** How many images a server remembers. */
@@ -12,17 +13,19 @@ export interface KnownImagesOptions {
 }
 
 /** An image whose features are kept. */
-export interface KnownImage {
+interface KnownImage {
   /** pixels */
   width: number;
   /** pixels */
   height: number;
   predictor: ImagePredictor;
+  /** who ask about it now */
+  users: number;
 }
 
 /**
  * Images whose features are kept, those that were used last, by their content: a click on one takes the decoder's time. A
- * predictor each; that of an image that must go takes the next one.
+ * predictor each; that of an image that must go takes the next one. Those that are asked about stay.
  */
 export class KnownImages {
   /** images that are kept at most */
@@ -48,47 +51,43 @@ export class KnownImages {
     return this.#images.size;
   }
 
-  get(key: string): KnownImage | undefined {
+  /** Its size in pixels, if it is known. */
+  get(key: string): Pick<KnownImage, "width" | "height"> | undefined {
     return this.#images.get(key);
   }
 
-  /** Say that an image is used: others go before it does. */
-  use(key: string): KnownImage | undefined {
+  /** Ask about an image, if it is known; others go before it does. */
+  async use<R>(key: string, ask: (predictor: ImagePredictor) => Promise<R>): Promise<R | undefined> {
     const image = this.#images.get(key);
-    if (image) {
-      this.#images.delete(key);
-      this.#images.set(key, image);
+    if (!image) return undefined;
+    this.#images.delete(key);
+    this.#images.set(key, image);
+    image.users++;
+    try {
+      return await ask(image.predictor);
+    } finally {
+      image.users--;
     }
-    return image;
   }
 
-  /**
-   * Encode an image. One call at a time.
-   *
-   * @throws ImageError if it is no usable image; the signal's reason if aborted
-   */
-  async add(
-    key: string,
-    { bytes, width, height }: { bytes: Uint8Array; width: number; height: number },
-    signal: AbortSignal,
-  ): Promise<KnownImage> {
+  /** Encode an image, whose pixels are given away. One call at a time. @throws the signal's reason if aborted */
+  async add(key: string, image: RgbImage, signal: AbortSignal): Promise<void> {
+    const { width, height } = image;
     const predictor = this.#idle.pop() ?? this.#oldest() ?? new ImagePredictor(this.#sam2);
     try {
-      await predictor.setImage(bytes, { signal });
+      await predictor.setImage(image, { signal, transfer: true });
     } catch (error) {
       this.#idle.push(predictor);
       throw error;
     }
-    const image = { width, height, predictor };
-    this.#images.set(key, image);
-    return image;
+    this.#images.set(key, { width, height, predictor, users: 0 });
   }
 
-  /** The predictor of the image that was not used for longest, if it must go. */
+  /** The predictor of the image that was not used for longest, if one must go. */
   #oldest(): ImagePredictor | undefined {
     if (this.#images.size < this.capacity) return undefined;
-    const [key, { predictor }] = this.#images.entries().next().value!;
-    this.#images.delete(key);
-    return predictor;
+    const free = [...this.#images].find(([, { users }]) => users === 0);
+    if (free) this.#images.delete(free[0]);
+    return free?.[1].predictor;
   }
 }

@@ -1,26 +1,15 @@
 import { Problem } from "./problem.ts";
 
-interface Waiting {
-  rank: number;
-  start(): void;
-}
-
 /** Where a task stands in a lane. */
 export interface Place {
-  /** the lower goes first */
-  rank: number;
-  /** tasks of this rank that may wait */
+  /** tasks that may wait */
   limit: number;
   signal: AbortSignal;
 }
 
-/** So many tasks of lower rank may overtake one that waits. */
-const PATIENCE = 64;
-
 /** Tasks one after the other, few of which may wait. */
 export class Lane {
-  readonly #waiting: Waiting[] = [];
-  #overtaken = 0;
+  readonly #waiting: (() => void)[] = [];
   #busy = false;
   #meanMs = 0;
 
@@ -34,11 +23,11 @@ export class Lane {
    *
    * @throws Problem 503 if too many wait; the signal's reason as soon as it is aborted
    */
-  async run<R>(task: () => Promise<R>, { rank, limit, signal }: Place): Promise<R> {
+  async run<R>(task: () => Promise<R>, { limit, signal }: Place): Promise<R> {
     signal.throwIfAborted();
     if (this.#busy) {
-      if (this.#waiting.filter((other) => other.rank === rank).length >= limit) this.#refuse(limit);
-      await this.#turn(rank, signal);
+      if (this.#waiting.length >= limit) this.#refuse(limit);
+      await this.#turn(signal);
     }
     this.#busy = true;
     const begun = performance.now();
@@ -47,17 +36,8 @@ export class Lane {
     } finally {
       this.#meanMs += (performance.now() - begun - this.#meanMs) / 8;
       this.#busy = false;
-      this.#next()?.start();
+      this.#waiting.shift()?.();
     }
-  }
-
-  /** The first in line, or the last one if it was overtaken too often. */
-  #next(): Waiting | undefined {
-    if (this.#waiting.length === 0) return undefined;
-    const last = this.#waiting.findIndex(({ rank }) => rank === this.#waiting.at(-1)!.rank);
-    const at = this.#overtaken >= PATIENCE ? last : 0;
-    this.#overtaken = at === last ? 0 : this.#overtaken + 1;
-    return this.#waiting.splice(at, 1)[0];
   }
 
   #refuse(limit: number): never {
@@ -68,22 +48,18 @@ export class Lane {
     });
   }
 
-  #turn(rank: number, signal: AbortSignal): Promise<void> {
+  #turn(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const leave = () => {
-        this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+        this.#waiting.splice(this.#waiting.indexOf(start), 1);
         reject(signal.reason);
       };
-      const waiting: Waiting = {
-        rank,
-        start: () => {
-          signal.removeEventListener("abort", leave);
-          this.#busy = true;
-          resolve();
-        },
+      const start = () => {
+        signal.removeEventListener("abort", leave);
+        this.#busy = true;
+        resolve();
       };
-      const behind = this.#waiting.findIndex((other) => other.rank > rank);
-      this.#waiting.splice(behind < 0 ? this.#waiting.length : behind, 0, waiting);
+      this.#waiting.push(start);
       signal.addEventListener("abort", leave, { once: true });
     });
   }

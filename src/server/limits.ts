@@ -42,7 +42,7 @@ export const LIMITS: Limits = {
   gridPoints: 20_000,
   cropLayers: 2,
   pointsPerBatch: 256,
-  waitingClicks: 3,
+  waitingClicks: 1,
   waiting: 16,
   frames: 100,
   objects: 16,

@@ -2,9 +2,9 @@
 import { once } from "node:events";
 import { type IncomingHttpHeaders, request } from "node:http";
 import { connect } from "node:net";
-import { setTimeout as pause } from "node:timers/promises";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { until } from "../../tests/patience.ts";
 import { CLICK, nanoServer, photo, base64 } from "../../tests/server_fixture.ts";
 import { listen } from "./listen.node.ts";
 import type { ServerOptions } from "./server.ts";
@@ -58,12 +58,6 @@ async function metric(url: string, line: string): Promise<number> {
   const { text } = await ask(url, "/metrics", { method: "GET" });
   const found = text.split("\n").find((one) => one.startsWith(`${line} `));
   return Number(found?.slice(line.length + 1) ?? 0);
-}
-
-/** Wait until it is so; the test's own patience ends it otherwise. */
-async function until(isSo: () => Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 600 && !(await isSo()); i++) await pause(25);
-  assert.ok(await isSo());
 }
 
 const Guard = suite("who may ask");

@@ -69,7 +69,7 @@ export class Server {
     this.#guard = new Guard(options);
     this.#bodies = new Bodies(limits);
     this.#background = new Desk(async () => {
-      const sam2 = await load({ video: true });
+      const sam2 = await load({ video: true, background: true });
       return { sam2, dispose: () => sam2.dispose() };
     });
     this.#images = new Images(load, this.#background, sources, limits, options.images);
@@ -171,7 +171,7 @@ export class Server {
   }
 
   #figures(): ConstructorParameters<typeof Metrics>[0] {
-    const { desk, found } = this.#images;
+    const { desk, clicks, found } = this.#images;
     const known = () => this.#images.known ?? { size: 0, bytesOfImage: 0 };
     return [
       { name: "sam2_requests_open", help: "Requests under way.", type: "gauge", value: () => this.#open.size },
@@ -179,7 +179,7 @@ export class Server {
         name: "sam2_queue_prompts",
         help: "Requests with prompts that wait or run.",
         type: "gauge",
-        value: () => desk.lane.size,
+        value: () => desk.lane.size + clicks.size,
       },
       {
         name: "sam2_queue_background",

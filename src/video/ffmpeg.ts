@@ -40,8 +40,6 @@ export class Decoder {
   readonly #bits: SampleBits;
   readonly #said = new Said();
   #program!: Program;
-  #chunks!: AsyncIterator<Uint8Array>;
-  #rest: Uint8Array = new Uint8Array();
   #given = 0;
   #next: Promise<DecodedFrame | undefined> | undefined;
   #end: string | undefined;
@@ -95,12 +93,11 @@ export class Decoder {
       const todo = `install ffmpeg, or unpack the video yourself: ffmpeg -i ${this.#path} -start_number 0 frames/%05d.png`;
       throw new ImageError(this.#path, "ffmpeg on the PATH, which reads video files", got, todo, { cause });
     }
-    this.#chunks = this.#program.stdout[Symbol.asyncIterator]();
     void this.#program.ended.then((how) => {
       this.#end = how;
       this.#wake();
     });
-    this.#rest = await this.#chunk();
+    await this.#info(0);
   }
 
   /** Frames that the file should have, by its length and rate; Infinity if it does not tell. */
@@ -117,8 +114,14 @@ export class Decoder {
   async next(signal?: AbortSignal): Promise<DecodedFrame | undefined> {
     this.#next ??= this.#frame();
     const frame = await untilAborted(this.#next, signal); // an aborted call leaves the frame to the next one
-    this.#next = undefined;
+    if (frame) this.#readAhead();
     return frame;
+  }
+
+  /** The frame after the one that is given comes in meanwhile, and no further one. */
+  #readAhead(): void {
+    this.#next = this.#frame();
+    this.#next.catch(() => {}); // told to whoever asks for it
   }
 
   /** Why there is no further frame, in ffmpeg's words; undefined at the end of an intact file. */
@@ -130,36 +133,26 @@ export class Decoder {
     this.#program.stop();
   }
 
+  /** All frames are as large as the first: the pixels are asked for before ffmpeg has said what frame it is. */
   async #frame(): Promise<DecodedFrame | undefined> {
-    if (this.#rest.length === 0) this.#rest = await this.#chunk();
-    const info = this.#rest.length > 0 ? await this.#info(this.#given) : undefined;
+    const first = await this.#info(0);
+    if (!first) return undefined;
+    const { width, height } = first;
+    const { channels = 3 } = this.#deep ?? {};
+    const length = (this.#deep ? 2 : 1) * channels * width * height;
+    const data = await this.#program.read(length);
+    if (data.length < length) await this.#program.ended;
+    const info = await this.#info(this.#given);
     if (!info || !this.#said.isIntact(this.#given)) {
       if (info) this.stop();
       return undefined;
     }
-    const { width, height, time } = info;
-    const { channels = 3 } = this.#deep ?? {};
-    const data = new Uint8Array((this.#deep ? 2 : 1) * channels * width * height);
-    for (let at = 0; at < data.length;) {
-      if (this.#rest.length === 0) this.#rest = await this.#chunk();
-      if (this.#rest.length === 0) return undefined; // ffmpeg has died
-      const part = this.#rest.subarray(0, data.length - at);
-      data.set(part, at);
-      at += part.length;
-      this.#rest = this.#rest.subarray(part.length);
-    }
+    if (data.length < length) return undefined; // ffmpeg has died
     this.#given++;
+    const { time } = info;
     if (!this.#deep) return { image: { width, height, data }, time };
     const samples = new Uint16Array(data.buffer);
     return { image: rasterToRgb({ width, height, channels, data: samples, maxval: 65535 }, sayOnce, this.#bits), time };
-  }
-
-  /** More of what ffmpeg writes; empty when it has ended. */
-  async #chunk(): Promise<Uint8Array> {
-    const { done, value } = await this.#chunks.next();
-    if (!done) return value;
-    await this.#program.ended;
-    return new Uint8Array();
   }
 
   async #info(frame: number): Promise<FrameInfo | undefined> {

@@ -5,7 +5,7 @@ import { notify } from "../platform/notices.ts";
 import { type DecodedFrame, Decoder } from "./ffmpeg.ts";
 import type { Frames, ReadOptions } from "./frames.ts";
 
-/** Decoded frames that are kept at hand: going backward, so many are decoded at once. */
+/** Decoded frames that are kept at hand: going backward, so many are decoded at once. Going forward, what was passed is dropped. */
 const CACHE_BYTES = 2 ** 27;
 /** To decode so many frames takes as long as to begin anew elsewhere. */
 const LONG_WAY = 300;
@@ -86,6 +86,7 @@ export class VideoFile implements Frames {
   /** @throws ImageError after the last frame of a file that is damaged or cut off */
   async read(frame: number, step: number, signal?: AbortSignal): Promise<RgbImage | undefined> {
     const image = await this.#frame(frame, step < 0 ? this.#room : 1, signal);
+    if (step > 0) for (const passed of this.#cache.keys()) if (passed < frame) this.#cache.delete(passed);
     if (image || this.#failure === undefined) return image;
     const todo = "what was tracked before it stays; ask for fewer frames, or repair the file";
     throw new ImageError(`frame ${this.#end} (${this.#path})`, "an intact frame", this.#failure, todo);

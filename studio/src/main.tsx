@@ -5,6 +5,7 @@ import { drawnScene } from "./media/scene.ts";
 import { workOffline } from "./offline.ts";
 import { kept } from "./session/keep.ts";
 import { lastModel, models as keptModels } from "./session/kept_models.ts";
+import { NANO } from "./session/models.ts";
 import { session as beginSession } from "./session/session.ts";
 import { desk as newDesk } from "./state/desk.ts";
 import { EMPTY } from "./state/document.ts";
@@ -30,7 +31,7 @@ render(
 
 void openLast();
 const model = asked.get("model") ?? (await lastModel());
-await models.use(model);
+if (!(await models.use(model)) && model !== NANO) await models.use(NANO);
 if (import.meta.env.PROD) {
   await workOffline(() => desk.history.get().past.length > 1).catch(() => {}); // a private window: online alone
 }

@@ -86,7 +86,7 @@ export class LabelStudio {
     const bytes = await this.#images.bytesOf(address, where, signal);
     return this.#background.run(
       ({ sam2 }) => asFile(bytes, where, (path) => predictBoxes(sam2, this.#limits, regions, path, signal)),
-      { rank: 0, limit: this.#limits.waiting, signal },
+      { limit: this.#limits.waiting, signal },
     );
   }
 }

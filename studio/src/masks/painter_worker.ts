@@ -3,6 +3,7 @@
  * newest `draw` counts; what is drawn again is kept.
  */
 import { encodeRle, type Rle } from "sam2-ts";
+import { picturesOf } from "../inside/pictures.ts";
 import type { MaskParts } from "../state/document.ts";
 import { aboveZero, composed, resampled, stroked } from "./pixels.ts";
 import type { Answer, LabelMap, Order, Question, Questions, Size } from "./protocol.ts";
@@ -16,6 +17,7 @@ const MOST_PREVIEW_PIXELS = 2 ** 19;
 /** Masks that are kept ready to draw. */
 const MOST_KEPT = 48;
 
+let hasCanvases = false;
 let objects: Context;
 let preview: Context;
 let picture: Size = { width: 1, height: 1 };
@@ -28,10 +30,12 @@ worker.addEventListener("message", ({ data }: MessageEvent<Order | Question>) =>
 });
 
 function obey(order: Order): void {
+  if (!hasCanvases && order.type !== "canvases") return; // all is told anew with them
   switch (order.type) {
     case "canvases":
       objects = order.objects.getContext("2d")!;
       preview = order.preview.getContext("2d")!;
+      hasCanvases = true;
       break;
     case "size":
       picture = order.size;
@@ -64,6 +68,7 @@ function obey(order: Order): void {
 const ANSWERS: { [K in keyof Questions]: (asked: Questions[K]["asks"]) => unknown } = {
   encode: ({ masks, size: { width, height } }) => masks.map((mask) => encodeRle(mask, width, height)),
   stroke: ({ parts, stroke, size }) => stroked(parts, stroke, size),
+  layer: ({ values, shape }) => picturesOf(values, shape),
   mask: ({ parts }) => composed(parts).mask,
   cutout: ({ picture: bitmap, parts }) => cutout(bitmap, parts).finally(() => bitmap.close()),
 };

@@ -1,5 +1,6 @@
 /** What the page and the painter, its worker for masks, say to each other. */
 import type { Rle } from "sam2-ts";
+import type { LayerPicture } from "../inside/pictures.ts";
 import type { MaskParts } from "../state/document.ts";
 
 /** A mask to be drawn. */
@@ -39,6 +40,8 @@ export interface Questions {
   stroke: { asks: { parts: MaskParts; stroke: Stroke; size: Size }; answers: Pick<MaskParts, "added" | "erased"> };
   /** a byte a pixel */
   mask: { asks: { parts: MaskParts }; answers: Uint8Array };
+  /** what a layer returned, a tensor of the model */
+  layer: { asks: { values: Float32Array; shape: readonly number[] }; answers: LayerPicture[] };
   /** PNG of the object alone, cut to its bounds; undefined if the mask is empty */
   cutout: { asks: { picture: ImageBitmap; parts: MaskParts }; answers: Blob | undefined };
 }

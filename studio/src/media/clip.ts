@@ -9,8 +9,8 @@ const FRAMES_PER_SECOND = 12;
 const SIZE = 400;
 
 export function drawnClip(): Media {
-  const worker = new Worker(new URL("./clip_worker.ts", import.meta.url), { type: "module", name: "clip" });
-  const { ask, close } = asked<ClipCalls>(worker, "The program that draws the clip could not be loaded.");
+  const worker = () => new Worker(new URL("./clip_worker.ts", import.meta.url), { type: "module", name: "clip" });
+  const { ask, close } = asked<ClipCalls>(worker, "The program that draws the clip stopped; do that once more.");
   return {
     source: {
       id: "clip",

@@ -15,6 +15,8 @@ import { drawnScene } from "./scene.ts";
 const CHECKPOINT = /\.(pt|pth|safetensors)$/i;
 const PROJECT = /\.zip$/i;
 const COCO = /\.json$/i;
+/** What takes longer is told. */
+const SOON_MS = 500;
 
 export interface Opening {
   /** Of a choice, a drop, the clipboard or the camera; `folder` is where they lay, if they are a folder's. */
@@ -27,19 +29,34 @@ export interface Opening {
 }
 
 export function opening(desk: Desk, session: Session, models: Models, home: Home): Opening {
-  const attempt = async (work: () => Promise<void>) => {
+  /** of whatever is being opened: what was asked for later counts */
+  let turn = 0;
+  const attempt = async (what: string, work: (isWanted: () => boolean) => Promise<void>) => {
+    const mine = ++turn;
+    const isWanted = () => mine === turn;
     desk.perform("dialog", { dialog: undefined });
     session.clear("problem");
+    const timer = setTimeout(() => isWanted() && session.tell("notice", what), SOON_MS);
     try {
-      await work();
+      await work(isWanted);
     } catch (error) {
-      session.tell("problem", (error as Error).message);
+      if (isWanted()) session.tell("problem", (error as Error).message);
+    } finally {
+      clearTimeout(timer);
+      if (session.status.get().notice === what) session.clear("notice");
     }
   };
-  const open = (media: () => Promise<Media>) => attempt(async () => session.openMedia(await media()));
-  const openProject = async (file: File) => {
+  const open = (name: string, media: () => Promise<Media>) =>
+    attempt(`${name} is being opened …`, async (isWanted) => {
+      const opened = await media();
+      if (isWanted()) session.openMedia(opened);
+      else opened.close();
+    });
+  const openProject = async (file: File, isWanted: () => boolean) => {
     const { doc, files } = await home.readProject(file);
-    session.openProject(await openAgain(doc.source!, files), doc);
+    const opened = await openAgain(doc.source!, files);
+    if (isWanted()) session.openProject(opened, doc);
+    else opened.close();
   };
   const bring = async (file: File) => {
     const { source, frame } = desk.doc;
@@ -51,25 +68,28 @@ export function opening(desk: Desk, session: Session, models: Models, home: Home
   return {
     async take(files, folder) {
       const checkpoint = files.find(({ name }) => CHECKPOINT.test(name));
-      if (checkpoint) models.useFile(checkpoint);
-      else if (files.length === 1 && PROJECT.test(files[0].name)) await attempt(() => openProject(files[0]));
-      else if (files.length === 1 && COCO.test(files[0].name)) await attempt(() => bring(files[0]));
-      else if (files.length > 0) await open(() => openFiles(files, folder));
+      if (checkpoint) return models.useFile(checkpoint);
+      if (files.length === 0) return;
+      const name = folder ?? (files[0].name || "The picture");
+      const what = `${name} is being opened …`;
+      if (files.length === 1 && PROJECT.test(name)) await attempt(what, (isWanted) => openProject(files[0], isWanted));
+      else if (files.length === 1 && COCO.test(name)) await attempt(what, () => bring(files[0]));
+      else await open(name, () => openFiles(files, folder));
     },
     fromAddress: (address) =>
-      open(async () => {
+      open(address.trim(), async () => {
         const file = await fetchPicture(address.trim());
         return openFiles([file]);
       }),
-    drawing: () => open(drawnScene),
+    drawing: () => open("The drawing", drawnScene),
     camera: () =>
-      open(() =>
+      open("The camera", () =>
         openCamera(() => {
           desk.perform("stopTracking");
           session.tell("problem", "The camera is gone. What was found is still here; plug it in and open it again.");
         }),
       ),
-    clip: () => open(async () => drawnClip()),
+    clip: () => open("The clip", async () => drawnClip()),
   };
 }
 

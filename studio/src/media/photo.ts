@@ -2,7 +2,9 @@
 import type { ImageInput } from "sam2-ts";
 import type { Source } from "../state/document.ts";
 import type { Media } from "./media.ts";
+import type { PhotoCalls } from "./photo_worker.ts";
 import { regular } from "./regular.ts";
+import { asked } from "./worker_calls.ts";
 
 /** What the model's own decoders take at most. */
 const MOST_PIXELS = 2 ** 27;
@@ -11,43 +13,50 @@ const READ = /^(\xff\xd8\xff|\x89PNG|RIFF....WEBP|GIF8|BM)/s;
 
 /** @throws Error in one sentence for a visitor, if the browser cannot show it */
 export async function openPhoto(file: Blob, name: string): Promise<Media> {
-  const first = await decoded(file, name);
-  const { width, height } = first;
-  if (width * height > MOST_PIXELS) {
-    first.close();
-    const most = Math.round(MOST_PIXELS / 1e6);
-    throw new Error(
-      `${name} has ${Math.round((width * height) / 1e6)} million pixels; scale it down to ${most} at most.`,
-    );
-  }
+  const { width, height } = await sizeOf(file, name);
+  const worker = () => new Worker(new URL("./photo_worker.ts", import.meta.url), { type: "module", name: "photo" });
+  const { ask, close } = asked<PhotoCalls>(worker, `The program that decodes ${name} stopped; do that once more.`);
+  const asks = { file, name };
+  let first: Promise<ImageBitmap> | undefined = ask("picture", asks);
+  await first.catch((error) => {
+    close();
+    throw error;
+  });
   const head = String.fromCharCode(...new Uint8Array(await file.slice(0, 16).arrayBuffer()));
-  const source: Source = { id: crypto.randomUUID(), kind: "photo", name, width, height, frames: 1, isDrawn: false };
   const isRead = READ.test(head);
+  const source: Source = { id: crypto.randomUUID(), kind: "photo", name, width, height, frames: 1, isDrawn: false };
   return {
     source,
-    picture: () => createImageBitmap(first),
-    input: async (): Promise<ImageInput> => (isRead ? file : asPng(first)),
+    picture() {
+      const picture = first ?? ask("picture", asks);
+      first = undefined; // none is held: large ones are as large as all else in the page
+      return picture;
+    },
+    input: async (): Promise<ImageInput> => (isRead ? file : ask("png", asks)),
     ...regular(1, 1),
     files: [file],
-    close: () => first.close(),
+    close,
   };
 }
 
-async function decoded(file: Blob, name: string): Promise<ImageBitmap> {
+/** Upright, as the file says it, before anything is decoded. @throws Error in one sentence for a visitor */
+async function sizeOf(file: Blob, name: string): Promise<{ width: number; height: number }> {
+  if (file.size === 0) throw new Error(`${name} is empty.`);
+  const image = new Image();
+  const address = URL.createObjectURL(file);
   try {
-    return await createImageBitmap(file, {
-      imageOrientation: "from-image",
-      premultiplyAlpha: "none",
-      colorSpaceConversion: "none",
+    await new Promise((resolve, reject) => {
+      image.onload = resolve;
+      image.onerror = reject;
+      image.src = address;
     });
   } catch {
-    throw new Error(`${name || "This"} is no picture that this browser can show; save it as PNG or JPEG.`);
+    throw new Error(`${name} is no picture that this browser can show; save it as PNG or JPEG.`);
+  } finally {
+    URL.revokeObjectURL(address);
   }
-}
-
-/** What only the browser can decode, for the model; the canvas works off the page's thread. */
-async function asPng(bitmap: ImageBitmap): Promise<Blob> {
-  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-  canvas.getContext("bitmaprenderer")!.transferFromImageBitmap(await createImageBitmap(bitmap));
-  return canvas.convertToBlob({ type: "image/png" });
+  const { naturalWidth: width, naturalHeight: height } = image;
+  if (width * height <= MOST_PIXELS) return { width, height };
+  const [millions, most] = [width * height, MOST_PIXELS].map((pixels) => Math.round(pixels / 1e6));
+  throw new Error(`${name} has ${millions} million pixels; scale it down to ${most} million at most.`);
 }

@@ -6,8 +6,8 @@ import { asked } from "./worker_calls.ts";
 
 /** @throws Error in one sentence for a visitor, if the browser cannot decode it */
 export async function openVideo(file: Blob, name: string): Promise<Media> {
-  const worker = new Worker(new URL("./video_worker.ts", import.meta.url), { type: "module", name: "video" });
-  const { ask, close } = asked<VideoCalls>(worker, `The program that decodes ${name} stopped; open it again.`);
+  const worker = () => new Worker(new URL("./video_worker.ts", import.meta.url), { type: "module", name: "video" });
+  const { ask, close } = asked<VideoCalls>(worker, `The program that decodes ${name} stopped; do that once more.`);
   const { width, height, times, duration } = await ask("open", { file, name }).catch((error) => {
     close();
     throw error;
@@ -16,8 +16,8 @@ export async function openVideo(file: Blob, name: string): Promise<Media> {
   const framesPerSecond = duration > times[0] ? frames / (duration - times[0]) : undefined;
   return {
     source: { id: crypto.randomUUID(), kind: "video", name, width, height, frames, framesPerSecond, isDrawn: false },
-    picture: (frame, signal) => unlessAborted(ask("picture", { frame }), signal),
-    input: (frame, signal) => unlessAborted(ask("pixels", { frame }), signal),
+    picture: (frame, signal) => unlessAborted(ask("picture", { file, name, frame }), signal),
+    input: (frame, signal) => unlessAborted(ask("pixels", { file, name, frame }), signal),
     timeOf: (frame) => times[frame] - times[0],
     frameAt: (time) => frameAt(times, time + times[0]),
     files: [file],

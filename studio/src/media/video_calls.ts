@@ -13,10 +13,16 @@ export interface VideoInfo {
   duration: number;
 }
 
+export interface VideoFile {
+  file: Blob;
+  name: string;
+}
+
+/** Each says which video it is about: a worker that was started anew has none open. */
 export interface VideoCalls {
-  open: { asks: { file: Blob; name: string }; answers: VideoInfo };
+  open: { asks: VideoFile; answers: VideoInfo };
   /** to look at */
-  picture: { asks: { frame: number }; answers: ImageBitmap };
+  picture: { asks: VideoFile & { frame: number }; answers: ImageBitmap };
   /** for the model */
-  pixels: { asks: { frame: number }; answers: PixelArray };
+  pixels: { asks: VideoFile & { frame: number }; answers: PixelArray };
 }

@@ -11,7 +11,7 @@ import type { PixelArray } from "sam2-ts";
 import { answersOf, type MakerCalls } from "../take_home/calls.ts";
 import { film } from "../take_home/film.ts";
 import { type FrameTimes, frameTimes, nearestFrame, type Packet, restartAt } from "./frame_times.ts";
-import type { VideoCalls } from "./video_calls.ts";
+import type { VideoCalls, VideoFile } from "./video_calls.ts";
 import { answerCalls } from "./worker_calls.ts";
 
 /** Of the frames that stay. @units bytes */
@@ -29,11 +29,9 @@ class Video {
   readonly frames: FrameTimes;
   readonly #eye: Decoder;
   readonly #model: Decoder;
-  /** frame → its picture, the one used last at the end */
-  readonly #kept = new Map<number, ImageBitmap>();
+  /** frame → its pixels, RGBA, the one used last at the end */
+  readonly #kept = new Map<number, Uint8ClampedArray<ArrayBuffer>>();
   readonly #room: number;
-  readonly #canvas: OffscreenCanvas;
-  readonly #pixels: OffscreenCanvas;
 
   constructor(name: string, track: InputVideoTrack, size: { width: number; height: number }, frames: FrameTimes) {
     const { width, height } = size;
@@ -44,52 +42,54 @@ class Video {
     this.#eye = new Decoder(track, frames);
     this.#model = new Decoder(track, frames);
     this.#room = Math.min(MOST_FRAMES, Math.max(4, Math.floor(MOST_BYTES / (4 * width * height))));
-    this.#canvas = new OffscreenCanvas(width, height);
-    this.#pixels = new OffscreenCanvas(width, height);
   }
 
-  picture(frame: number): Promise<ImageBitmap> {
-    return this.#frame(frame, this.#eye).then((found) => createImageBitmap(found));
+  async picture(frame: number): Promise<ImageBitmap> {
+    return createImageBitmap(new ImageData(await this.frame(frame), this.width, this.height));
   }
 
   async pixels(frame: number): Promise<PixelArray> {
-    const found = await this.#frame(frame, this.#model);
     const { width, height } = this;
-    const context = this.#pixels.getContext("2d", { willReadFrequently: true })!;
-    context.drawImage(found, 0, 0);
-    return { width, height, data: context.getImageData(0, 0, width, height).data };
+    return { width, height, data: (await this.frame(frame, this.#model)).slice() };
   }
 
-  async #frame(frame: number, decoder: Decoder): Promise<ImageBitmap> {
+  /** It stays here. @throws Error in one sentence for a visitor */
+  async frame(frame: number, decoder = this.#eye): Promise<Uint8ClampedArray<ArrayBuffer>> {
     const kept = this.#kept.get(frame);
     if (kept) {
       this.#keep(frame, kept);
       return kept;
     }
-    await decoder.seek(frame, Math.floor(this.#room / 2), (sample, found) => this.#keep(found, this.#drawn(sample)));
+    const take = async (sample: VideoSample, found: number) => this.#keep(found, await this.#pixelsOf(sample));
+    await decoder.seek(frame, Math.floor(this.#room / 2), take).catch(() => {}); // told of below
     const found = this.#kept.get(frame);
     if (found) return found;
     throw new Error(`Frame ${frame + 1} of ${this.name} is damaged; its neighbours may be whole.`);
   }
 
   /** Upright, with square pixels. */
-  #drawn(sample: VideoSample): ImageBitmap {
-    const context = this.#canvas.getContext("2d")!;
-    context.clearRect(0, 0, this.width, this.height);
-    sample.draw(context, 0, 0, this.width, this.height);
-    return this.#canvas.transferToImageBitmap();
+  async #pixelsOf(sample: VideoSample): Promise<Uint8ClampedArray<ArrayBuffer>> {
+    const { width, height } = this;
+    const { rotation, visibleRect } = sample;
+    if (rotation === 0 && visibleRect.width === width && visibleRect.height === height) {
+      const data = new Uint8ClampedArray(4 * width * height);
+      try {
+        // not drawn: Chromium's software renderer keeps hundreds of drawn frames
+        await sample.copyTo(data, { format: "RGBA", colorSpace: "srgb" });
+        return data;
+      } catch {
+        // a browser that copies no colours but the video's own
+      }
+    }
+    const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true })!;
+    sample.draw(context, 0, 0, width, height);
+    return context.getImageData(0, 0, width, height).data;
   }
 
-  #keep(frame: number, bitmap: ImageBitmap): void {
-    const before = this.#kept.get(frame);
-    if (before && before !== bitmap) before.close();
+  #keep(frame: number, pixels: Uint8ClampedArray<ArrayBuffer>): void {
     this.#kept.delete(frame);
-    this.#kept.set(frame, bitmap);
-    for (const [old, forgotten] of this.#kept) {
-      if (this.#kept.size <= this.#room) break;
-      forgotten.close();
-      this.#kept.delete(old);
-    }
+    this.#kept.set(frame, pixels);
+    for (const old of [...this.#kept.keys()].slice(0, -this.#room)) this.#kept.delete(old);
   }
 }
 
@@ -107,7 +107,7 @@ class Decoder {
   }
 
   /** Decode up to a frame; it, and those before it that were taken along, are handed to `take`. */
-  async seek(frame: number, room: number, take: (sample: VideoSample, frame: number) => void): Promise<void> {
+  async seek(frame: number, room: number, take: (sample: VideoSample, frame: number) => Promise<void>): Promise<void> {
     const { times, keys } = this.#frames;
     const start = restartAt(frame, this.#samples ? this.#position : undefined, keys, room);
     if (start !== undefined) {
@@ -125,21 +125,22 @@ class Decoder {
         return;
       }
       const found = nearestFrame(times, sample.timestamp);
-      if (found >= first) take(sample, found);
-      sample.close();
+      if (found >= first) await take(sample, found).finally(() => sample.close());
+      else sample.close();
       this.#position = found + 1;
       if (found >= frame) return;
     }
   }
 }
 
-async function open({ file, name }: { file: Blob; name: string }): Promise<Video> {
+async function open({ file, name }: VideoFile): Promise<Video> {
   const input = new Input({ source: new BlobSource(file), formats: [MP4, QTFF, WEBM, MATROSKA] });
   const track = await input.getPrimaryVideoTrack().catch(() => undefined);
   if (!track) throw new Error(`${name} has no video that can be read; save it as MP4 (H.264) or WebM.`);
   if (!(await track.canDecode())) {
-    const codec = (await track.getCodec()) ?? "its codec";
-    throw new Error(`This browser cannot decode ${name} (${codec}); save it as MP4 (H.264) or WebM.`);
+    const codec = await track.getCodec();
+    const which = codec ? ` (${codec})` : "";
+    throw new Error(`This browser cannot decode ${name}${which}; save it as MP4 (H.264) or WebM.`);
   }
   const [width, height] = [await track.getDisplayWidth(), await track.getDisplayHeight()];
   if (width * height > MOST_PIXELS) throw new Error(`${name} is too large, ${width} by ${height}; scale it down.`);
@@ -157,10 +158,13 @@ async function open({ file, name }: { file: Blob; name: string }): Promise<Video
 answerCalls<VideoCalls & MakerCalls>({
   async open(asks) {
     video = await open(asks);
+    await video.frame(0).catch(() => {
+      throw new Error(`${asks.name} is damaged: its first frame cannot be decoded; copy or save it anew.`);
+    });
     const { width, height, frames } = video;
     return { width, height, times: frames.times, duration: frames.duration };
   },
-  picture: ({ frame }) => video!.picture(frame),
-  pixels: ({ frame }) => video!.pixels(frame),
+  picture: async (asks) => (video ??= await open(asks)).picture(asks.frame),
+  pixels: async (asks) => (video ??= await open(asks)).pixels(asks.frame),
   ...answersOf(film),
 });

@@ -15,35 +15,52 @@ interface Question {
   type: string;
   asks: unknown;
 }
+const CLOSED = "It was closed.";
 type Answer = { id: number; value: unknown; error?: undefined } | { id: number; error: string };
 
-/** @param died a sentence for visitors, if the worker cannot go on */
-export function asked<C extends Calls<C>>(worker: Worker, died: string): Asked<C> {
+/**
+ * Whoever dies is started anew by the next question.
+ *
+ * @param died a sentence for visitors, if the worker cannot go on
+ */
+export function asked<C extends Calls<C>>(start: () => Worker, died: string): Asked<C> {
   const waiting = new Map<number, { resolve(value: never): void; reject(error: Error): void }>();
   let ids = 0;
-  let failure: Error | undefined;
-  const fail = (message: string) => {
-    failure = new Error(message);
-    for (const { reject } of waiting.values()) reject(failure);
+  let worker: Worker | undefined = started();
+  let isClosed = false;
+
+  function started(): Worker {
+    const own = start();
+    own.addEventListener("error", () => own === worker && fail(died));
+    own.addEventListener("message", ({ data }: MessageEvent<Answer>) => {
+      const asker = waiting.get(data.id);
+      waiting.delete(data.id);
+      if (data.error === undefined) asker?.resolve(data.value as never);
+      else asker?.reject(new Error(data.error));
+    });
+    return own;
+  }
+
+  function fail(message: string): void {
+    worker?.terminate();
+    worker = undefined;
+    for (const { reject } of waiting.values()) reject(new Error(message));
     waiting.clear();
-    worker.terminate();
-  };
-  worker.addEventListener("error", () => fail(died));
-  worker.addEventListener("message", ({ data }: MessageEvent<Answer>) => {
-    const asker = waiting.get(data.id);
-    waiting.delete(data.id);
-    if (data.error === undefined) asker?.resolve(data.value as never);
-    else asker?.reject(new Error(data.error));
-  });
+  }
+
   return {
     ask: (type, asks, transfer = []) =>
       new Promise((resolve, reject) => {
-        if (failure) return reject(failure);
+        if (isClosed) return reject(new Error(CLOSED));
+        worker ??= started();
         const id = ids++;
         waiting.set(id, { resolve, reject });
         worker.postMessage({ id, type: type as string, asks } satisfies Question, transfer);
       }),
-    close: () => fail("It was closed."),
+    close() {
+      isClosed = true;
+      fail(CLOSED);
+    },
   };
 }
 

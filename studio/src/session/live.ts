@@ -4,7 +4,7 @@
  */
 import { type FrameResult, type Sam2, VideoPredictor, type VideoState } from "sam2-ts";
 import type { Painter } from "../masks/painter.ts";
-import type { Media } from "../media/media.ts";
+import type { Camera } from "../media/camera.ts";
 import type { Desk } from "../state/desk.ts";
 import { type Appearance, type Found, isEmptyPrompt, keyOf } from "../state/document.ts";
 import { modelPrompt } from "./model_prompt.ts";
@@ -12,7 +12,7 @@ import type { Status } from "./status.ts";
 
 export interface Live {
   /** Show what the camera sees, until the document shows something else. */
-  begin(media: Media): void;
+  begin(camera: Camera): void;
   /** Something was prompted: follow it. */
   follow(): Promise<void>;
   /** Follow nothing; the picture stands still. */
@@ -25,35 +25,35 @@ interface Surroundings {
   change(changed: Partial<Status>): void;
   /** The picture that is seen; it belongs to whoever shows it. */
   show(bitmap: ImageBitmap): void;
-  shown(): ImageBitmap | undefined;
   attempt<R>(call: (model: { sam2: Sam2 }) => Promise<R>): Promise<R | undefined>;
 }
 
-export function liveSession({ desk, painter, change, show, shown, attempt }: Surroundings): Live {
-  let media: Media | undefined;
+export function liveSession({ desk, painter, change, show, attempt }: Surroundings): Live {
+  let camera: Camera | undefined;
   let following: AbortController | undefined;
   /** by object, the prompt that was told last */
   let told: Record<number, string> = {};
-  const isSeen = () => media !== undefined && desk.doc.source?.id === media.source.id;
+  const isSeen = () => camera !== undefined && desk.doc.source?.id === camera.source.id;
 
   async function watch(): Promise<void> {
     while (isSeen() && !following) {
-      const bitmap = await media!.picture(0);
-      if (isSeen() && !following) show(bitmap);
-      else bitmap.close();
+      await reveal(await camera!.now(), () => isSeen() && !following);
     }
+  }
+
+  /** Show it, unless it is not wanted any more. */
+  async function reveal(bitmap: ImageBitmap, isWanted: () => boolean): Promise<void> {
+    const copy = await createImageBitmap(bitmap);
+    if (isWanted()) {
+      camera!.hold(copy);
+      show(bitmap);
+    } else for (const one of [bitmap, copy]) one.close();
   }
 
   async function follow(): Promise<void> {
     if (following || !hasNews()) return;
-    const seen = shown();
-    if (!seen) return;
     following = new AbortController();
-    const still = await createImageBitmap(seen).catch(() => undefined);
-    if (!still) {
-      following = undefined;
-      return follow(); // another picture was shown meanwhile
-    }
+    const still = await camera!.picture(0);
     told = {};
     const { signal } = following;
     change({ isAsking: true });
@@ -62,7 +62,7 @@ export function liveSession({ desk, painter, change, show, shown, attempt }: Sur
       yield first;
       while (!signal.aborted) {
         newest?.close();
-        newest = await media!.picture(0);
+        newest = await camera!.now();
         yield newest;
       }
     }
@@ -74,7 +74,7 @@ export function liveSession({ desk, painter, change, show, shown, attempt }: Sur
           await say(predictor, state, frame, signal);
           change({ isAsking: false });
           for await (const result of predictor.propagateInVideo(state, { signal })) {
-            if (newest && result.frame > frame) show(await createImageBitmap(newest));
+            if (newest && result.frame > frame) await reveal(await createImageBitmap(newest), isSeen);
             frame = result.frame;
             await write(result, state);
             signal.throwIfAborted();
@@ -124,7 +124,7 @@ export function liveSession({ desk, painter, change, show, shown, attempt }: Sur
 
   return {
     begin(opened) {
-      media = opened;
+      camera = opened;
       void watch().catch(() => {}); // a camera that is gone is told of by itself
     },
     follow,

@@ -13,6 +13,7 @@ import {
 } from "sam2-ts";
 import { painter as startPainter, type Painter } from "../masks/painter.ts";
 import type { Layer, Stroke } from "../masks/protocol.ts";
+import type { Camera } from "../media/camera.ts";
 import type { Media } from "../media/media.ts";
 import type { Effect } from "../state/actions.ts";
 import type { Desk } from "../state/desk.ts";
@@ -37,9 +38,11 @@ import { keep } from "./keep.ts";
 import { liveSession } from "./live.ts";
 import { Latest } from "./latest.ts";
 import { modelPrompt } from "./model_prompt.ts";
-import { NANO, namedModel } from "./models.ts";
+import { expectedMs, type Measured, NANO, namedModel } from "./models.ts";
 import { playhead } from "./playhead.ts";
+import { remember, remembered } from "./remembered.ts";
 import { AT_FIRST, NOTHING_FOUND, type Status } from "./status.ts";
+import { type Trace, tracer } from "./trace.ts";
 import { videoSession } from "./video.ts";
 
 /** Pictures that undo can bring back. */
@@ -52,6 +55,8 @@ const KEEP_MS = 400;
 const QUICK_MS = 400;
 /** A frame that is seen for so long is worth a look of the model. */
 const REST_MS = 250;
+/** So many times a model that stopped is asked again by itself. */
+const MOST_DEATHS = 3;
 /** A side of the grid of points for everything: nano's answers are few and quick, others take long. */
 const GRID = { nano: 16, others: 24 };
 
@@ -63,6 +68,8 @@ export interface Options {
 interface Loaded {
   name: string;
   source: CheckpointSource;
+  /** as it was asked for */
+  side: number | undefined;
   sam2: Sam2;
   predictor: ImagePredictor;
   generator: AutomaticMaskGenerator;
@@ -70,6 +77,7 @@ interface Loaded {
 
 /** A picture, and which frame it is. */
 export interface Shown {
+  /** the canvas takes it: then it is empty */
   bitmap: ImageBitmap;
   source: string;
   frame: number;
@@ -88,16 +96,23 @@ export interface Session {
   openProject(media: Media, doc: Document): void;
   /** of the document's source */
   media(): Media | undefined;
-  useModel(name: string, source: CheckpointSource): Promise<void>;
+  /** @param side `imageSize` of the model, if it is not to be its own. @returns is it in use now? */
+  useModel(name: string, source: CheckpointSource, side?: number): Promise<boolean>;
+  /** A short run, unless a picture was looked at already: what other models and sizes take follows from it. */
+  measure(): Promise<void>;
   /** Preview what a click or box would give; undefined takes the preview away. */
   preview(prompt: Prompt | undefined): void;
   /** Draw the masks; `scale` is how many pixels of the screen a pixel of the picture takes. */
   draw(scale: number): void;
+  /** Where masks and previews are drawn. */
+  handCanvases(objects: OffscreenCanvas, preview: OffscreenCanvas): void;
   brush(stroke: Stroke): Promise<void>;
   /** Which of everything lies there? @units 0…1 of the picture */
   pointAt(x: number, y: number): void;
   takePointed(): void;
   takeAll(): void;
+  /** Look inside the model. */
+  trace: Trace;
   /** The visitor has chosen, or does not want another model. */
   answerOffer(): void;
   clear(field: "problem" | "notice"): void;
@@ -114,6 +129,10 @@ export function session(desk: Desk, options: Options): Session {
   let ask: AbortController | undefined;
   let all: AbortController | undefined;
   let model: Loaded | undefined;
+  /** the latest load counts */
+  let loads = 0;
+  /** of the model's worker, since the document changed */
+  let deaths = 0;
   /** `source.id` and frame that the model has looked at, or looks at */
   let looked = "";
   let hasLooked = false;
@@ -129,51 +148,64 @@ export function session(desk: Desk, options: Options): Session {
 
   // ---- the model
 
-  async function useModel(name: string, source: CheckpointSource): Promise<void> {
+  async function useModel(name: string, source: CheckpointSource, side?: number): Promise<boolean> {
+    const load = ++loads;
     const label = namedModel(name)?.label ?? name;
     const isFirst = model === undefined;
-    change({ coming: { name, label, stage: "load", fraction: undefined }, problem: undefined });
-    if (isFirst) change({ model: { name, label, state: "loading" } });
+    change({ coming: { name, label, stage: "load", fraction: undefined } });
+    change(isFirst ? { model: { name, label, state: "loading" } } : { problem: undefined });
     try {
       const sam2 = await Sam2.fromPretrained(source, {
         ...options,
+        imageSize: side,
         onProgress: ({ stage, fraction }) =>
           change({ coming: { name, label, stage: stage === "download" ? "download" : "load", fraction } }),
       });
-      if (status.get().coming?.name !== name) return await sam2.dispose(); // another one was chosen meanwhile
+      if (load !== loads) {
+        await sam2.dispose(); // another one was chosen meanwhile
+        return false;
+      }
       const before = model;
       const pointsPerSide = name === NANO ? GRID.nano : GRID.others;
       model = {
         name,
         source,
+        side,
         sam2,
         predictor: new ImagePredictor(sam2),
         generator: new AutomaticMaskGenerator(sam2, { pointsPerSide }),
       };
       looked = "";
       change({
-        model: { name, label, state: "ready" },
+        model: { name, label, state: "ready", side: sam2.config.imageSize },
         coming: undefined,
         threads: sam2.threads,
         everything: NOTHING_FOUND,
       });
       await before?.sam2.dispose();
       if (!isFirst) desk.perform("askAgain");
-      void lookAtPicture();
+      if (deaths < MOST_DEATHS) void lookAtPicture();
+      return true;
     } catch (error) {
+      if (load !== loads) return false;
       change({ coming: undefined });
       if (isFirst) change({ model: { name, label, state: "failed" } });
       problem(error);
+      return false;
     }
   }
 
-  /** After a worker died: the same model anew, and the same picture. */
+  /** After a worker died: the same model anew, and the same picture, unless that is what it dies of. */
   async function recover(dead: Loaded): Promise<void> {
     if (model !== dead) return;
     model = undefined;
     looked = "";
-    await useModel(dead.name, dead.source);
-    if (model) change({ notice: "The model stopped and was started again. Nothing is lost." });
+    deaths++;
+    if (deaths === MOST_DEATHS) change({ picture: "none" });
+    if (!(await useModel(dead.name, dead.source, dead.side))) return;
+    if (deaths < MOST_DEATHS) change({ notice: "The model stopped and was started again. Nothing is lost." });
+    else
+      problem(new Error("The model stops here each time. Nothing is lost; try another model, or a smaller picture."));
   }
 
   /** What a model's call came to; undefined if it was aborted or failed. */
@@ -195,8 +227,8 @@ export function session(desk: Desk, options: Options): Session {
   function openMedia(opened: Media): void {
     hold(opened);
     desk.perform("open", opened.source);
-    if (opened.source.kind === "camera") live.begin(opened);
-    const isNew = !opened.source.isDrawn && localStorage.getItem(OFFERED) === null;
+    if (opened.source.kind === "camera") live.begin(opened as Camera);
+    const isNew = !opened.source.isDrawn && remembered(OFFERED) === null;
     if (isNew && status.get().model.name === NANO) change({ offersModels: true });
   }
 
@@ -219,7 +251,7 @@ export function session(desk: Desk, options: Options): Session {
   }
 
   function answerOffer(): void {
-    localStorage.setItem(OFFERED, "yes");
+    remember(OFFERED, "yes");
     change({ offersModels: false });
   }
 
@@ -244,6 +276,16 @@ export function session(desk: Desk, options: Options): Session {
     before?.bitmap.close();
     shown.set({ bitmap, source: id, frame, time });
     if (before?.source !== id) painter.tell({ type: "size", size: { width, height } });
+    draw(scale);
+  }
+
+  /** To a painter that is new. */
+  function handCanvases(objects: OffscreenCanvas, preview: OffscreenCanvas): void {
+    painter.tell({ type: "canvases", objects, preview }, [objects, preview]);
+    const { source } = desk.doc;
+    if (!source) return;
+    const { width, height } = source;
+    painter.tell({ type: "size", size: { width, height } });
     draw(scale);
   }
 
@@ -278,25 +320,44 @@ export function session(desk: Desk, options: Options): Session {
     });
     if (signal.aborted) return;
     if (!done) {
+      looked = "";
       if (model) change({ picture: "none" });
       return;
     }
     hasLooked = true;
     if (isVideo) return;
     const ms = performance.now() - start;
-    const { work } = namedModel(model!.name) ?? {};
-    const { measured } = status.get();
-    const fastest = measured?.work === work ? Math.min(ms, measured!.ms) : ms; // the first picture takes longer
-    change({ picture: "ready", ...(work && { measured: { work, ms: fastest } }) });
+    change({ picture: "ready", measured: withTime(model!, ms) });
     answer();
   }
 
   /** May a frame be looked at just to preview masks on it? */
   function isQuick(): boolean {
-    const { work } = namedModel(model!.name) ?? {};
+    const { name, sam2 } = model!;
+    const ms = expectedMs(name, sam2.config.imageSize, status.get().measured);
+    return ms === undefined ? name === NANO : ms < QUICK_MS;
+  }
+
+  /** With what a picture took; the first takes longer. */
+  function withTime({ name, sam2 }: Loaded, ms: number): Measured[] {
+    const side = sam2.config.imageSize;
     const { measured } = status.get();
-    if (!work || !measured) return model!.name === NANO;
-    return (measured.ms / measured.work) * work < QUICK_MS;
+    const before = measured.find((one) => one.name === name && one.side === side)?.ms ?? ms;
+    return [{ name, side, ms: Math.min(ms, before) }, ...measured.filter((one) => one.name !== name)];
+  }
+
+  async function measure(): Promise<void> {
+    if (status.get().measured.length > 0) return;
+    await attempt(async (used) => {
+      const predictor = new ImagePredictor(used.sam2);
+      for (let run = 0, ms = 0; run < 2 && ms < QUICK_MS; run++) {
+        const start = performance.now();
+        await predictor.setImage({ width: 64, height: 64, data: new Uint8Array(64 * 64 * 3) });
+        ms = performance.now() - start;
+        change({ measured: withTime(used, ms) });
+      }
+      await predictor.resetPredictor();
+    });
   }
 
   // ---- a video
@@ -310,7 +371,6 @@ export function session(desk: Desk, options: Options): Session {
     painter,
     change,
     show: (bitmap) => reveal(bitmap, desk.doc.source!, 0, 0),
-    shown: () => shown.get()?.bitmap,
     attempt,
   });
 
@@ -329,6 +389,7 @@ export function session(desk: Desk, options: Options): Session {
     if (source?.kind === "camera") return model && live.follow();
     const object = objects.find((one) => one.on[frame] && isUnanswered(one.on[frame]));
     ask?.abort();
+    if (object && status.get().picture === "none") return lookAtPicture(); // it could not be looked at before
     if (!object || status.get().picture !== "ready") {
       if (status.get().isAsking) change({ isAsking: false });
       return;
@@ -496,9 +557,9 @@ export function session(desk: Desk, options: Options): Session {
   async function cutout(): Promise<{ blob: Blob; name: string } | undefined> {
     const object = selectedObject(desk.doc);
     const parts = partsOf(appearanceOf(object, desk.doc.frame) ?? {});
-    const bitmap = shown.get()?.bitmap;
-    if (!object || !parts || !bitmap) return undefined;
-    const picture = await createImageBitmap(bitmap);
+    const opened = mediaInUse();
+    if (!object || !parts || !opened) return undefined;
+    const picture = await opened.picture(desk.doc.frame);
     const blob = await painter.ask("cutout", { picture, parts }, [picture]);
     return blob && { blob, name: object.name };
   }
@@ -532,17 +593,31 @@ export function session(desk: Desk, options: Options): Session {
   let keeping: ReturnType<typeof setTimeout> | undefined;
   function keepSoon(): void {
     clearTimeout(keeping);
-    keeping = setTimeout(() => {
-      const opened = media.get(desk.doc.source?.id ?? "");
-      if (opened) keep(desk.doc, opened).catch(() => {}); // no room, or a private window: then it does not come back
-    }, KEEP_MS);
+    keeping = setTimeout(() => void keeper.ask(), KEEP_MS);
   }
+
+  /** the source that is known not to be kept: it is told of once */
+  let unkept = "";
+  const keeper = new Latest<void>(async () => {
+    const opened = mediaInUse();
+    if (!opened) return;
+    const { id } = opened.source;
+    try {
+      await keep(desk.doc, opened);
+      unkept = "";
+    } catch (error) {
+      if (unkept === id || desk.doc.objects.length === 0) return;
+      change({ notice: (error as Error).message });
+      unkept = id;
+    }
+  });
 
   let before = desk.doc;
   desk.history.subscribe(() => {
     const doc = desk.doc;
     const old = before;
     before = doc;
+    if (doc.source !== old.source || doc.objects !== old.objects) deaths = 0;
     if (doc.source?.id !== old.source?.id || doc.run !== old.run) video.settle(doc);
     if (doc.source?.id === old.source?.id && doc.frame !== old.frame) {
       head.moved(doc.frame);
@@ -573,12 +648,15 @@ export function session(desk: Desk, options: Options): Session {
     openProject,
     media: mediaInUse,
     useModel,
+    measure,
     preview,
     draw,
+    handCanvases,
     brush,
     pointAt,
     takePointed,
     takeAll,
+    trace: tracer({ desk, media: mediaInUse, attempt }),
     answerOffer,
     clear: (field) => change({ [field]: undefined }),
     tell: (field, text) => change({ [field]: text }),
@@ -596,5 +674,7 @@ function isAbort(error: unknown): boolean {
 /** The package's errors name a place, what was expected and what to do; a visitor wants a sentence. */
 function sentence(error: unknown): string {
   const { message } = error as Error;
-  return `${message.slice(0, 1).toUpperCase()}${message.slice(1)}${/[.!?]$/.test(message) ? "" : "."}`;
+  const isWord = /^[a-z]+[\s:]/.test(message); // and no name of a file
+  const begun = isWord ? `${message.slice(0, 1).toUpperCase()}${message.slice(1)}` : message;
+  return `${begun}${/[.!?]$/.test(message) ? "" : "."}`;
 }

@@ -1,11 +1,14 @@
 /** What goes on, for the views to show: nothing of it is part of the document. */
 import type { MaskRecord } from "sam2-ts";
 import type { LabelMap } from "../masks/protocol.ts";
+import type { Measured } from "./models.ts";
 
 export interface ModelStatus {
   name: string;
   label: string;
   state: "loading" | "ready" | "failed";
+  /** `config.imageSize` of one that is ready, pixels */
+  side?: number;
 }
 
 /** A model that is on its way while another one still answers. */
@@ -58,8 +61,8 @@ export interface Status {
   problem?: string;
   /** one sentence that asks for nothing */
   notice?: string;
-  /** what the model took for a picture here */
-  measured?: { work: number; ms: number };
+  /** what a picture took here, of each model the latest size, the newest first */
+  measured: readonly Measured[];
   /** is the visitor to be told that nano knows drawings only? */
   offersModels: boolean;
 }
@@ -74,5 +77,6 @@ export const AT_FIRST: Status = {
   isPlaying: false,
   everything: NOTHING_FOUND,
   threads: 1,
+  measured: [],
   offersModels: false,
 };

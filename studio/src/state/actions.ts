@@ -405,6 +405,13 @@ export const ACTIONS = {
     keys: ["m"],
     perform: (doc) => ({ doc: { ...doc, dialog: "models" } }),
   }),
+  lookInside: action({
+    label: "Look inside the model",
+    group: "Other",
+    keys: ["i"],
+    isEnabled: ({ source }) => source !== undefined && source.kind !== "camera",
+    perform: (doc) => ({ doc: { ...doc, dialog: "inside" } }),
+  }),
   chooseModel: action({
     label: "Open a checkpoint",
     group: "Other",

@@ -98,7 +98,7 @@ export interface Thresholds {
   boxNmsThresh: number;
 }
 
-export type Dialog = "help" | "models" | "open" | "home";
+export type Dialog = "help" | "models" | "open" | "home" | "inside";
 
 export interface Document {
   source?: Source;

@@ -57,7 +57,7 @@ export async function film({ kind, doc }: Order): Promise<Maker> {
       await output.finalize();
       const blob = new Blob([target.buffer!], { type: `video/${extension}` });
       const what = name === "transparent" ? "cut-out" : "masks";
-      return { blob, name: `${stemOf(title)} ${what}.${extension}` };
+      return { blob, name: `${stemOf(title)} ${what}.${extension}`, note: noteOn(name, codec) };
     },
   };
 }
@@ -79,6 +79,13 @@ async function codecFor(name: FilmName, size: { width: number; height: number })
   throw new Error(
     `This browser cannot write such a video of ${width} by ${height} pixels; try ${other}, or take the masks as a ZIP.`,
   );
+}
+
+/** An MP4 without H.264 is not what its ending promises to most players. */
+function noteOn(name: FilmName, codec: VideoCodec): string | undefined {
+  if (name !== "mp4" || codec === "avc") return undefined;
+  const inside = { hevc: "H.265", av1: "AV1", vp9: "VP9" }[codec as "hevc" | "av1" | "vp9"];
+  return `This browser cannot write H.264, so it has ${inside} inside, which some players do not know; take WebM where it does not play.`;
 }
 
 /** Codecs store colours for two by two pixels: a last odd row or column is left out. */

@@ -1,4 +1,5 @@
 /** Taking home, as the page sees it: one file at a time is made, in a worker that ends with it. */
+import { lasting } from "../media/camera.ts";
 import type { Media } from "../media/media.ts";
 import { asked, type Asked } from "../media/worker_calls.ts";
 import type { Session } from "../session/session.ts";
@@ -15,7 +16,7 @@ export interface Taking {
   state: "making" | "done" | "failed";
   /** 0…1 */
   fraction: number;
-  /** the file's name, or what went wrong */
+  /** what was saved, or what went wrong */
   text: string;
 }
 
@@ -49,11 +50,12 @@ export function home(desk: Desk, { media, tell }: Pick<Session, "media" | "tell"
     };
     change({});
     try {
-      const { blob, name } = await made(kind, doc, opened, own, (fraction) => change({ fraction }));
+      const { blob, name, note } = await made(kind, doc, opened, own, (fraction) => change({ fraction }));
       if (worker !== own) return;
       save(blob, name);
-      change({ state: "done", fraction: 1, text: name });
-      say(`${name} is saved.`);
+      const text = [`${name} is saved.`, note].filter(Boolean).join(" ");
+      change({ state: "done", fraction: 1, text });
+      say(text);
     } catch (error) {
       if (worker !== own) return; // it was stopped
       const { message } = error as Error;
@@ -114,7 +116,9 @@ async function made(
   { ask }: Asked<MakerCalls>,
   progress: (fraction: number) => void,
 ): Promise<Taken> {
-  const { frames, needsPicture } = await ask("begin", { kind, doc, names: namesOf(media), files: media.files });
+  const { source, files } = kind === "project" ? await lasting(media) : media;
+  const order = { kind, doc: { ...doc, source }, names: namesOf(media), files };
+  const { frames, needsPicture } = await ask("begin", order);
   const last = doc.source!.frames - 1;
   for (const [i, frame] of frames.entries()) {
     const picture = needsPicture ? await media.picture(frame) : undefined;
@@ -143,11 +147,12 @@ async function asking<R>(call: (ask: Asked<HomeCalls>["ask"]) => Promise<R>): Pr
 }
 
 function homeWorker(): Asked<HomeCalls> {
-  const worker = new Worker(new URL("./home_worker.ts", import.meta.url), { type: "module", name: "home" });
+  const worker = () => new Worker(new URL("./home_worker.ts", import.meta.url), { type: "module", name: "home" });
   return asked<HomeCalls>(worker, DIED);
 }
 
 function filmWorker(): Asked<MakerCalls> {
-  const worker = new Worker(new URL("../media/video_worker.ts", import.meta.url), { type: "module", name: "film" });
+  const worker = () =>
+    new Worker(new URL("../media/video_worker.ts", import.meta.url), { type: "module", name: "film" });
   return asked<MakerCalls>(worker, DIED);
 }

@@ -2,6 +2,8 @@
 export interface Taken {
   blob: Blob;
   name: string;
+  /** a sentence on it that the visitor must know */
+  note?: string;
 }
 
 /** Hand a file to the visitor, where the browser puts downloads. */

@@ -5,6 +5,7 @@ import type { Models } from "../session/kept_models.ts";
 import type { Session } from "../session/session.ts";
 import { actionOfKey, keyOfEvent } from "../state/actions.ts";
 import type { Desk } from "../state/desk.ts";
+import { ActionButton } from "./button.tsx";
 import { Dialogs } from "./dialogs.tsx";
 import { Drawings } from "./drawings.tsx";
 import { EverythingPanel } from "./everything.tsx";
@@ -42,10 +43,13 @@ export function App(given: Props) {
       {doc.source?.kind === "video" && <Timeline {...props} />}
       <aside aria-label="What was made">
         {doc.panel === "everything" ? <EverythingPanel {...props} /> : <Objects desk={desk} doc={doc} />}
-        <p class="privacy quiet">
-          Nothing leaves this machine.
-          {status.threads === 1 && status.model.state === "ready" && " It computes on one thread here."}
-        </p>
+        <footer>
+          <p class="privacy quiet">
+            Nothing leaves this machine.
+            {status.threads === 1 && status.model.state === "ready" && " It computes on one thread here."}
+          </p>
+          <ActionButton desk={desk} doc={doc} name="lookInside" icon="layers" />
+        </footer>
       </aside>
       <div class="unseen" aria-live="polite">
         {text}

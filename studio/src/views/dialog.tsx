@@ -4,13 +4,22 @@ import { useEffect, useRef } from "preact/hooks";
 import type { Desk } from "../state/desk.ts";
 import { Icon } from "./icons.tsx";
 
-export function Dialog({ desk, title, children }: { desk: Desk; title: string; children: ComponentChildren }) {
+interface Props {
+  desk: Desk;
+  title: string;
+  /** of a dialog that is not as narrow as the others */
+  class?: string;
+  children: ComponentChildren;
+}
+
+export function Dialog({ desk, title, class: kind, children }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const close = () => desk.perform("dialog", { dialog: undefined });
   useEffect(() => dialog.current!.showModal(), []);
   return (
     <dialog
       ref={dialog}
+      class={kind}
       aria-labelledby="dialog-title"
       onClose={close}
       onClick={(event) => {

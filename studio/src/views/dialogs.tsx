@@ -1,6 +1,6 @@
 /** Help, models and ways to open a picture, in native dialogs. */
 import { useEffect, useState } from "preact/hooks";
-import { expectedTime, MODELS } from "../session/models.ts";
+import { expectedTime, type NamedModel, MODELS, namedModel, SIZES, timed } from "../session/models.ts";
 import type { Session } from "../session/session.ts";
 import type { Status } from "../session/status.ts";
 import { type Action, ACTIONS, type Group } from "../state/actions.ts";
@@ -9,10 +9,11 @@ import type { Document } from "../state/document.ts";
 import type { Opening } from "../media/opening.ts";
 import type { Home } from "../take_home/home.ts";
 import { Camera } from "./camera.tsx";
-import type { Models } from "../session/kept_models.ts";
+import { hasSizes, type Models } from "../session/kept_models.ts";
 import { keyText } from "./button.tsx";
 import { Dialog } from "./dialog.tsx";
 import { Icon } from "./icons.tsx";
+import { Later } from "./later.tsx";
 import { TakeHome } from "./take_home.tsx";
 import { useStore } from "./use.ts";
 
@@ -31,9 +32,18 @@ export function Dialogs(props: Props) {
   const { dialog } = props.doc;
   if (dialog === "open") return <Open {...props} />;
   if (dialog === "help") return <Help desk={props.desk} />;
+  if (dialog === "inside") return <Later load={inside} given={props} onFailed={() => missing(props)} />;
   if (dialog === "home") return <TakeHome {...props} />;
   if (dialog === "models") return <ModelList {...props} />;
   return null;
+}
+
+/** Loaded when it is first wanted. */
+const inside = () => import("./inside.tsx").then(({ Inside }) => Inside);
+
+function missing({ desk, session }: Props): void {
+  desk.perform("dialog", { dialog: undefined });
+  session.tell("problem", "A part of this page could not be loaded. Look again when you are online.");
 }
 
 function Open({ desk, opening }: Props) {
@@ -148,18 +158,46 @@ function Help({ desk }: { desk: Desk }) {
   );
 }
 
-function ModelList({ desk, models, doc: _, status }: Props) {
+function ModelList({ desk, session, models, doc, status }: Props) {
   const kept = useStore(models.kept);
   const { model, coming, measured } = status;
+  const own = [...kept].flatMap(([name, bytes]): NamedModel[] =>
+    namedModel(name)
+      ? []
+      : [{ name, label: name, about: "Your checkpoint", megabytes: bytes / 1e6, work: 0, tracking: 0 }],
+  );
   const [asks, setAsks] = useState<string>();
+  const side = useStore(models.side);
+  const what = timed(doc);
   useEffect(() => void models.refresh(), [model.name]);
+  useEffect(() => void session.measure(), [model.state]);
   return (
     <Dialog desk={desk} title="Models">
       <p class="quiet">
         A larger model draws finer outlines and takes longer. It is downloaded once, and kept by this browser.
       </p>
+      <fieldset class="sizes">
+        <legend>
+          Size at which they look at a {what}, and what {hasSizes(model) ? model.label : "Tiny"} takes here
+        </legend>
+        {SIZES.map((size) => (
+          <label key={size.side}>
+            <input
+              type="radio"
+              name="side"
+              checked={size.side === side}
+              disabled={coming !== undefined}
+              onChange={() => void models.chooseSide(size.side)}
+            />
+            <span>
+              <strong>{size.side}</strong> {size.about}
+              <small>{expectedTime(hasSizes(model) ? model.name : "tiny", size.side, measured, what)}</small>
+            </span>
+          </label>
+        ))}
+      </fieldset>
       <ul class="models">
-        {MODELS.map((one) => {
+        {[...MODELS, ...own].map((one) => {
           const isUsed = one.name === model.name && model.state === "ready";
           const isComing = one.name === coming?.name;
           const bytes = kept.get(one.name);
@@ -175,7 +213,7 @@ function ModelList({ desk, models, doc: _, status }: Props) {
                       : one.name === "nano"
                         ? "comes with the page"
                         : `${one.megabytes} MB`,
-                    expectedTime(one, measured),
+                    expectedTime(one.name, side, measured, what),
                   ]
                     .filter(Boolean)
                     .join(" · ")}

@@ -1,11 +1,12 @@
 /** The one line that says what to do next, and what lies over the stage with it: candidates, problems, the offer of models. */
 import type { Models } from "../session/kept_models.ts";
-import { expectedTime, namedModel } from "../session/models.ts";
+import { expectedTime, namedModel, timed } from "../session/models.ts";
 import type { Session } from "../session/session.ts";
 import type { Status } from "../session/status.ts";
 import type { Desk } from "../state/desk.ts";
 import { appearanceOf, type Document, selectedObject } from "../state/document.ts";
 import { Icon } from "./icons.tsx";
+import { useStore } from "./use.ts";
 
 interface Props {
   desk: Desk;
@@ -49,7 +50,8 @@ function hintOf(doc: Document, status: Status): string {
   const { model, everything, picture } = status;
   if (!doc.source) return "Drop a picture here, paste one, or open a file.";
   if (model.state === "failed") return "There is no model. Choose one, or drop a checkpoint here.";
-  if (model.state === "loading" || picture !== "ready") return "The model is being loaded …";
+  if (model.state === "loading") return "The model is being loaded …";
+  if (picture !== "ready") return "The model could not look at this picture. Click to try again.";
   if (doc.panel === "everything") {
     return everything.state === "ready" ? "Point at something, click to keep it." : "You can stop at any time.";
   }
@@ -117,7 +119,8 @@ function Message({ kind, text, onClose }: { kind: "problem" | "notice"; text: st
 }
 
 /** At the first photo: nano has seen drawings only. Asked once. */
-function Offer({ session, models, status }: Props) {
+function Offer({ session, models, doc, status }: Props) {
+  const side = useStore(models.side);
   const answer = (name?: string) => {
     session.answerOffer();
     if (name) void models.use(name);
@@ -127,7 +130,7 @@ function Offer({ session, models, status }: Props) {
       <span>nano has seen drawings only. For photos get</span>
       {["edgetam", "tiny"].map((name) => {
         const model = namedModel(name)!;
-        const time = expectedTime(model, status.measured);
+        const time = expectedTime(name, side, status.measured, timed(doc));
         return (
           <button key={name} type="button" class="filled" onClick={() => answer(name)}>
             {model.label}

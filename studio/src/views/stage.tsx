@@ -38,21 +38,18 @@ export function Stage({ desk, session, doc }: Props) {
     return () => observer.disconnect();
   }, []);
 
+  const turn = useStore(session.painter.turn);
   useLayoutEffect(() => {
     const canvases = [objects, preview].map(({ current }) => current!.transferControlToOffscreen());
-    session.painter.tell({ type: "canvases", objects: canvases[0], preview: canvases[1] }, canvases);
-  }, []);
+    session.handCanvases(canvases[0], canvases[1]);
+  }, [turn]);
 
   useEffect(() => {
+    if (!shown || shown.bitmap.width === 0) return; // a newer frame has replaced it already
     const canvas = picture.current!;
-    if (!shown) return;
-    const show = async () => {
-      const copy = await createImageBitmap(shown.bitmap);
-      canvas.width = copy.width;
-      canvas.height = copy.height;
-      canvas.getContext("bitmaprenderer")!.transferFromImageBitmap(copy);
-    };
-    show().catch(() => {}); // a newer frame has replaced it already
+    canvas.width = shown.bitmap.width;
+    canvas.height = shown.bitmap.height;
+    canvas.getContext("bitmaprenderer")!.transferFromImageBitmap(shown.bitmap); // not copied: it may be large
   }, [shown]);
 
   const { source, view } = doc;
@@ -94,8 +91,8 @@ export function Stage({ desk, session, doc }: Props) {
         }
       >
         <canvas ref={picture} class="picture" />
-        <canvas ref={objects} class="masks" />
-        <canvas ref={preview} class="masks preview" />
+        <canvas key={`objects ${turn}`} ref={objects} class="masks" />
+        <canvas key={`preview ${turn}`} ref={preview} class="masks preview" />
       </div>
       {layout && source && (
         <>

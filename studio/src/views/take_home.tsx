@@ -81,7 +81,7 @@ function Row({
           </button>
         </div>
       )}
-      {taking?.state === "done" && <p class="quiet">{taking.text} is saved.</p>}
+      {taking?.state === "done" && <p class="quiet">{taking.text}</p>}
       {taking?.state === "failed" && <p class="bad">{taking.text}</p>}
     </li>
   );
