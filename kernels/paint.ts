@@ -16,6 +16,9 @@
 // Versions, ms a prompt for E = 64, D = 256, processor time on one thread of an AMD Zen 4, Node 26:
 // 1. layer by layer, through memory  15.6
 // 2. as described                    12.0
+// Two threads of an Intel Xeon (Sapphire Rapids class), where nearly all prompts of a batch of 16 are painted:
+// 2. 6.8
+// 3. of a mixture, 128 weights instead of 256 channels, and 4 MB of each prompt's image less to read: 4.7
 import { gelu_f32 } from "./elementwise";
 import { FREE, LINE, MR, ROWS, block, fillTile, gemm_f32_6x8, gemm_f32_4x8 } from "./gemm";
 import { layernorm_f32 } from "./norm";
