@@ -34,6 +34,16 @@ const OPTIONS: BuildOptions = {
   logOverride: { "empty-import-meta": "silent" }, // the worker is told where nano lies
 };
 
+const ISC = `Permission to use, copy, modify, and/or distribute this software for any purpose with or without fee is hereby
+granted, provided that the above copyright notice and this permission notice appear in all copies.
+
+THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES WITH REGARD TO THIS SOFTWARE INCLUDING ALL
+IMPLIED WARRANTIES OF MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR ANY SPECIAL, DIRECT,
+INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF OR IN CONNECTION WITH THE USE OR PERFORMANCE OF
+THIS SOFTWARE.
+`;
+
 rmSync(OUT, { recursive: true, force: true });
 const worker = await build({
   ...OPTIONS,
@@ -82,19 +92,27 @@ async function vendor(room: string): Promise<void> {
   writeFileSync(`dist/${room}/LICENSES.txt`, licences(...results.map(({ metafile }) => metafile)));
 }
 
+/** The text of a licence that a package names, but does not come with. */
+function stated(name: string, license: string, author: string | { name: string }): string {
+  const texts: Record<string, () => string> = { ISC: () => ISC, "Apache-2.0": () => readFileSync("LICENSE", "utf8") };
+  const text = texts[license];
+  if (!text || !author)
+    throw new Error(`${name}: expected a licence whose text is known, and an author, got ${license}`);
+  return `Copyright (c) ${typeof author === "string" ? author : author.name}\n\n${text()}`;
+}
+
 /** Of every package that lies in the bundles. */
 function licences(...metafiles: readonly (Metafile | undefined)[]): string {
   const files = metafiles.flatMap((metafile) => Object.keys(metafile!.inputs));
   const packages = new Set(files.flatMap((file) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file)?.[1] ?? []));
   const texts = [...packages].sort().map((name) => {
     const folder = join("node_modules", name);
-    const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+    const { version, license, author } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
     const found = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) =>
       /LICENSE[^/]*$/.test(file),
     );
-    return [`${name} ${version}, ${license}`, ...found.map((file) => readFileSync(join(folder, file), "utf8"))].join(
-      "\n\n",
-    );
+    const own = found.map((file) => readFileSync(join(folder, file), "utf8"));
+    return [`${name} ${version}, ${license}`, ...(own.length > 0 ? own : [stated(name, license, author)])].join("\n\n");
   });
   return `${texts.join(`\n\n${"-".repeat(80)}\n\n`)}\n`;
 }

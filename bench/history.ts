@@ -103,7 +103,7 @@ function attentions(kernel: (name: string) => Kernel, floats: Floats): Version[]
   return [
     ["1, eˣ and f32x4.max", "_v1", scale, [192]],
     ["2, f32x4.pmax", "_v2", scale, [192]],
-    ["21, in use", "", scale * Math.LOG2E, [510, 256]],
+    ["21, in use", "", scale * Math.LOG2E, [510, 256, 0]],
   ].map(([version, suffix, factor, sizes]) => {
     const out = floats(N * D).fill(0);
     const run = kernel(`attention_f32${suffix}`);

@@ -3,9 +3,19 @@
  * An aborted call rejects with the signal's own reason instead.
  */
 export class Sam2Error extends Error {
+  /** with which a server refused, if one did */
+  readonly httpStatus?: number;
+
   /** The four parts of the message, and the error that caused this one. */
-  constructor(where: string, expected: string, got: string, todo: string, options?: ErrorOptions) {
+  constructor(
+    where: string,
+    expected: string,
+    got: string,
+    todo: string,
+    options: ErrorOptions & { httpStatus?: number } = {},
+  ) {
     super(oneLine(`${where}: expected ${expected}, got ${got}; ${todo}`), options);
+    if (options.httpStatus !== undefined) this.httpStatus = options.httpStatus;
   }
 
   // Written out, here and below: minifiers rename classes.

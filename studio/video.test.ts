@@ -252,7 +252,7 @@ Video(
       await page.waitForFunction(() => document.querySelector<HTMLCanvasElement>(".picture")!.width > 600);
       const { x, y, width, height } = (await page.locator(".picture").boundingBox())!;
       await page.mouse.click(x + width / 2, y + height / 2);
-      await page.waitForFunction(() => document.querySelector(".row") && !document.querySelector(".prompts .click"));
+      await keptWhen(page, (doc) => on(doc)[0]?.found?.by === "track");
       await page.evaluate(() => {
         const { camera } = globalThis as unknown as { camera: MediaStream };
         camera.getVideoTracks()[0].dispatchEvent(new Event("ended"));

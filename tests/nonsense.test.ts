@@ -191,7 +191,14 @@ const method = <T extends object>(instance: T, name: keyof T, args: unknown[], o
 const VALID: Record<string, Valid> = {
   "Sam2.fromPretrained": method(Sam2, "fromPretrained", [NANO], {
     ...flow,
-    ...{ kernels: ["fast"], threads: [0, -1, 1.5, 1e9, "2"], video: [0, 1], imageSize: [0, 100, "512"], config: [1] },
+    ...{
+      kernels: ["fast"],
+      threads: [0, -1, 1.5, 1e9, "2"],
+      video: [0, 1],
+      background: [0, "no"],
+      imageSize: [0, 100, "512"],
+      config: [1],
+    },
   }),
   "new ImagePredictor": {
     call: (...args) => Reflect.construct(ImagePredictor, args),

@@ -108,6 +108,24 @@ Batch("a named job that asks for something else is done again; a result that is 
   assert.is(read(`out/${id}`), before);
 });
 
+Batch(
+  "a named job that fails keeps no result of what had its name before; one that has another's id, leaves it",
+  async () => {
+    const jobs = [
+      { ...JOBS[1], image: "photos/bad.png" },
+      { ...JOBS[0], id: "twice" },
+      { ...JOBS[1], id: "twice" },
+    ];
+    writeFileSync("failing.jsonl", jobs.map((job) => JSON.stringify(job)).join("\n"));
+    assert.ok(existsSync("out/named.json"));
+    for (let run = 0; run < 2; run++) {
+      assert.is((await batch("failing.jsonl", "--out", "out")).code, 1);
+      assert.not.ok(existsSync("out/named.json"));
+      assert.ok(existsSync("out/twice.json"));
+    }
+  },
+);
+
 Batch("a folder of pictures: the same for each, by options", async () => {
   const { code, stdout } = await batch("photos", "--box", "10,10,60,50", "--out", "boxes", "--json");
   assert.is(code, 1);

@@ -6,17 +6,18 @@ export interface PackedError {
   message: string;
   stack?: string;
   cause?: PackedError;
+  httpStatus?: number;
 }
 
 export function packError(error: unknown): PackedError {
   if (!(error instanceof Error)) return { name: "Error", message: String(error) };
-  const { name, message, stack, cause } = error;
-  return { name, message, stack, cause: cause === undefined ? undefined : packError(cause) };
+  const { name, message, stack, cause, httpStatus } = error as errors.Sam2Error;
+  return { name, message, stack, cause: cause === undefined ? undefined : packError(cause), httpStatus };
 }
 
-export function unpackError({ name, message, stack, cause }: PackedError): Error {
+export function unpackError({ name, message, stack, cause, httpStatus }: PackedError): Error {
   const error = new Error(message, cause && { cause: unpackError(cause) });
   const known = (errors as Record<string, { prototype: Error } | undefined>)[name];
   if (known) Object.setPrototypeOf(error, known.prototype);
-  return Object.assign(error, { name, stack });
+  return Object.assign(error, { name, stack }, httpStatus !== undefined && { httpStatus });
 }

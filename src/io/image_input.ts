@@ -135,7 +135,8 @@ async function downloaded(address: string, signal?: AbortSignal): Promise<Uint8A
 /** @throws ImageError if it is no answer of status 200, or was read before */
 async function bytesOf(response: Response, address = response.url || "Response"): Promise<Uint8Array> {
   if (!response.ok) {
-    throw new ImageError(address, "an image", `HTTP ${response.status} ${response.statusText}`, "check the address");
+    const got = `HTTP ${response.status} ${response.statusText}`;
+    throw new ImageError(address, "an image", got, "check the address", { httpStatus: response.status });
   }
   if (response.bodyUsed) throw new ImageError(address, "an unread body", "one that was read", "pass its clone()");
   return new Uint8Array(await response.arrayBuffer());

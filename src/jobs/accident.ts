@@ -13,10 +13,8 @@ const LATER = [408, 425, 429];
 export function isAccident(error: unknown): boolean {
   const code = codeOf(error);
   if (code !== undefined) return !FINAL_CODES.has(code);
-  const { message } = error as Error;
-  const [, status] = /, got HTTP (?:status )?(\d+)/.exec(message) ?? [];
-  if (error instanceof Sam2Error && status !== undefined)
-    return Number(status) >= 500 || LATER.includes(Number(status));
+  const status = error instanceof Sam2Error ? error.httpStatus : undefined;
+  if (status !== undefined) return status >= 500 || LATER.includes(status);
   return !FINAL.some((kind) => error instanceof kind);
 }
 

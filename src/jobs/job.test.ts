@@ -114,7 +114,8 @@ Jobs("what cannot be read is no accident; a busy system, a server or a network i
   for (const error of [caused("ENOENT"), caused("EACCES"), new ImageError("a", "b", "no picture", "d")]) {
     assert.is(isAccident(error), false, error.message);
   }
-  const status = (code: number) => new ImageError("http://a", "an image", `HTTP ${code} text`, "check the address");
+  const status = (code: number) =>
+    new ImageError("http://a", "an image", `HTTP ${code}`, "check the address", { httpStatus: code });
   const fetchFailed = new ImageError("http://a", "an image", "no answer", "d", {
     cause: new TypeError("fetch failed", { cause: Object.assign(new Error(), { code: "ECONNREFUSED" }) }),
   });

@@ -30,7 +30,7 @@ export type Outcome = {
 } & (
   | { state: "done"; job: Job; result: JobResult; attempts: number }
   | { state: "skipped"; /** as another job of this run; else it was done before */ equal: boolean }
-  | { state: "failed"; error: string; attempts: number }
+  | { state: "failed"; /** none if it is none, or has the id of another */ job?: Job; error: string; attempts: number }
 );
 
 export interface RunJobsOptions {
@@ -56,7 +56,7 @@ export interface RunJobsOptions {
 const MOST_AHEAD = 8;
 
 type Prepared = { index: number; where: string; id: string; key: string; begun: number } & (
-  { task: Task } | { error: string; attempts: number }
+  { task: Task } | { job?: Job; error: string; attempts: number }
 );
 
 /**
@@ -117,7 +117,7 @@ async function prepareGiven(
         continue;
       }
       const key = await unreadableKey(job, runner.model, files);
-      return { ...base, id: job.id ?? key, key, error: expectOurs(error).message, attempts };
+      return { ...base, id: job.id ?? key, key, job, error: expectOurs(error).message, attempts };
     }
   }
 }
@@ -138,7 +138,9 @@ async function settle(one: Prepared, once: Once, options: RunJobsOptions): Promi
     );
     return { ...base, state: "failed", error: error.message, attempts: 1, ms: ms() };
   }
-  if ("error" in head) return { ...base, state: "failed", error: head.error, attempts: head.attempts, ms: ms() };
+  if ("error" in head) {
+    return { ...base, state: "failed", job: head.job, error: head.error, attempts: head.attempts, ms: ms() };
+  }
   const { task } = head;
   const { job } = task;
   const { runner, retries = 2, isDone, signal, progress, notice } = options;
@@ -152,7 +154,7 @@ async function settle(one: Prepared, once: Once, options: RunJobsOptions): Promi
       progress: progress && ((reached) => progress(where, reached)),
     });
     const { attempts } = ending;
-    if ("error" in ending) return { ...base, state: "failed", error: ending.error, attempts, ms: ms() };
+    if ("error" in ending) return { ...base, state: "failed", job, error: ending.error, attempts, ms: ms() };
     return { ...base, state: "done", job, result: calledAs(ending.result, job), attempts, ms: ms() };
   } finally {
     late?.end();

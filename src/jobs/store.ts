@@ -75,6 +75,7 @@ export class Store {
     else this.#counts.done++;
     try {
       if (state === "done") await this.#write(id, key, outcome.job, outcome.result);
+      if (state === "failed" && outcome.job?.id !== undefined) await this.#forget(id);
       const line = state === "failed" ? { id, error: outcome.error, attempts: outcome.attempts } : undefined;
       await this.#failures.settle(index, line && `${JSON.stringify(line)}\n`);
     } catch (cause) {
@@ -106,12 +107,18 @@ export class Store {
   async #write(id: string, key: string, job: Job, result: JobResult): Promise<void> {
     const place = this.#path(id, job);
     if (job.id !== undefined) {
-      await rm(place, { force: true }); // of a job that had this name before: it must not pass for this one's
+      await this.#forget(id);
       await appendFile(join(this.scratch, NAMED), `${JSON.stringify([id, key])}\n`);
       this.#named.set(id, key);
     }
     await writeWhole(place, textOf(result), join(this.scratch, id));
     await rm(join(this.scratch, `${key}.state`), { force: true });
+  }
+
+  /** What a job that had this name before has left: it must not pass for the result of this one. */
+  async #forget(id: string): Promise<void> {
+    if (!this.#named.delete(id)) return;
+    for (const ending of ["json", "jsonl"]) await rm(join(this.folder, `${id}.${ending}`), { force: true });
   }
 
   #path(id: string, job: Job): string {

@@ -97,7 +97,9 @@ async function ask(url: string, options: TransferOptions, received?: Received): 
     if (attempt < ATTEMPTS) {
       await pause(attempt * PAUSE_MS, options.signal);
     } else if (response) {
-      throw new Failure(url, "the file", `HTTP status ${response.status}`, "try again later");
+      throw new Failure(url, "the file", `HTTP status ${response.status}`, "try again later", {
+        httpStatus: response.status,
+      });
     } else {
       const todo = "check the network, and the proxy if there is one";
       throw new Failure(url, "an answer", `none (${reasonOf(cause)})`, todo, { cause });
@@ -129,7 +131,7 @@ async function accept(
   }
   if (status !== 200) {
     await body?.cancel();
-    throw new Failure(url, "the file", `HTTP status ${status}`, "check the address");
+    throw new Failure(url, "the file", `HTTP status ${status}`, "check the address", { httpStatus: status });
   }
   return { body: body?.getReader(), start: 0, total: size, validator, watch };
 }

@@ -110,8 +110,9 @@ Everything(
   "an abort ends it before the next layer, whenever it comes, and the next call gives the same records",
   async () => {
     const generator = new AutomaticMaskGenerator(sam2, { ...LOOSE, pointsPerSide: 5, cropNLayers: 1, useM2m: true });
+    const want = await generator.generate(picture);
     let layers = 0;
-    const want = await watch(
+    await watch(
       () => layers++,
       () => generator.generate(picture),
     );

@@ -48,9 +48,9 @@ export function models(session: Session): Models {
     async useFile(chosen) {
       file = chosen;
       if (!(await session.useModel(chosen.name, chosen))) return;
+      remember(LAST, chosen.name); // without the file the next visit begins with nano
       try {
         await keepCheckpoint(chosen);
-        remember(LAST, chosen.name);
       } catch (error) {
         const isFull = (error as Error).name === "QuotaExceededError";
         const why = isFull ? "there is no room left on this device to keep it" : "this browser does not keep it";

@@ -25,11 +25,12 @@ export async function keptCheckpoint(name: string): Promise<File | undefined> {
   }
 }
 
-/** Name → bytes. */
+/** Name → bytes, of those that are whole: one that is being written is empty until then. */
 export async function keptCheckpoints(): Promise<Map<string, number>> {
   const found = new Map<string, number>();
   for await (const [name, handle] of (await place())?.entries() ?? []) {
-    if (handle.kind === "file") found.set(name, (await (handle as FileSystemFileHandle).getFile()).size);
+    const { size } = await (handle as FileSystemFileHandle).getFile();
+    if (size > 0) found.set(name, size);
   }
   return found;
 }
