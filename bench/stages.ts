@@ -56,8 +56,8 @@ const fullBank = ({ config }: Graph) => {
 
 const encode: Stage = (graph, { image }) => void graph.forwardImage(image);
 
-const decode: Stage = ({ withoutMemory, predictMasks }, { features }) =>
-  void predictMasks(withoutMemory(features), click(), undefined, true);
+/** A click on an image that was set. */
+const decode: Stage = ({ predictMasks }, { prepared }) => void predictMasks(prepared, click(), undefined, true);
 
 /** The predicted IoUs of as many clicks as the generator of automatic masks decodes together; no mask is painted. */
 const decodeBatch: Stage = ({ decodeTokens }, { prepared }) => {

@@ -18,6 +18,7 @@ export { above_u8, add_f32, affine_f32, cos_f32, exp2_f32, exp_f32, gelu_f32, mu
 export { layernorm_f32 } from "./norm";
 export { softmax_f32 } from "./softmax";
 export { places_f32, places_f32_scratch, places_merge_f32 } from "./places";
+export { look_f32, look_f32_scratch } from "./look";
 export { tell_f32, tell_f32_scratch } from "./tell";
 export { paint_f32, paint_f32_scratch } from "./paint";
 export { mask_bits } from "./mask";

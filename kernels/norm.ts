@@ -15,11 +15,12 @@ export function layernorm_f32(
 ): void {
   const last = min(to * tile, M);
   for (let m = from * tile; m < last; m++) {
-    row(y + <usize>m * ldy, x + <usize>m * ldx, weight, bias, C, eps);
+    normalize(y + <usize>m * ldy, x + <usize>m * ldx, weight, bias, C, eps);
   }
 }
 
-function row(y: usize, x: usize, weight: usize, bias: usize, C: i32, eps: f32): void {
+/** One row. Returns 1/√(variance + eps). */
+export function normalize(y: usize, x: usize, weight: usize, bias: usize, C: i32, eps: f32): f32 {
   const whole = <usize>(C & ~7) << 2, end = <usize>C << 2;
 
   let s0 = f32x4.splat(0), s1 = s0;
@@ -58,4 +59,5 @@ function row(y: usize, x: usize, weight: usize, bias: usize, C: i32, eps: f32): 
   for (let c = whole; c < end; c += 4) {
     store<f32>(y + c, (load<f32>(x + c) - mean) * scale * load<f32>(weight + c) + load<f32>(bias + c));
   }
+  return scale;
 }

@@ -163,7 +163,8 @@ export function rleRuns(rle: Rle | UncompressedRle): number[] {
   }
   expectSize(size[1], size[0], "RLE");
   const runs = typeof counts === "string" ? decompress(counts) : counts;
-  const pixels = runs.reduce((sum, run) => sum + run, 0);
+  let pixels = 0;
+  for (const run of runs) pixels += run;
   if (pixels !== size[0] * size[1]) {
     throw new ImageError("RLE", `runs of ${size.join("·")} pixels in all`, `${pixels}`, "check size and counts");
   }
@@ -213,10 +214,12 @@ function compress(runs: readonly number[]): string {
 
 function decompress(counts: string): number[] {
   const runs: number[] = [];
+  let [before, last] = [0, 0]; // the runs two and one before
   for (let at = 0; at < counts.length;) {
     let value = 0;
-    let group = 0x20;
-    for (let shift = 0; group & 0x20; shift += 5) {
+    let shift = 0;
+    let group: number;
+    do {
       group = counts.charCodeAt(at++) - 48;
       if (!(group >= 0 && group < 64 && shift < 32)) {
         throw new ImageError(
@@ -227,10 +230,13 @@ function decompress(counts: string): number[] {
         );
       }
       value |= (group & 0x1f) << shift;
-      if (!(group & 0x20) && group & 0x10 && shift + 5 < 32) value |= -1 << (shift + 5); // negative
-    }
-    const run = runs.length > 2 ? value + runs[runs.length - 2] : value;
+      shift += 5;
+    } while (group & 0x20);
+    if (group & 0x10 && shift < 32) value |= -1 << shift; // negative
+    const run = runs.length > 2 ? value + before : value;
     if (run < 0) throw new ImageError("RLE", "runs of at least 0 pixels", `${run}`, "check the string");
+    before = last;
+    last = run;
     runs.push(run);
   }
   return runs;

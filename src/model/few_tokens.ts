@@ -24,6 +24,7 @@ import {
   attendToPlaces,
   gatherHeads,
   mergeHeads,
+  mixPlaces,
   sdpa,
   softmax,
   spreadHeads,
@@ -35,7 +36,7 @@ import { add } from "../nn/elementwise.ts";
 import { isWatched, layer } from "../nn/layer.ts";
 import { concat, contiguous } from "../nn/layout.ts";
 import { type Fused, multiply, packed } from "../nn/linear.ts";
-import type { Norm } from "../runtime/kernels.ts";
+import type { Mixture, Norm } from "../runtime/kernels.ts";
 import { machine } from "../runtime/machine.ts";
 import type { SharedImage } from "./shared_image.ts";
 import { type Attention, EPS, HEADS, type TwoWayTransformer } from "./two_way_transformer.ts";
@@ -48,10 +49,10 @@ interface Places {
 }
 
 /** The image of one prompt, or what all prompts share of it. */
-type ImageSide = Places | SharedImage;
+export type ImageSide = Places | SharedImage;
 
 /** Attention of the tokens to the image. @shape q [B, N, D] → [B, N, D] */
-function tokenToImage({ w, qProj, vProj, outProj }: Attention, D: number) {
+export function tokenToImage({ w, qProj, vProj, outProj }: Attention, D: number) {
   const scale = 1 / Math.sqrt(D / 2 / HEADS);
   const keyWeight = machine.heap.scope(() => packed(permute(w.at("k_proj").get("weight", [D / 2, D]), [1, 0])));
 
@@ -81,7 +82,7 @@ function tokenToImage({ w, qProj, vProj, outProj }: Attention, D: number) {
  *
  * @shape k, v [B, N, D] → [B, S, D]
  */
-function imageToToken({ w, kProj, vProj }: Attention, norm: Norm, D: number) {
+export function imageToToken({ w, kProj, vProj }: Attention, norm: Norm, D: number) {
   const scale = 1 / Math.sqrt(D / 2 / HEADS);
   const queryWeight = machine.heap.scope(() => {
     const [weight, bias] = [w.at("q_proj").get("weight", [D / 2, D]), w.at("q_proj").get("bias", [D / 2])];
@@ -92,7 +93,7 @@ function imageToToken({ w, kProj, vProj }: Attention, norm: Norm, D: number) {
   const bias = w.at("out_proj").get("bias", [D]);
 
   /** The tokens as keys that fit the places, and as values Wᵒᵢ·vₙᵢ that are added to them. */
-  const told = (k: Tensor, v: Tensor, image: ImageSide): ToldTokens => {
+  const told = (k: Tensor, v: Tensor, image: ImageSide): ToldTokens & { V: Tensor } => {
     const { heap } = machine;
     const [K, V] = [spreadHeads(kProj(k), HEADS), spreadHeads(vProj(v), HEADS)];
     const [B, rows] = K.shape;
@@ -100,11 +101,11 @@ function imageToToken({ w, kProj, vProj }: Attention, norm: Norm, D: number) {
     for (let b = 0; b < B; b++) {
       heap.scope(() => void multiply(select(values, 0, b), outWeight, packed(select(V, 0, b))));
     }
-    if (isShared(image)) return { keys: K, values, bias }; // its queries are projected: keys stay as they are
+    if (isShared(image)) return { keys: K, values, bias, V }; // its queries are projected: keys stay as they are
     const toPlaces = multiply(heap.alloc([B * rows, D + 1]), reshape(K, [B * rows, D / 2]), queryWeight);
     const keys = reshape(contiguous(narrow(toPlaces, 1, 0, D)), [B, rows, D]);
     const offsets = reshape(contiguous(select(toPlaces, 1, D)), [B, rows]); // bᵠᵢ·kₙᵢ
-    return { keys, offsets, values, bias };
+    return { keys, offsets, values, bias, V };
   };
 
   const inSteps = layer(w, "Attention", (k: Tensor, v: Tensor, image: ImageSide) => {
@@ -126,12 +127,21 @@ function imageToToken({ w, kProj, vProj }: Attention, norm: Norm, D: number) {
     return y;
   });
 
-  const atOnce = layer(w, "Attention", (k: Tensor, v: Tensor, image: ImageSide) => {
-    const scored = isShared(image) ? { z: select(image.q, 0, 0) } : { pe: image.pe };
-    return tellPlaces(placesOf(image), scored, told(k, v, image), norm, HEADS, scale);
-  });
+  const scoredOf = (image: ImageSide) => (isShared(image) ? { z: select(image.q, 0, 0) } : { pe: image.pe });
 
-  return { inSteps, atOnce };
+  const atOnce = layer(w, "Attention", (k: Tensor, v: Tensor, image: ImageSide) =>
+    tellPlaces(placesOf(image), scoredOf(image), told(k, v, image), norm, HEADS, scale),
+  );
+
+  /** What the image is mixed of then, and the image itself, with the bits of `atOnce`, if it is wanted. */
+  const asMixture = (k: Tensor, v: Tensor, image: ImageSide, before: Mixture | undefined, withPlaces: boolean) =>
+    machine.heap.scope(() => {
+      const tokens = told(k, v, image);
+      const mixed = mixPlaces(placesOf(image), scoredOf(image), tokens, norm, HEADS, scale, before, withPlaces);
+      return { ...mixed, V: tokens.V };
+    });
+
+  return { inSteps, atOnce, asMixture };
 }
 
 /** `transform` takes the image of a prompt as tokens [B, S, D], or as what all prompts share. */
@@ -142,9 +152,7 @@ export function fewTokensTransformer(transformer: TwoWayTransformer, D: number) 
   const blocks = layers.map((block) => {
     const { attendToSelf, norm2, feedForward, norm3, norm4 } = block;
     const see = tokenToImage(block.crossAttnTokenToImage, D);
-    const ofNorm4 = block.w.at("norm4");
-    const norm = { weight: ofNorm4.get("weight", [D]), bias: ofNorm4.get("bias", [D]), eps: EPS };
-    const tell = imageToToken(block.crossAttnImageToToken, norm, D);
+    const tell = imageToToken(block.crossAttnImageToToken, normOf(block, D), D);
 
     return layer(block.w, "TwoWayAttentionBlock", (queries: Tensor, queryPe: Tensor, image: ImageSide) => {
       queries = attendToSelf(queries, queryPe);
@@ -182,6 +190,12 @@ export function fewTokensTransformer(transformer: TwoWayTransformer, D: number) 
   );
 
   return { pays, transform };
+}
+
+/** The norm of the image after a block. */
+export function normOf({ w }: TwoWayTransformer["layers"][number], D: number): Norm {
+  const norm4 = w.at("norm4");
+  return { weight: norm4.get("weight", [D]), bias: norm4.get("bias", [D]), eps: EPS };
 }
 
 /** Of each prompt, or shared. @shape → [B or 1, S, D] */

@@ -13,9 +13,11 @@ import { matmul } from "../nn/linear.ts";
 import { mlp } from "../nn/mlp.ts";
 import { layerNorm } from "../nn/norm.ts";
 import { paintMasks } from "../nn/paint.ts";
+import { machine } from "../runtime/machine.ts";
 import { narrow, permute, reshape, select, type Tensor } from "../tensor/view.ts";
 import type { Sam2Config } from "./config.ts";
 import { fewTokensTransformer } from "./few_tokens.ts";
+import { isWide, type MixedImage, mixtureTransformer, type SharedReadings } from "./mixture.ts";
 import type { PromptEmbeddings } from "./prompt_encoder.ts";
 import { type SharedImage, sharedImageTransformer } from "./shared_image.ts";
 import { twoWayTransformer } from "./two_way_transformer.ts";
@@ -35,6 +37,7 @@ export interface ImageFeatures {
   highResFeats: readonly [Tensor, Tensor];
   /** what the prompts without a mask share, computed once an image instead of once a click */
   shared?: SharedImage;
+  readings?: SharedReadings;
 }
 
 /** What the transformer makes of B prompts, before any mask is painted. */
@@ -45,8 +48,9 @@ export interface DecodedTokens {
   objectScoreLogits: Tensor;
   /** [B, 4, D] */
   maskTokens: Tensor;
-  /** [B, S, D] */
-  imageTokens: Tensor;
+  /** [B, S, D]; left out where the image is known as a mixture, unless layers are watched */
+  imageTokens?: Tensor;
+  mixed?: MixedImage;
 }
 
 /** Masks of B prompts. */
@@ -67,13 +71,14 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
   const transformer = twoWayTransformer(w.at("transformer"), D, config.decoderMlpDim);
   const onShared = sharedImageTransformer(transformer);
   const ofFew = fewTokensTransformer(transformer, D);
+  const { upscale, parts, firstCells } = outputUpscaling(w.at("output_upscaling"), D);
+  const ofClicks = isWide(D) ? mixtureTransformer(transformer, firstCells, parts.dc1.bias, D) : undefined;
   const objScoreToken = w.at("obj_score_token").get("weight", [1, D]);
   const iouToken = w.at("iou_token").get("weight", [1, D]);
   const maskTokens = w.at("mask_tokens").get("weight", [MASK_TOKENS, D]);
   const outputTokens = concat([objScoreToken, iouToken, maskTokens], 0);
   const convS0 = conv1x1(w.at("conv_s0"), D, D / 8);
   const convS1 = conv1x1(w.at("conv_s1"), D, D / 4);
-  const { upscale, parts } = outputUpscaling(w.at("output_upscaling"), D);
   const outputHypernetworksMlps = Array.from({ length: MASK_TOKENS }, (_, i) =>
     mlp(w.at("output_hypernetworks_mlps").at(i), D, D, D / 8, 3, "relu"),
   );
@@ -92,7 +97,8 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
   /** The transformer in the form that is least work; all forms are one function. */
   const transform = (image: ImageFeatures, pe: Tensor, tokens: Tensor, dense: Tensor) => {
     const [B, N] = tokens.shape;
-    const shared = dense.shape.length === 1 ? image.shared : undefined;
+    const [shared, readings] = dense.shape.length === 1 ? [image.shared, image.readings] : [];
+    if (shared && readings && ofClicks?.pays(N)) return ofClicks.transform(shared, readings, pe, tokens);
     if (ofFew.pays(N)) return ofFew.transform(shared ?? imageTokensOf(image, dense, B), pe, tokens);
     if (shared) return onShared.transform(shared, pe, tokens);
     return transformer.transform(imageTokensOf(image, dense, B), pe, tokens);
@@ -107,7 +113,7 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
       0,
     ); // [B, N, D]
     const pe = reshape(imagePe, [E * E, D]);
-    const [hs, imageTokens] = transform(image, pe, tokens, dense);
+    const [hs, imageTokens, mixed] = transform(image, pe, tokens, dense);
     const objToken = contiguous(narrow(hs, 1, 0, 1)); // [B, 1, D]
     const iouTokenOut = contiguous(narrow(hs, 1, 1, 1)); // [B, 1, D]
     return {
@@ -115,6 +121,7 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
       objectScoreLogits: reshape(predObjScoreHead(objToken), [B, 1]),
       maskTokens: contiguous(narrow(hs, 1, 2, MASK_TOKENS)), // [B, 4, D]
       imageTokens,
+      mixed,
     };
   };
 
@@ -129,7 +136,7 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
   const paintInSteps = (image: ImageFeatures, { maskTokens, imageTokens }: DecodedTokens): Tensor => {
     const [, E] = image.imageEmbed.shape;
     const B = maskTokens.shape[0];
-    const upscaled = upscale(reshape(imageTokens, [B, E, E, D]), image.highResFeats); // [B, 4E, 4E, D/8]
+    const upscaled = upscale(reshape(imageTokens!, [B, E, E, D]), image.highResFeats); // [B, 4E, 4E, D/8]
     const hyperIn = hypernetworks(maskTokens);
     const masks = Array.from({ length: B }, (_, b) =>
       permute(matmul(reshape(narrow(upscaled, 0, b, 1), [16 * E * E, D / 8]), select(hyperIn, 0, b)), [1, 0]),
@@ -140,9 +147,16 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
   /** The same masks, to the bit, of some of the prompts, in one pass over the image: the upscaled image is not stored. */
   const paint = (
     image: ImageFeatures,
-    { maskTokens, imageTokens }: DecodedTokens,
+    { maskTokens, imageTokens, mixed }: DecodedTokens,
     prompts: readonly number[],
-  ): Tensor => paintMasks(parts, imageTokens, image.highResFeats, hypernetworks(maskTokens), prompts);
+  ): Tensor => {
+    const tokens = hypernetworks(maskTokens);
+    if (!mixed) return paintMasks(parts, imageTokens!, image.highResFeats, tokens, prompts);
+    return machine.heap.scope(() => {
+      const { dc1, shared } = ofClicks!.cellsOf(mixed, image.readings!);
+      return paintMasks({ ...parts, dc1 }, mixed.mixture.weights, image.highResFeats, tokens, prompts, shared);
+    });
+  };
 
   /**
    * Masks for B prompts on one image: three with `multimaskOutput`, else one, which is the single mask if it is
@@ -156,7 +170,8 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
     (image: ImageFeatures, imagePe: Tensor, prompts: PromptEmbeddings, multimaskOutput: boolean): DecodedMasks => {
       const tokens = decodeTokens(image, imagePe, prompts);
       const { ious, maskTokens, objectScoreLogits } = tokens;
-      const masks = isWatched() ? paintInSteps(image, tokens) : paint(image, tokens, [...Array(ious.shape[0]).keys()]);
+      const inSteps = isWatched() ? paintInSteps(image, tokens) : undefined; // of a mixture they differ by rounding
+      const masks = tokens.mixed || !inSteps ? paint(image, tokens, [...Array(ious.shape[0]).keys()]) : inSteps;
       if (multimaskOutput) {
         return {
           masks: contiguous(narrow(masks, 1, 1, MULTIMASK_OUTPUTS)),
@@ -186,7 +201,8 @@ export function maskDecoder(w: Weights, config: Sam2Config) {
   /** Do once for an image what its prompts share. @shape imagePe [1, E, E, D]; noMask [D] */
   const prepare = (image: ImageFeatures, imagePe: Tensor, noMask: Tensor): ImageFeatures => {
     const [, E] = image.imageEmbed.shape;
-    return { ...image, shared: onShared.share(imageTokensOf(image, noMask, 1), reshape(imagePe, [E * E, D])) };
+    const [x, pe] = [imageTokensOf(image, noMask, 1), reshape(imagePe, [E * E, D])];
+    return { ...image, shared: onShared.share(x, pe), readings: ofClicks?.share(select(x, 0, 0), pe) };
   };
 
   return { convS0, convS1, decode, decodeTokens, paint, prepare };
@@ -226,5 +242,10 @@ function outputUpscaling(w: Weights, D: number) {
   });
 
   const norm = { weight: w.at(1).get("weight", [D / 4]), bias: w.at(1).get("bias", [D / 4]), eps: LN_EPS };
-  return { upscale, parts: { dc1: cells1, norm, dc2: cells2 } };
+  /** The first weight as two matrices of D/2 × D, of the upper and of the lower row of a cell. */
+  const firstCells = () => {
+    const weight = w.at(0).get("weight", [D, D / 4, 2, 2]);
+    return reshape(contiguous(permute(weight, [2, 3, 1, 0])), [2, D / 2, D]);
+  };
+  return { upscale, parts: { dc1: cells1, norm, dc2: cells2 }, firstCells };
 }

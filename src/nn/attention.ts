@@ -1,5 +1,5 @@
 import { ShapeError } from "../errors.ts";
-import type { Norm, Packed, PlacedMemory, Scored } from "../runtime/kernels.ts";
+import type { Mixture, Norm, Packed, PlacedMemory, Scored, SharedPlaces } from "../runtime/kernels.ts";
 import { machine } from "../runtime/machine.ts";
 import { expectShape } from "../tensor/shape.ts";
 import { contiguous, full } from "./layout.ts";
@@ -99,6 +99,35 @@ export function attendToPlaces(q: Tensor, x: Tensor, pe: Tensor, scale: number):
   });
 }
 
+/**
+ * Tokens of B prompts, 8 in each of h heads, attend to places that the prompts share, as each has changed them.
+ *
+ * @shape q [B, 8·h, 2·d], head by head, of each row the channels of the two heads that share its 16 rows; mixed [B, 8·h, J]
+ *        → [B, 8·h, d + J]: sums of the head's values, and of the mixture's weights
+ */
+export function attendToMixture(
+  q: Tensor,
+  mixed: Tensor,
+  places: SharedPlaces,
+  mixture: Mixture,
+  scale: number,
+): Tensor {
+  const { heap, kernels } = machine;
+  const [B, R, pair] = q.shape;
+  const [, S, J] = mixture.weights.shape;
+  const columns = pair / 2 + J;
+  expectShape("attendToMixture", mixed.shape, [B, R, J]);
+  expectShape("attendToMixture places", places.k.shape, [S, (R * pair) / 16]);
+  machine.macs += B * S * R * (pair + J + columns);
+  return heap.scope(() => {
+    const parts = Math.ceil(S / PART);
+    const room = { sums: heap.alloc([B, parts, R, columns]), state: heap.alloc([B, parts, 2, R]) };
+    const o = heap.alloc([B, R, columns]);
+    kernels.attendToMixture(o, inPanels(q), inPanels(mixed), places, mixture, scale, room);
+    return o;
+  });
+}
+
 /** What places are told by B prompts of R = tokens·heads rows. */
 export interface ToldTokens {
   keys: Tensor; // [B, R, K]
@@ -121,6 +150,49 @@ export function tellPlaces(
   heads: number,
   scale: number,
 ): Tensor {
+  const { heap } = machine;
+  const [B] = keys.shape;
+  const [, S, D] = x.shape;
+  const y = heap.alloc([B, S, D]);
+  tell(y, x, scored, { keys, offsets, values, bias }, norm, heads, scale);
+  return y;
+}
+
+/**
+ * The same as a mixture: what weights and factor each place has got of the tokens, after those that it had before.
+ *
+ * @returns the places themselves if `withPlaces`, as who is to tell them more needs them
+ */
+export function mixPlaces(
+  x: Tensor,
+  scored: Scored,
+  told: ToldTokens,
+  norm: Norm,
+  heads: number,
+  scale: number,
+  before: Mixture | undefined,
+  withPlaces: boolean,
+): { mixture: Mixture; places?: Tensor } {
+  const { heap } = machine;
+  const [B, R] = told.keys.shape;
+  const [, S, D] = x.shape;
+  const J = (before ? before.weights.shape[2] : 0) + R;
+  const mixture = { weights: heap.alloc([B, S, J]), scales: heap.alloc([B, S]) };
+  const places = withPlaces ? heap.alloc([B, S, D]) : undefined;
+  tell(places, x, scored, told, norm, heads, scale, { now: mixture, before });
+  return { mixture, places };
+}
+
+function tell(
+  y: Tensor | undefined,
+  x: Tensor,
+  scored: Scored,
+  { keys, offsets, values, bias }: ToldTokens,
+  norm: Norm,
+  heads: number,
+  scale: number,
+  mixture?: { now: Mixture; before?: Mixture },
+): void {
   const { heap, kernels } = machine;
   const [B, R, K] = keys.shape;
   const [, S, D] = x.shape;
@@ -128,13 +200,11 @@ export function tellPlaces(
   else expectShape("tellPlaces", scored.pe.shape, [S, D]);
   expectShape("tellPlaces values", values.shape, [B, D, R]);
   machine.macs += B * S * R * (K + D);
-  return heap.scope(() => {
-    const y = heap.alloc([B, S, D]);
+  heap.scope(() => {
     const ofValues = heap.alloc([B * D, R]);
     kernels.copy(ofValues, reshape(values, [B * D, R]));
     const told = { keys: inPanels(keys), offsets, values: kernels.pack(ofValues, B * D), bias };
-    kernels.tellPlaces(y, x, scored, told, norm, heads, scale);
-    return y;
+    kernels.tellPlaces(y, x, scored, told, norm, heads, scale, mixture);
   });
 }
 

@@ -1,4 +1,4 @@
-import type { Upscaling } from "../runtime/kernels.ts";
+import type { SharedCells, Upscaling } from "../runtime/kernels.ts";
 import { machine } from "../runtime/machine.ts";
 import { expectShape } from "../tensor/shape.ts";
 import { narrow, reshape, select, type Tensor } from "../tensor/view.ts";
@@ -17,12 +17,14 @@ export function paintMasks(
   [fine0, fine1]: readonly [Tensor, Tensor],
   tokens: Tensor,
   prompts: readonly number[],
+  shared?: SharedCells,
 ): Tensor {
   const { heap, kernels } = machine;
-  const [, S, D] = x.shape;
+  const [, S, K] = x.shape;
   const [, M, C2] = tokens.shape;
   const [, side] = fine0.shape;
   const n = prompts.length;
+  const [C1] = upscaling.norm.weight.shape;
   expectShape("paintMasks image", x.shape, [-1, (side / 4) ** 2, upscaling.dc1.weights[0].K]);
   expectShape("paintMasks fine features", fine0.shape, [1, side, side, C2]);
   expectShape("paintMasks fine features", fine1.shape, [1, side / 2, side / 2, upscaling.dc2.weights[0].K]);
@@ -33,8 +35,8 @@ export function paintMasks(
     const rows = full([n * PANEL, C2], 0);
     prompts.forEach((b, i) => kernels.copy(narrow(rows, 0, i * PANEL, M), select(tokens, 0, b)));
     const packed = kernels.pack(rows, n * PANEL);
-    machine.macs += n * S * (D * D + (D / 4) * (D / 2) * 4 + 16 * C2 * M);
-    kernels.paint(masks, x, upscaling, select(fine0, 0, 0), select(fine1, 0, 0), which, { ...packed, N: M });
+    machine.macs += n * S * (4 * C1 * K + 16 * C1 * C2 + 16 * C2 * M);
+    kernels.paint(masks, x, upscaling, select(fine0, 0, 0), select(fine1, 0, 0), which, { ...packed, N: M }, shared);
     return reshape(masks, [n, M, side, side]);
   });
 }

@@ -220,6 +220,31 @@ Parts("suppression is strict, keeps the first of equals, and boxes without area 
   assert.equal(nms(new Float32Array(), new Float32Array(), 0.5), []);
 });
 
+Parts("suppression keeps what a comparison of every pair keeps, at thresholds that areas alone decide too", () => {
+  const next = random(5);
+  const draw = (most: number) => Math.round(((next() + 1) / 2) * most);
+  const { fround } = Math;
+  const iou = ([a0, b0, a1, b1]: number[], [c0, d0, c1, d1]: number[]) => {
+    const overlap = fround(
+      Math.max(0, Math.min(a1, c1) - Math.max(a0, c0)) * Math.max(0, Math.min(b1, d1) - Math.max(b0, d0)),
+    );
+    return fround(overlap / fround((a1 - a0) * (b1 - b0) + (c1 - c0) * (d1 - d0) - overlap));
+  };
+  for (const n of [1, 40, 200]) {
+    const boxes = Array.from({ length: n }, () => {
+      const [x, y] = [draw(12), draw(12)];
+      return [x, y, x + draw(8), y + draw(8)];
+    });
+    const scores = Float32Array.from(boxes, () => draw(20) / 20);
+    const byScore = boxes.map((_, i) => i).sort((a, b) => scores[b] - scores[a]);
+    for (const threshold of [-1, 0, 0.25, 0.5, 0.75, 1, 2]) {
+      const want: number[] = [];
+      for (const i of byScore) if (!want.some((k) => iou(boxes[k], boxes[i]) > threshold)) want.push(i);
+      assert.equal(nms(Float32Array.from(boxes.flat()), scores, threshold), want, `${n} boxes at ${threshold}`);
+    }
+  }
+});
+
 Parts("small holes are filled, small islands removed, but the largest of small ones stays", () => {
   const mask = (text: string) => Uint8Array.from(text.replace(/\s/g, ""), Number);
   const ring = mask("111000 101000 111001 000000");

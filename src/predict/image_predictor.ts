@@ -3,6 +3,7 @@ import { type ImageInput, readImage } from "../io/image_input.ts";
 import { atLeast, FINITE, FLAG, type Kind, type Kinds, SIGNAL } from "../io/options.ts";
 import type { Sam2Config } from "../model/config.ts";
 import type { ImageFeatures } from "../model/mask_decoder.ts";
+import { isWide } from "../model/mixture.ts";
 import { watch } from "../nn/layer.ts";
 import { above } from "../nn/layout.ts";
 import { resize } from "../nn/resize.ts";
@@ -109,8 +110,9 @@ export function featureBytes({ imageSize, dModel: D }: Pick<Sam2Config, "imageSi
   const E = imageSize / 16;
   const embeddings = 2 * E * E * D; // as it is, and with the embedding of no mask
   const projections = (3 * E * E * D) / 2; // k, v and q
+  const readings = isWide(D) ? 4 * E * E * D : 0; // what mixtures of the places are read by
   const highRes = (16 * E * E * D) / 8 + (4 * E * E * D) / 4;
-  return 4 * (embeddings + projections + highRes);
+  return 4 * (embeddings + projections + readings + highRes);
 }
 
 /**

@@ -57,7 +57,7 @@ export interface CropOfImage {
 /** A transposed convolution with kernel 2×2 and stride 2 as two products: of the upper and of the lower row of all cells. */
 export interface PackedCells {
   readonly weights: readonly [Packed, Packed]; // [2·Cout, Cin]: the two pixels of a row, (q, c)
-  readonly bias: Tensor; // [2·Cout]
+  readonly bias: Tensor; // [2·Cout], or one for each of the two [2, 2·Cout]
 }
 
 /** A LayerNorm over the last axis. */
@@ -76,6 +76,28 @@ export interface Told {
   readonly offsets?: Tensor; // [B, R]
   readonly values: Packed; // [B·D, R]
   readonly bias: Tensor; // [D]
+}
+
+/**
+ * What B prompts have made of S places x that they share. A projection L of place s is, for prompt b,
+ * scales[b, s]·L·x[s] + Σ_j weights[b, s, j]·(L of what the weight is of) + a constant: see model/mixture.ts.
+ */
+export interface Mixture {
+  readonly weights: Tensor; // [B, S, J]
+  readonly scales: Tensor; // [B, S]
+}
+
+/** What is projected of shared places for the attention of tokens to them: keys, positions among the keys, and values. */
+export interface SharedPlaces {
+  readonly k: Tensor; // [S, C]
+  readonly pe: Tensor; // [S, C]
+  readonly v: Tensor; // [S, C]
+}
+
+/** What `dc1` of the upscaling makes of shared places, for the upper and for the lower row of their cells. */
+export interface SharedCells {
+  readonly cells: readonly [Tensor, Tensor]; // [S, 2·C1]
+  readonly scales: Tensor; // [B, S]
 }
 
 /** The mask decoder's upscaling: gelu(dc2(gelu(norm(dc1(x) + fine1))) + fine0). */
@@ -162,9 +184,37 @@ export interface Kernels {
    * tokens of each head: what `gemm`, `softmax`, `gemm` and `layerNorm` give in turn, to the bit.
    *
    * y [B, S, D]; x [B, S, D] or, shared, [1, S, D]; z [S, K] for all prompts, or x + pe [S, D] of each; R = tokens·heads,
-   * heads a multiple of 8; all contiguous.
+   * heads a multiple of 8; all contiguous. `mixture`, if given, gets f·(scales before, or 1) and f·[weights before, p] with f
+   * the factor of the norm, R a multiple of 8; y may be left out then.
    */
-  tellPlaces(y: Tensor, x: Tensor, scored: Scored, told: Told, norm: Norm, heads: number, scale: number): void;
+  tellPlaces(
+    y: Tensor | undefined,
+    x: Tensor,
+    scored: Scored,
+    told: Told,
+    norm: Norm,
+    heads: number,
+    scale: number,
+    mixture?: { readonly now: Mixture; readonly before?: Mixture },
+  ): void;
+
+  /**
+   * Tokens of B prompts, 8 in each of h heads, attend to shared places as the prompts have changed them:
+   * o[b, r] = Σ_s p_s·[f·v[s] of the head of r, weights[b, s]] with p = softmax over s of
+   * scale·(q[b, r]·(f·k[s] + pe[s]) + mixed[b, r]·weights[b, s]) and f = scales[b, s].
+   *
+   * o [B, 8h, d + J]; q packed from [B·8h, 2d], of each row, 8 a head, the channels of two heads, zeros in the other's; mixed
+   * packed from [B·8h, J]; C = h·d; h even; d and J multiples of 16; `room` as in `attendToPlaces`; all contiguous.
+   */
+  attendToMixture(
+    o: Tensor,
+    q: Packed,
+    mixed: Packed,
+    places: SharedPlaces,
+    mixture: Mixture,
+    scale: number,
+    room: PartSums,
+  ): void;
 
   /**
    * o = softmax(scale · q·Kᵀ) · V, where the keys K = R_p·(W·k + b) are neither projected nor rotated: see
@@ -188,7 +238,8 @@ export interface Kernels {
    * in turn, to the bit, without the tensors between them.
    *
    * masks [n, M, 4E, 4E], M ≤ 8; x [B, E·E, D]; fine0 [4E, 4E, C2]; fine1 [2E, 2E, C1]; prompts [n]; tokens [n·16, C2]: of
-   * each prompt M rows, packed. All contiguous.
+   * each prompt M rows, packed. All contiguous. With `shared`, x are weights of a mixture, `dc1` is packed for each prompt of its
+   * own, and dc1(x) stands for scales·cells + dc1·weights.
    */
   paint(
     masks: Tensor,
@@ -198,6 +249,7 @@ export interface Kernels {
     fine1: Tensor,
     prompts: Int32Array,
     tokens: Packed,
+    shared?: SharedCells,
   ): void;
 
   /** y[m, n, c] = e^(scale·x[m, n, c])/Σₙ e^(scale·x[m, n, c]); y, x [M, N, C], contiguous, C a multiple of 8; y may be x. */

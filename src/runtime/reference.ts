@@ -1,7 +1,7 @@
 import { encodeRle } from "../io/rle.ts";
 import { numel } from "../tensor/shape.ts";
 import { narrow, permute, reshape, select, type Tensor, tensor, values } from "../tensor/view.ts";
-import type { Epilogue, Kernels, Packed, PackedCells } from "./kernels.ts";
+import type { Epilogue, Kernels, Packed, PackedCells, SharedCells } from "./kernels.ts";
 
 /**
  * The table as scalar loops: the oracle of the WASM kernels.
@@ -117,12 +117,15 @@ export const reference: Kernels = {
     reference.attention(out, queries, reshape(placed, [B, 1, S, D]), reshape(x, [B, 1, S, D]), scale);
   },
 
-  tellPlaces(y, x, scored, { keys, offsets, values: told, bias }, norm, heads, scale) {
-    const [B, S, D] = y.shape;
+  tellPlaces(y, x, scored, { keys, offsets, values: told, bias }, norm, heads, scale, mixture) {
+    const [, S, D] = x.shape;
     const [K, R] = [keys.K, told.K];
+    const B = told.N / D;
+    const { now, before } = mixture ?? {};
     const whole = Math.ceil(R / 16) * 16;
     for (let b = 0; b < B; b++) {
-      const [places, out] = [select(x, 0, x.shape[0] === 1 ? 0 : b), select(y, 0, b)];
+      const places = select(x, 0, x.shape[0] === 1 ? 0 : b);
+      const out = y ? select(y, 0, b) : tensor(new Float32Array(S * D), [S, D]);
       const scores = tensor(new Float32Array(S * R), [S, R]);
       const z = "z" in scored ? scored.z : tensor(new Float32Array(S * D), [S, D]);
       if ("pe" in scored) reference.add(z, places, scored.pe);
@@ -132,7 +135,43 @@ export const reference: Kernels = {
       reference.softmax(byHead, byHead, scale);
       const value = { data: narrow(told.data, 0, b * D, D), N: D, K: R };
       reference.gemm(out, scores, value, { bias, residual: places });
+      for (let s = 0; now && s < S; s++) {
+        const factor = normFactor(values(select(out, 0, s)), norm.eps);
+        values(now.scales)[b * S + s] = before ? values(before.scales)[b * S + s] * factor : factor;
+        const older = before ? [...values(select(select(before.weights, 0, b), 0, s))] : [];
+        const all = [...older, ...values(select(scores, 0, s))];
+        values(select(select(now.weights, 0, b), 0, s)).set(all.map((weight) => weight * factor));
+      }
       reference.layerNorm(out, out, norm.weight, norm.bias, norm.eps);
+    }
+  },
+
+  attendToMixture(o, q, mixed, { k, pe, v }, { weights, scales }, scale) {
+    const [B, R, columns] = o.shape;
+    const [S, J] = weights.shape.slice(1);
+    const d = columns - J;
+    const of = (t: Tensor, ...index: number[]) => values(index.reduce((part, i) => select(part, 0, i), t));
+    for (let b = 0; b < B; b++) {
+      for (let r = 0; r < R; r++) {
+        const pair = Math.floor(r / 16) * 2 * d; // first channel of the two heads
+        const head = Math.floor(r / 8) * d;
+        const [query, others] = [of(q.data, b * R + r), of(mixed.data, b * R + r)];
+        const scores = Array.from({ length: S }, (_, s) => {
+          const [f, key, place, weight] = [of(scales, b)[s], of(k, s), of(pe, s), of(weights, b, s)];
+          const direct = query.reduce((sum, x, c) => sum + x * (f * key[pair + c] + place[pair + c]), 0);
+          return scale * others.reduce((sum, x, j) => sum + x * weight[j], direct);
+        });
+        const most = Math.max(...scores);
+        const shares = scores.map((score) => Math.exp(score - most));
+        const total = shares.reduce((sum, share) => sum + share, 0);
+        const out = new Float64Array(columns);
+        shares.forEach((share, s) => {
+          const [f, value, weight] = [of(scales, b)[s], of(v, s), of(weights, b, s)];
+          for (let c = 0; c < d; c++) out[c] += (share / total) * f * value[head + c];
+          for (let j = 0; j < J; j++) out[d + j] += (share / total) * weight[j];
+        });
+        of(o, b, r).set(out);
+      }
     }
   },
 
@@ -177,7 +216,7 @@ export const reference: Kernels = {
     }
   },
 
-  paint(masks, x, { dc1, norm, dc2 }, fine0, fine1, prompts, tokens) {
+  paint(masks, x, { dc1, norm, dc2 }, fine0, fine1, prompts, tokens, shared) {
     const [, M, side] = masks.shape;
     const E = side / 4;
     const made = (shape: number[]) => tensor(new Float32Array(numel(shape)), shape);
@@ -185,12 +224,17 @@ export const reference: Kernels = {
     const upscaled = (image: Tensor, W: number, { weights, bias }: PackedCells, fine: Tensor) => {
       const y = made(fine.shape);
       const half = (t: Tensor, p: number) => select(reshape(t, [W, 2, W, weights[0].N]), 1, p);
-      weights.forEach((weight, p) => reference.gemm(half(y, p), image, weight, { bias, residual: half(fine, p) }));
+      const biasOf = (p: number) => (bias.shape.length === 2 ? select(bias, 0, p) : bias);
+      weights.forEach((weight, p) =>
+        reference.gemm(half(y, p), image, weight, { bias: biasOf(p), residual: half(fine, p) }),
+      );
       return y;
     };
     const rows = (t: Tensor) => reshape(t, [-1, t.shape.at(-1)!]);
     prompts.forEach((b, i) => {
-      const x1 = upscaled(select(x, 0, b), E, dc1, fine1);
+      const x1 = shared
+        ? upscaled(select(x, 0, b), E, ownCells(dc1, b), withShared(fine1, shared, b))
+        : upscaled(select(x, 0, b), E, dc1, fine1);
       reference.layerNorm(rows(x1), rows(x1), norm.weight, norm.bias, norm.eps);
       reference.gelu(x1, x1);
       const x2 = upscaled(rows(x1), 2 * E, dc2, fine0);
@@ -497,4 +541,31 @@ function laneSum(x: Float32Array): number {
   let sum = lanes[0];
   for (let i = whole; i < x.length; i++) sum = Math.fround(sum + x[i]);
   return sum;
+}
+
+/** 1/√(variance + eps) of a row */
+function normFactor(row: Float32Array, eps: number): number {
+  const mean = row.reduce((sum, x) => sum + x, 0) / row.length;
+  return 1 / Math.sqrt(row.reduce((sum, x) => sum + (x - mean) ** 2, 0) / row.length + eps);
+}
+
+/** Of cells that are packed for each prompt, those of prompt b. */
+function ownCells({ weights, bias }: PackedCells, b: number): PackedCells {
+  const own = ({ data, N, K }: Packed) => ({ data: narrow(data, 0, b * N, N), N, K });
+  return { weights: [own(weights[0]), own(weights[1])], bias };
+}
+
+/** The fine features [2E, 2E, C1] with scales·cells of prompt b added. */
+function withShared(fine: Tensor, { cells, scales }: SharedCells, b: number): Tensor {
+  const [W, , C1] = fine.shape;
+  const y = tensor(values(fine).slice(), fine.shape);
+  const factors = values(select(scales, 0, b));
+  cells.forEach((cell, p) => {
+    const rows = select(reshape(y, [W / 2, 2, W / 2, 2 * C1]), 1, p);
+    for (let s = 0; s < factors.length; s++) {
+      const row = values(select(select(rows, 0, Math.floor(s / (W / 2))), 0, s % (W / 2)));
+      values(select(cell, 0, s)).forEach((x, c) => (row[c] += Math.fround(factors[s] * x)));
+    }
+  });
+  return y;
 }

@@ -29,6 +29,7 @@ export interface ScratchSizes {
   conv2d_f32_scratch(K: number, mc: number): number;
   places_f32_scratch(D: number, R: number): number;
   tell_f32_scratch(D: number, R: number): number;
+  look_f32_scratch(C: number, h: number): number;
   paint_f32_scratch(E: number, C1: number, C2: number): number;
   attention_f32_scratch(d: number, dv: number, nq: number, keys: number): number;
   axial_attention_f32_scratch(
@@ -128,22 +129,42 @@ export function wasmKernels(
       parallelFor("places_merge_f32", B, [address(o), ...parted, parts, R, D, exponents]);
     },
 
-    tellPlaces(y, x, scored, { keys, offsets, values, bias }, norm, heads, scale) {
-      const [B, S, D] = y.shape;
+    tellPlaces(y, x, scored, { keys, offsets, values, bias }, norm, heads, scale, mixture) {
+      const [, S, D] = x.shape;
       const [K, R] = [keys.K, values.K];
+      const B = values.N / D;
       if (sizes.tell_f32_scratch(D, R) > SCRATCH_BYTES) {
         throw new ShapeError("tellPlaces", "places that fit in the scratch", `${D} channels`, "use attention");
       }
       const of = (t?: Tensor) => (t ? address(t) : 0);
-      const places = [address(y), address(x), x.shape[0] === 1 ? 0 : 4 * x.stride[0]];
+      const places = [of(y), address(x), x.shape[0] === 1 ? 0 : 4 * x.stride[0]];
       const compared = "z" in scored ? [address(scored.z), 0] : [0, address(scored.pe)];
       const tokens = [address(keys.data), of(offsets), address(values.data), address(bias)];
-      const args = [...places, ...compared, ...tokens, address(norm.weight), address(norm.bias), norm.eps];
+      const { now, before } = mixture ?? {};
+      const mixtures = [now?.weights, now?.scales, before?.weights, before?.scales].map(of);
+      const mixed = [...mixtures, before ? before.weights.shape[2] : 0];
+      const args = [...places, ...compared, ...tokens, address(norm.weight), address(norm.bias), ...mixed, norm.eps];
       const tiles = B * Math.ceil(S / ROWS);
       parallelFor("tell_f32", tiles, [...args, S, D, K, R, heads, scale * Math.LOG2E, wide]);
     },
 
-    paint(masks, x, { dc1, norm, dc2 }, fine0, fine1, prompts, tokens) {
+    attendToMixture(o, q, mixed, { k, pe, v }, { weights, scales }, scale, { sums, state }) {
+      const [B, R, columns] = o.shape;
+      const [S, C] = k.shape;
+      const [h, J] = [R / 8, weights.shape[2]];
+      if (sizes.look_f32_scratch(C, h) > SCRATCH_BYTES) {
+        throw new ShapeError("attendToMixture", "places that fit in the scratch", `${C} channels`, "use attention");
+      }
+      const parts = sums.shape[1];
+      const part = Math.ceil(S / parts);
+      const exponents = scale * Math.LOG2E;
+      const parted = [address(sums), address(state)];
+      const tensors = [q.data, mixed.data, k, pe, v, weights, scales].map(address);
+      parallelFor("look_f32", B * parts, [...parted, ...tensors, S, C, h, J, exponents, part, wide]);
+      parallelFor("places_merge_f32", B, [address(o), ...parted, parts, R, columns, exponents]);
+    },
+
+    paint(masks, x, { dc1, norm, dc2 }, fine0, fine1, prompts, tokens, shared) {
       const [n, M, side] = masks.shape;
       const E = side / 4;
       const [D, C1, C2] = [dc1.weights[0].K, dc2.weights[0].K, tokens.K];
@@ -153,7 +174,9 @@ export function wasmKernels(
       const cells = ({ weights, bias }: PackedCells) => [...weights.map(({ data }) => address(data)), address(bias)];
       const tensors = [address(masks), address(x), prompts.byteOffset, address(tokens.data), ...cells(dc1)];
       const normed = [address(norm.weight), address(norm.bias), norm.eps];
-      const args = [...tensors, ...normed, ...cells(dc2), address(fine1), address(fine0)];
+      const bias1 = dc1.bias.shape.length === 2 ? 4 * dc1.bias.stride[0] : 0;
+      const ofAll = shared ? [...shared.cells, shared.scales].map(address) : [0, 0, 0];
+      const args = [...tensors, ...normed, ...cells(dc2), address(fine1), address(fine0), bias1, ...ofAll];
       parallelFor("paint_f32", E, [...args, n, M, E, D, C1, C2, wide]);
     },
 

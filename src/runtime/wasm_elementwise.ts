@@ -12,7 +12,16 @@ export function elementwiseKernels(
   parallelFor: ParallelFor,
 ): Omit<
   Kernels,
-  "name" | "pack" | "gemm" | "conv2d" | "attention" | "axialAttention" | "attendToPlaces" | "paint" | "tellPlaces"
+  | "name"
+  | "pack"
+  | "gemm"
+  | "conv2d"
+  | "attention"
+  | "axialAttention"
+  | "attendToPlaces"
+  | "attendToMixture"
+  | "paint"
+  | "tellPlaces"
 > {
   /** Rows of about `values` values each, several to a tile. */
   const overRows = (kernel: string, rows: number, values: number, args: readonly number[]) => {

@@ -105,6 +105,7 @@ async function run(copy: string, config: Sam2Config): Promise<void> {
   const { Weights } = await load<typeof import("../../src/io/weights.ts")>("io/weights.ts");
   const { createMachine } = await load<typeof import("../../src/runtime/create.ts")>("runtime/create.ts");
   const { fewTokensTransformer } = await load<typeof import("../../src/model/few_tokens.ts")>("model/few_tokens.ts");
+  const { mixtureTransformer } = await load<typeof import("../../src/model/mixture.ts")>("model/mixture.ts");
   const { sharedImageTransformer } =
     await load<typeof import("../../src/model/shared_image.ts")>("model/shared_image.ts");
   const { twoWayTransformer } =
@@ -149,6 +150,15 @@ async function run(copy: string, config: Sam2Config): Promise<void> {
     const [places, pe] = [zeros(1, E * E, D), zeros(E * E, D)];
     few.transform(sharedImageTransformer(transformer).share(places, pe), pe, zeros(3, 7, D));
     few.transform(zeros(2, E * E, D), pe, zeros(2, 7, D));
+    const clicks = mixtureTransformer(transformer, () => zeros(2, D / 2, D), zeros(D / 2), D);
+    const readings = clicks.share(zeros(E * E, D), pe);
+    const [, , mixed] = clicks.transform(
+      sharedImageTransformer(transformer).share(places, pe),
+      readings,
+      pe,
+      zeros(3, 8, D),
+    );
+    clicks.cellsOf(mixed, readings);
     const tracker = graph.tracker!;
     const at = { frame: 60, numFrames: 99, reverse: false };
     const shared = tracker.prepare(features);
