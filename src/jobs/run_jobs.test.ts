@@ -1,6 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "../../tests/patience.ts";
 import { ImageError } from "../errors.ts";
 import { nodePlatform } from "../platform/node.ts";
 import { setPlatform } from "../platform/platform.ts";
@@ -111,15 +111,16 @@ Run("takes no more jobs than it can hold, however many there are", async () => {
 Run("when it is aborted, images under way end, videos are told at once, and no more is taken", async () => {
   const stop = new AbortController();
   const told: string[] = [];
+  let begun = 0;
   const runner = runnerOf(async ({ job }, signal) => {
-    if ("image" in job) return sleep(300);
+    if (++begun === 3) setTimeout(() => stop.abort(new Error("enough")));
+    if ("image" in job) return until(() => told.length > 0);
     await new Promise((resolve) => signal!.addEventListener("abort", resolve));
     told.push(job.video);
     throw signal!.reason;
   }, 3);
   const video = { value: { video: "v", prompts: [{ points: [[1, 1]] }] }, where: "jobs:v" };
   const states: string[] = [];
-  setTimeout(() => stop.abort(new Error("enough")), 100);
   try {
     const jobs = [job("a"), video, ...Array.from({ length: 50 }, (_, i) => job(`b${i}`))];
     for await (const { state } of runJobs(jobs, { runner, source, signal: stop.signal })) states.push(state);
@@ -128,6 +129,7 @@ Run("when it is aborted, images under way end, videos are told at once, and no m
     assert.is((error as Error).message, "enough");
   }
   assert.equal(told, ["v"]);
+  assert.is(begun, 3);
   assert.ok(states.length <= 3, states.join());
 });
 
