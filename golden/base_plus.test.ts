@@ -1,5 +1,5 @@
 // SAM 2 and 2.1 base_plus at 1024×1024, stage by stage from pixels to masks, against PyTorch.
 import { goldenCases } from "./manifest.ts";
-import { goldenSuites, LARGE_TABLES } from "./suite.ts";
+import { goldenSuites } from "./suite.ts";
 
-await goldenSuites(goldenCases("base_plus."), 1e-3, LARGE_TABLES);
+await goldenSuites(goldenCases("base_plus."), 1e-3);

@@ -17,10 +17,14 @@ const PIXELS = 2;
 const ONE_PIXEL_FILM = "edgetam.video";
 const WITHIN_ONE_STEP = 0.999;
 /**
- * Where 2.0 at 1024×1024 ends: the first frame that sees a full bank. How a full bank goes on does not depend on the
- * version, and is seen with 2.1; what 2.0 makes of one frame after another small_b.video shows.
+ * Where clips at 1024×1024 end. 2.1: with the first frame that sees a full bank, after a correction; how a full bank goes on, and
+ * back in time, does not depend on the size, and is seen in small_a.video, small_b.video and edgetam.video. 2.0: with the first
+ * frame that sees the one before; what it makes of a full bank is seen in small_b.video and small_b.memory_attention.full_20.
  */
-const LAST: Record<string, { step: number; frame: number }> = { "tiny.video_20": { step: 3, frame: 8 } };
+const LAST: Record<string, { step: number; frame: number }> = {
+  "tiny.video": { step: 3, frame: 8 },
+  "tiny.video_20": { step: 1, frame: 2 },
+};
 
 /** Walk through video scenarios and hold every frame against the official video predictor's. */
 export async function clipSuites(names: readonly string[], tables: readonly KernelChoice[]): Promise<void> {
