@@ -3,6 +3,7 @@
  *
  *     npx tsx docs/play.ts --help
  */
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { click as clicks, corners, count } from "../src/cli/options.ts";
 import { Sam2Error, UsageError } from "../src/errors.ts";
@@ -52,8 +53,22 @@ const EXERCISES: Record<string, { run: Exercise; takes: readonly string[] }> = {
   scenes: { run: scenes, takes: ["scene"] },
 };
 
-async function main(): Promise<void> {
+/** Run a command line; what it prints goes to the console. @returns the exit code */
+export async function play(args: readonly string[]): Promise<number> {
+  try {
+    await exercise(args);
+    return 0;
+  } catch (error) {
+    const isWrongUse = error instanceof UsageError || (error as { code?: string }).code?.startsWith("ERR_PARSE_ARGS");
+    if (!isWrongUse && !(error instanceof Sam2Error)) throw error;
+    console.error(`play: ${(error as Error).message.split(". ")[0]}`);
+    return isWrongUse ? 2 : 1;
+  }
+}
+
+async function exercise(args: readonly string[]): Promise<void> {
   const { positionals, values } = parseArgs({
+    args: [...args],
     allowPositionals: true,
     options: {
       watch: { type: "string" },
@@ -70,20 +85,20 @@ async function main(): Promise<void> {
   });
   const [name, ...more] = positionals;
   if (values.help || name === undefined) return console.log(HELP);
-  const exercise = Object.hasOwn(EXERCISES, name) ? EXERCISES[name] : undefined;
+  const asked = Object.hasOwn(EXERCISES, name) ? EXERCISES[name] : undefined;
   const names = Object.keys(EXERCISES).join(", ");
-  if (!exercise || more.length > 0)
+  if (!asked || more.length > 0)
     throw new UsageError("exercise", `one of ${names}`, positionals.join(" "), "see --help");
   for (const option of Object.keys(values)) {
-    if (exercise.takes.includes(option)) continue;
-    const taken = exercise.takes.map((one) => `--${one}`).join(", ");
+    if (asked.takes.includes(option)) continue;
+    const taken = asked.takes.map((one) => `--${one}`).join(", ");
     throw new UsageError(name, `only ${taken}`, `--${option}`, "see --help");
   }
   const whole = (option: "scene" | "object" | "clip" | "memories", least: number) => {
     const text = values[option];
     return text === undefined ? undefined : count(`--${option}`, least)(text);
   };
-  await exercise.run({
+  await asked.run({
     how: {
       without: values.without,
       scalar: values.scalar as keyof Kernels | undefined,
@@ -98,13 +113,8 @@ async function main(): Promise<void> {
   });
 }
 
-// A reader like `head` has closed the pipe: end as any filter would.
-process.stdout.on("error", ({ code }: NodeJS.ErrnoException) => process.exit(code === "EPIPE" ? 0 : 1));
-try {
-  await main();
-} catch (error) {
-  const isWrongUse = error instanceof UsageError || (error as { code?: string }).code?.startsWith("ERR_PARSE_ARGS");
-  if (!isWrongUse && !(error instanceof Sam2Error)) throw error;
-  console.error(`play: ${(error as Error).message.split(". ")[0]}`);
-  process.exitCode = isWrongUse ? 2 : 1;
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  // A reader like `head` has closed the pipe: end as any filter would.
+  process.stdout.on("error", ({ code }: NodeJS.ErrnoException) => process.exit(code === "EPIPE" ? 0 : 1));
+  process.exitCode = await play(process.argv.slice(2));
 }
