@@ -207,7 +207,7 @@ Studio("everything is found, thresholds answer, and a click takes what is pointe
     const before = await count();
     await page.locator(".slider input").first().fill("0.95");
     await page.waitForFunction((n) => Number(document.querySelector(".found strong")?.textContent) < n, before);
-    for (const k of [0, 1]) await page.locator(".slider input").nth(k).fill("0");
+    for (const k of [1, 0]) await page.locator(".slider input").nth(k).fill("0"); // what is waited for comes with the last
     await page.waitForFunction((n) => Number(document.querySelector(".found strong")?.textContent) > n, before);
     await page.mouse.move(...(await at(page, 0.65, 0.4)));
     await page.waitForFunction(() => /Expected quality/.test(document.querySelector(".everything")?.textContent ?? ""));

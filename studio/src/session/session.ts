@@ -486,6 +486,9 @@ export function session(desk: Desk, options: Options): Session {
 
   // ---- everything
 
+  /** where the pointer is, which may rest there while masks change */
+  let pointer: [x: number, y: number] | undefined;
+
   async function findEverything(): Promise<void> {
     const { source, frame } = desk.doc;
     const opened = source && media.get(source.id);
@@ -493,6 +496,7 @@ export function session(desk: Desk, options: Options): Session {
     if (!opened || !model || state !== "none") return;
     all = new AbortController();
     const { signal } = all;
+    pointer = undefined;
     everything({ state: "running", fraction: 0 });
     const done = await attempt(async ({ generator }) => {
       const image = await opened.input(frame, signal);
@@ -507,20 +511,24 @@ export function session(desk: Desk, options: Options): Session {
   const selecting = new Latest<Thresholds>(async (thresholds) => {
     const records = await attempt(({ generator }) => generator.select({ ...thresholds, outputMode: "coco_rle" }));
     if (!records) return;
-    everything({ records, pointed: undefined });
+    everything({ records, labels: undefined, pointed: undefined });
     draw(scale);
   });
 
-  painter.onLabels = (labels) => everything({ labels });
+  painter.onLabels = (labels) => {
+    everything({ labels });
+    if (pointer) pointAt(...pointer);
+  };
 
   function pointAt(x: number, y: number): void {
+    pointer = [x, y];
     const { labels: map, records, pointed } = status.get().everything;
     if (!map) return;
     const { labels, size } = map;
     const [column, row] = [Math.floor(x * size.width), Math.floor(y * size.height)];
     const isInside = column >= 0 && row >= 0 && column < size.width && row < size.height;
     const label = isInside ? labels[row * size.width + column] : 0;
-    const next = label === 0 ? undefined : label - 1;
+    const next = label === 0 || label > records.length ? undefined : label - 1; // the map may be of the masks before
     if (next === pointed) return;
     everything({ pointed: next });
     if (next === undefined) painter.tell({ type: "clearPreview" });
