@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { loadNano, nearest, paths } from "./nano.ts";
-import { play as run } from "./play.ts";
+import { play as run } from "./play_command.ts";
 
 /** A command line in this process. */
 async function play(...args: string[]) {
