@@ -34,8 +34,8 @@ const BYTES = 4 * NUMBERS + 8 * MOST_NUMBERS;
 
 const OPEN = 1 << 16;
 
-/** Looks before a thread goes to sleep, some 60 µs: waking one takes 10 to 50 µs, as long as a small call. */
-const SPINS = 24_000;
+/** Looks before a thread goes to sleep; waking one takes 10 to 50 µs, as long as a small call. */
+const SPINS = 8000;
 
 export class Control {
   readonly #words: Int32Array;
