@@ -21,7 +21,7 @@ export { places_f32, places_f32_scratch, places_merge_f32 } from "./places";
 export { look_f32, look_f32_scratch } from "./look";
 export { tell_f32, tell_f32_scratch } from "./tell";
 export { paint_f32, paint_f32_scratch } from "./paint";
-export { mask_bits } from "./mask";
+export { mask_bits, mask_bytes } from "./mask";
 export { mask_codes, mask_extents } from "./mask_runs";
 export { normalize_u8, resample_u8, resample_u8x3 } from "./pixels";
 export { maxpool_f32_2x2 } from "./pool";

@@ -5,7 +5,7 @@
 // counts [B, H, 2].
 //
 // A mask of 256² becomes one of 1800 × 1200 pixels without its logits, which are 8.6 MB, ever being stored. Rows of the mask
-// are widened when a row of the tile first needs them, and kept: T in a ring.
+// are widened when a row of the tile first needs them, and kept: T in a ring. `mask_bytes` writes a byte, 0 or 1, for each pixel.
 //
 // Versions, ms for one such mask on one thread of an AMD Zen 4, Node 26, processor time:
 // 1. one column at a time, and of eight columns a division for each row of the ring                2.15
@@ -32,16 +32,43 @@ export function mask_bits(
     let widened = -1; // the last row of the mask that is in the ring
     for (let y = first; y < last; y++) {
       const start = load<i32>(rowStarts + (<usize>y << 2));
-      for (let row = max(start, widened + 1); row < start + T; row++) {
-        const ring = scratch + <usize>(row % T) * line, values = source + (<usize>(row * w) << 2);
-        if (U == 2) widenByTwo(ring, values, columnStarts, columnWeights, W, words * WORD);
-        else widen(ring, values, columnStarts, columnWeights, U, W, words * WORD);
-      }
-      widened = start + T - 1;
+      widened = fill(scratch, line, source, w, start, T, widened, columnStarts, columnWeights, U, W, words * WORD);
       const at = <usize>(b * H + y), weights = rowWeights + (<usize>(y * T) << 2);
       rowOf(bits + at * (<usize>words << 2), counts + (at << 3), scratch, line, start, weights, T, words, threshold, high, low);
     }
   }
+}
+
+/** The same tiles, of W columns of bytes [B, H, stride]. */
+export function mask_bytes(
+  bytes: usize, mask: usize, h: i32, w: i32, rowStarts: usize, rowWeights: usize, T: i32, columnStarts: usize, columnWeights: usize, U: i32,
+  H: i32, W: i32, stride: i32, threshold: f32, tile: i32, scratch: usize, from: i32, to: i32,
+): void {
+  const bands = (H + tile - 1) / tile, whole = (W + WORD - 1) / WORD * WORD;
+  const line = <usize>whole << 2;
+  for (let t = from; t < to; t++) {
+    const b = t / bands, first = t % bands * tile, last = min(first + tile, H);
+    const source = mask + (<usize>(b * h * w) << 2);
+    let widened = -1;
+    for (let y = first; y < last; y++) {
+      const start = load<i32>(rowStarts + (<usize>y << 2));
+      widened = fill(scratch, line, source, w, start, T, widened, columnStarts, columnWeights, U, W, whole);
+      bytesOf(bytes + <usize>(b * H + y) * <usize>stride, scratch, line, start, rowWeights + (<usize>(y * T) << 2), T, W, threshold);
+    }
+  }
+}
+
+/** Widen the rows from `start` on that are not in the ring yet. Returns the last that is. */
+function fill(
+  ring: usize, line: usize, source: usize, w: i32, start: i32, T: i32, widened: i32, columnStarts: usize, columnWeights: usize, U: i32,
+  W: i32, end: i32,
+): i32 {
+  for (let row = max(start, widened + 1); row < start + T; row++) {
+    const to = ring + <usize>(row % T) * line, values = source + (<usize>(row * w) << 2);
+    if (U == 2) widenByTwo(to, values, columnStarts, columnWeights, W, end);
+    else widen(to, values, columnStarts, columnWeights, U, W, end);
+  }
+  return start + T - 1;
 }
 
 /** A row of the mask with W columns, then −∞ up to `end`. */
@@ -80,16 +107,7 @@ function rowOf(
   for (let word = 0, at: usize = 0; word < words; word++, bits += 4) {
     let set: u32 = 0;
     for (let shift = 0; shift < WORD; shift += 8, at += 32) {
-      let x0 = f32x4.mul(w0, v128.load(row0 + at)), x1 = f32x4.mul(w0, v128.load(row0 + at, 16));
-      if (T > 1) {
-        x0 = madd(w1, v128.load(row1 + at), x0);
-        x1 = madd(w1, v128.load(row1 + at, 16), x1);
-      }
-      for (let t = 2; t < T; t++) {
-        const row = ring + <usize>((start + t) % T) * line + at, wt = v128.load32_splat(weights + (<usize>t << 2));
-        x0 = madd(wt, v128.load(row), x0);
-        x1 = madd(wt, v128.load(row, 16), x1);
-      }
+      const x0 = logits(row0, row1, w0, w1, ring, line, start, weights, T, at), x1 = logits(row0, row1, w0, w1, ring, line, start, weights, T, at + 16);
       const both = i16x8.narrow_i32x4_s(f32x4.gt(x0, middle), f32x4.gt(x1, middle));
       set |= <u32>i16x8.bitmask(both) << shift;
       above = i32x4.sub(above, i32x4.add(f32x4.gt(x0, upper), f32x4.gt(x1, upper)));
@@ -99,6 +117,40 @@ function rowOf(
   }
   store<i32>(counts, lanes(above));
   store<i32>(counts, lanes(below), 4);
+}
+
+function bytesOf(bytes: usize, ring: usize, line: usize, start: i32, weights: usize, T: i32, W: i32, threshold: f32): void {
+  const limit = f32x4.splat(threshold), one = i8x16.splat(1);
+  const row0 = ring + <usize>(start % T) * line, row1 = ring + <usize>((start + 1) % T) * line;
+  const w0 = v128.load32_splat(weights), w1 = T > 1 ? v128.load32_splat(weights, 4) : f32x4.splat(0);
+  for (let x = 0, at: usize = 0; x < W; x += 16, at += 64) {
+    const x0 = logits(row0, row1, w0, w1, ring, line, start, weights, T, at), x1 = logits(row0, row1, w0, w1, ring, line, start, weights, T, at + 16);
+    const x2 = logits(row0, row1, w0, w1, ring, line, start, weights, T, at + 32), x3 = logits(row0, row1, w0, w1, ring, line, start, weights, T, at + 48);
+    const low = i16x8.narrow_i32x4_s(f32x4.gt(x0, limit), f32x4.gt(x1, limit)), high = i16x8.narrow_i32x4_s(f32x4.gt(x2, limit), f32x4.gt(x3, limit));
+    const set = v128.and(i8x16.narrow_i16x8_s(low, high), one);
+    const to = bytes + <usize>x;
+    if (x + 16 <= W) v128.store(to, set);
+    else {
+      const rest = ring + <usize>T * line;
+      v128.store(rest, set);
+      memory.copy(to, rest, W - x);
+    }
+  }
+}
+
+/** Four logits of a row. */
+// @ts-ignore: decorator
+@inline
+function logits(
+  row0: usize, row1: usize, w0: v128, w1: v128, ring: usize, line: usize, start: i32, weights: usize, T: i32, at: usize,
+): v128 {
+  let x = f32x4.mul(w0, v128.load(row0 + at));
+  if (T > 1) x = madd(w1, v128.load(row1 + at), x);
+  for (let t = 2; t < T; t++) {
+    const row = ring + <usize>((start + t) % T) * line + at;
+    x = madd(v128.load32_splat(weights + (<usize>t << 2)), v128.load(row), x);
+  }
+  return x;
 }
 
 // @ts-ignore: decorator

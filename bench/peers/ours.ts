@@ -54,7 +54,7 @@ export async function ours({ stage, threads }: Job): Promise<Stage> {
 
   if (stage === "everything.tiny" || stage === "everything.full") {
     const { width, height } = EVERYTHING;
-    const options = { stabilityScoreThresh: 0, boxNmsThresh: 1, outputMode: "uncompressed_rle" } as const;
+    const options = { stabilityScoreThresh: 0, boxNmsThresh: 1, outputMode: "coco_rle" } as const;
     const generator = new AutomaticMaskGenerator(sam2, { ...EVERYTHING[stage], ...options });
     const image = { width, height, data: goldenImage(11, width, height) };
     const run = () => generator.generate(image);

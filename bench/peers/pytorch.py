@@ -111,7 +111,7 @@ def frame():
 
 
 def everything(points_per_side: int, pred_iou_thresh: float):
-    options = {"stability_score_thresh": 0, "box_nms_thresh": 1, "output_mode": "uncompressed_rle"}
+    options = {"stability_score_thresh": 0, "box_nms_thresh": 1, "output_mode": "coco_rle"}
     generator = SAM2AutomaticMaskGenerator(
         build("tiny"), points_per_side=points_per_side, pred_iou_thresh=pred_iou_thresh, **options
     )

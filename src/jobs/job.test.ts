@@ -47,7 +47,7 @@ for (const [what, value, message] of [
   ["a misspelt option", { image: "a", everything: { pointPerSide: 8 } }, /everything: .*write "pointsPerSide"/],
   ["another output of masks", { image: "a", everything: { outputMode: "binary_mask" } }, /got "outputMode"/],
   ["an option of another type", { image: "a", everything: { useM2m: "yes" } }, /useM2m: expected true or false/],
-  ["an option out of its range", { image: "a", everything: { pointsPerSide: 0 } }, /pointsPerSide: .* at least 1/],
+  ["an option out of its range", { image: "a", everything: { pointsPerSide: 0 } }, /pointsPerSide: .* 1…1024/],
   ["neither image nor video", { prompts: PROMPTS }, /"image" or "video", got neither/],
   ["both", { image: "a", video: "b", prompts: PROMPTS }, /"image" or "video", got both/],
   ["nothing to do", { image: "a" }, /"prompts" or "everything", got neither/],

@@ -37,6 +37,18 @@ export function resizeAxis(x: Tensor, size: number, method: ResizeMethod): Tenso
   });
 }
 
+/** Where a mask, resized by "bilinear", exceeds a threshold: 1, else 0, as bytes off the heap. @shape [h, w] → [height, width] */
+export function resizedAbove(mask: Tensor, height: number, width: number, threshold: number): Uint8Array {
+  const { heap, kernels } = machine;
+  const [h, w] = mask.shape;
+  return heap.scope(() => {
+    const bytes = heap.allocUint8(height * width);
+    const [rows, columns] = [tapsOf("bilinear", h, height), tapsOf("bilinear", w, width)].map(onHeap);
+    kernels.maskBytes(bytes, reshape(mask, [1, h, w]), rows, columns, threshold);
+    return bytes.slice();
+  });
+}
+
 /** Tables of late: the frames of a video ask for the same ones. */
 const tables = new Map<string, TapRows>();
 const MOST_TABLES = 32;

@@ -65,6 +65,10 @@ export interface AutomaticMaskGeneratorOptions extends Partial<MaskThresholds> {
   multimaskOutput?: boolean;
 }
 
+// Beyond what anyone has time for, and within what memory has room for: a million points, 87,381 crops.
+const MOST_POINTS_PER_SIDE = 1024;
+const MOST_CROP_LAYERS = 8;
+
 const GRIDS: Kind = [
   "lists of [x, y], a list for each layer of crops",
   (value) => Array.isArray(value) && value.every((grid) => Array.isArray(grid) && grid.every(Array.isArray)),
@@ -72,11 +76,11 @@ const GRIDS: Kind = [
 
 export const OPTION_KINDS: Kinds<AutomaticMaskGeneratorOptions> = {
   ...THRESHOLD_KINDS,
-  pointsPerSide: whole(1),
+  pointsPerSide: whole(1, MOST_POINTS_PER_SIDE),
   pointsPerBatch: whole(1),
   stabilityScoreOffset: FINITE,
   maskThreshold: FINITE,
-  cropNLayers: whole(0),
+  cropNLayers: whole(0, MOST_CROP_LAYERS),
   cropOverlapRatio: [
     "a number from 0 to below 1",
     (value) => Number.isFinite(value) && (value as number) >= 0 && (value as number) < 1,

@@ -156,7 +156,9 @@ Everything("progress goes from the encoding to the last point", async () => {
 
 Everything("options out of their range, or against each other, are refused by name", async () => {
   for (const [options, message] of [
-    [{ pointsPerSide: 0 }, /pointsPerSide: expected a whole number of at least 1, got the number 0/],
+    [{ pointsPerSide: 0 }, /pointsPerSide: expected a whole number, 1…1024, got the number 0/],
+    [{ pointsPerSide: 100_000 }, /pointsPerSide: .* got the number 100000/],
+    [{ cropNLayers: 30 }, /cropNLayers: expected a whole number, 0…8, got the number 30/],
     [{ pointsPerSide: 4, pointGrids: [[[0.5, 0.5]]] }, /pointGrids: expected no pointsPerSide beside it/],
     [{ pointGrids: [[[0.5, 0.5]]], cropNLayers: 1 }, /pointGrids: expected a grid for each of 2 layers, got 1 grids/],
     [{ pointGrids: [[[0.5, 1.5]]] }, /pointGrids\[0\]: expected x and y in 0…1, got \(0.5, 1.5\)/],

@@ -5,10 +5,9 @@ import type { Sam2Config } from "../model/config.ts";
 import type { ImageFeatures } from "../model/mask_decoder.ts";
 import { isWide } from "../model/mixture.ts";
 import { watch } from "../nn/layer.ts";
-import { above } from "../nn/layout.ts";
-import { resize } from "../nn/resize.ts";
+import { resize, resizedAbove } from "../nn/resize.ts";
 import { machine } from "../runtime/machine.ts";
-import { select, type Tensor, values } from "../tensor/view.ts";
+import { reshape, select, type Tensor, values } from "../tensor/view.ts";
 import { cleanMask } from "./postprocess.ts";
 import { preprocess } from "./preprocess.ts";
 import { expectFields } from "./fields.ts";
@@ -291,26 +290,35 @@ export class ImagePredictor {
       };
       if (!returnMasks && !returnLogits) return;
       for (const mask of lowRes) {
-        machine.heap.scope(() => {
-          const logits = this.#upscale(mask, image);
-          if (returnMasks) prediction!.masks.push(above(logits, this.#options.maskThreshold));
-          prediction!.logits?.push(values(logits).slice());
-        });
+        this.#clean(mask);
+        if (returnMasks) prediction!.masks.push(resizedAbove(mask, height, width, this.#options.maskThreshold));
+        if (returnLogits) prediction!.logits!.push(this.#upscaled(mask, image));
       }
     }, signal);
     return prediction!;
   }
 
   /**
-   * Low-resolution logits, holes and specks mended, at the size of the image.
+   * Holes and specks mended, in place. What follows, interpolation to the size of the image, is upstream's postprocessing too.
    *
-   * @shape  [h, w] → [1, height, width, 1]
+   * @shape  mask [h, w]
    * @source sam2/utils/transforms.py, SAM2Transforms.postprocess_masks
    */
-  #upscale(mask: Tensor, { width, height }: EncodedImage): Tensor {
+  #clean(mask: Tensor): void {
+    const { maxHoleArea, maxSprinkleArea } = this.#options;
+    if (maxHoleArea === 0 && maxSprinkleArea === 0) return;
     const [h, w] = mask.shape;
-    const cleaned = cleanMask(values(mask), w, h, this.#options);
-    return resize(machine.heap.from(cleaned, [1, h, w, 1]), height, width, "bilinear");
+    const logits = values(mask);
+    logits.set(cleanMask(logits, w, h, this.#options));
+  }
+
+  /** Logits of the size of the image, off the heap. @shape mask [h, w] */
+  #upscaled(mask: Tensor, { width, height }: EncodedImage): Float32Array {
+    const [h, w] = mask.shape;
+    return machine.heap.scope(() => {
+      const logits = resize(reshape(mask, [1, h, w, 1]), height, width, "bilinear");
+      return values(logits).slice();
+    });
   }
 }
 
@@ -318,9 +326,13 @@ function isList(prompts: Prompt | readonly Prompt[]): prompts is readonly Prompt
   return Array.isArray(prompts);
 }
 
-/** Within ±32; a loop, as `map` with a function takes six times as long. */
+/** Within ±32; a loop, as `map` with a function takes six times as long, and `Math.max` and `Math.min` three. */
 export function clamped(logits: Float32Array): Float32Array {
   const y = logits.slice();
-  for (let i = 0; i < y.length; i++) y[i] = Math.max(-32, Math.min(32, y[i]));
+  for (let i = 0; i < y.length; i++) {
+    const x = y[i];
+    if (x > 32) y[i] = 32;
+    else if (x < -32) y[i] = -32;
+  }
   return y;
 }

@@ -276,6 +276,9 @@ export interface Kernels {
    */
   maskBits(bits: Int32Array, counts: Int32Array, masks: Tensor, rows: Taps, columns: Taps, limits: MaskLimits): void;
 
+  /** The same as bytes [B, H, W]: 1 where the logit exceeds the threshold, else 0. */
+  maskBytes(bytes: Uint8Array, masks: Tensor, rows: Taps, columns: Taps, threshold: number): void;
+
   /**
    * Of masks of bits: how often a bit differs from the one above, where outside of the mask nothing is set; how many are set;
    * first column and row, last column and row that have one, all 0 if none has.

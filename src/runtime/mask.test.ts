@@ -29,6 +29,15 @@ function maskBits(heap: Heap, table: Kernels, masks: Tensor, rows: Taps, columns
   return [bits.subarray(0, size), counts.subarray(0, B * 2 * H)];
 }
 
+/** Bytes of masks at H × W, with a guard behind. */
+function maskBytes(heap: Heap, table: Kernels, masks: Tensor, rows: Taps, columns: Taps): Uint8Array {
+  const size = masks.shape[0] * rows.starts.length * columns.starts.length;
+  const bytes = heap.allocUint8(size + 16).fill(7);
+  table.maskBytes(bytes.subarray(0, size), masks, rows, columns, LIMITS.threshold);
+  assert.ok(bytes.subarray(size).every((byte) => byte === 7));
+  return bytes.subarray(0, size);
+}
+
 const SIZES = [
   [1, 8, 8, 37, 64],
   [2, 8, 5, 1, 1],
@@ -38,7 +47,9 @@ const SIZES = [
   [1, 64, 64, 30, 20],
 ];
 
-const MaskBits = suite("maskBits");
+const WIDE = 70_000; // more columns than are widened at a time
+
+const MaskBits = suite("maskBits and maskBytes");
 
 for (const { heap, kernels, bound } of eachTable(0, 1)) {
   for (const method of [bilinear, nearest, antialias]) {
@@ -51,6 +62,7 @@ for (const { heap, kernels, bound } of eachTable(0, 1)) {
           kernels.resample(wide, reshape(masks, [B * h, w, 1]), columns);
           kernels.resample(logits, reshape(wide, [B, h, W]), rows);
           const [bits, counts] = maskBits(heap, kernels, masks, rows, columns);
+          const bytes = maskBytes(heap, kernels, masks, rows, columns);
           const words = Math.ceil(W / 32);
           const [threshold, high, low] = [LIMITS.threshold, LIMITS.high, LIMITS.low].map(Math.fround);
           for (let y = 0; y < B * H; y++) {
@@ -58,6 +70,7 @@ for (const { heap, kernels, bound } of eachTable(0, 1)) {
             const got = Array.from({ length: words * 32 }, (_, x) => (bits[y * words + (x >> 5)] >>> (x & 31)) & 1);
             const want = got.map((_, x) => (row[x] > threshold ? 1 : 0));
             assert.is(got.join(""), want.join(""), `row ${y} of ${B}×${h}×${w} → ${H}×${W}`);
+            assert.is(bytes.subarray(y * W, (y + 1) * W).join(""), want.slice(0, W).join(""));
             assert.is(counts[2 * y], row.filter((x) => x > high).length);
             assert.is(counts[2 * y + 1], row.filter((x) => x > low).length);
           }
@@ -65,6 +78,30 @@ for (const { heap, kernels, bound } of eachTable(0, 1)) {
       }
     });
   }
+
+  MaskBits(`${kernels.name} writes ${WIDE} columns, and refuses sides that its scratch has no room for`, () => {
+    onHeap(heap, (fill) => {
+      const masks = fill([1, 4, 4]);
+      const [rows, columns] = [onto(heap, bilinear(4, 2)), onto(heap, bilinear(4, WIDE))];
+      const bytes = maskBytes(heap, kernels, masks, rows, columns);
+      const [bits] = maskBits(heap, kernels, masks, rows, columns);
+      const words = Math.ceil(WIDE / 32);
+      const at = (i: number) => bits[Math.floor(i / WIDE) * words + ((i % WIDE) >> 5)] >>> ((i % WIDE) & 31);
+      assert.is(
+        bytes.findIndex((byte, i) => byte !== (at(i) & 1)),
+        -1,
+      );
+      const [wide, tall] = [600_000, 1 << 20];
+      const [bit, count] = [new Int32Array(wide), new Int32Array(4)];
+      assert.throws(
+        () => kernels.maskBits(bit, count, masks, rows, onto(heap, bilinear(4, wide)), LIMITS),
+        /maskBits: expected masks whose sides fit in the scratch, got 600000 columns; use a smaller image/,
+      );
+      const places = { starts: count, lengths: count, masks: count };
+      const crop = { H: tall, W: 1, x0: 0, y0: 0, imageH: tall, imageW: 1 };
+      assert.throws(() => kernels.maskCodes(new Uint8Array(1), places, bit, crop), /maskCodes: .* got 1048576 rows/);
+    });
+  });
 
   if (bound === 0) {
     MaskBits(`${kernels.name} equals the oracle to the bit`, () => {
@@ -76,6 +113,8 @@ for (const { heap, kernels, bound } of eachTable(0, 1)) {
           const [wantBits, wantCounts] = maskBits(heap, reference, masks, rows, columns);
           assert.is(bits.join(), wantBits.join());
           assert.is(counts.join(), wantCounts.join());
+          const [bytes, wantBytes] = [kernels, reference].map((k) => maskBytes(heap, k, masks, rows, columns));
+          assert.is(bytes.join(), wantBytes.join());
         });
       }
     });

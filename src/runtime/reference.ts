@@ -1,7 +1,7 @@
 import { encodeRle } from "../io/rle.ts";
 import { numel } from "../tensor/shape.ts";
 import { narrow, permute, reshape, select, type Tensor, tensor, values } from "../tensor/view.ts";
-import type { Epilogue, Kernels, Packed, PackedCells, SharedCells } from "./kernels.ts";
+import type { Epilogue, Kernels, Packed, PackedCells, SharedCells, Taps } from "./kernels.ts";
 
 /**
  * The table as scalar loops: the oracle of the WASM kernels.
@@ -334,21 +334,21 @@ export const reference: Kernels = {
   },
 
   maskBits(bits, counts, masks, rows, columns, limits) {
-    const [B, h, w] = masks.shape;
-    const [H, W] = [rows.weights.shape[0], columns.weights.shape[0]];
-    const wide = tensor(new Float32Array(B * h * W), [B * h, W, 1]);
-    const logits = tensor(new Float32Array(B * H * W), [B, H, W]);
-    reference.resample(wide, reshape(masks, [B * h, w, 1]), columns);
-    reference.resample(logits, reshape(wide, [B, h, W]), rows);
+    const [W] = columns.weights.shape;
     const [threshold, high, low] = [limits.threshold, limits.high, limits.low].map(Math.fround);
     bits.fill(0);
     counts.fill(0);
-    values(logits).forEach((logit, i) => {
+    enlarged(masks, rows, columns).forEach((logit, i) => {
       const [y, x] = [Math.floor(i / W), i % W]; // rows of all masks
       if (logit > threshold) bits[y * Math.ceil(W / 32) + (x >> 5)] |= 1 << (x & 31);
       if (logit > high) counts[2 * y]++;
       if (logit > low) counts[2 * y + 1]++;
     });
+  },
+
+  maskBytes(bytes, masks, rows, columns, threshold) {
+    const limit = Math.fround(threshold);
+    enlarged(masks, rows, columns).forEach((logit, i) => (bytes[i] = logit > limit ? 1 : 0));
   },
 
   maskExtents(extents, bits, H, W) {
@@ -487,6 +487,17 @@ function relu(x: number): number {
 function map(y: Tensor, x: Tensor, f: (value: number) => number): void {
   const [out, input] = [values(y), values(x)];
   for (let i = 0; i < out.length; i++) out[i] = f(input[i]);
+}
+
+/** Logits of masks [B, h, w] at the size of the tables: [B, H, W]. */
+function enlarged(masks: Tensor, rows: Taps, columns: Taps): Float32Array {
+  const [B, h, w] = masks.shape;
+  const [H, W] = [rows.weights.shape[0], columns.weights.shape[0]];
+  const wide = tensor(new Float32Array(B * h * W), [B * h, W, 1]);
+  const logits = tensor(new Float32Array(B * H * W), [B, H, W]);
+  reference.resample(wide, reshape(masks, [B * h, w, 1]), columns);
+  reference.resample(logits, reshape(wide, [B, h, W]), rows);
+  return values(logits);
 }
 
 /** Column x of row y of mask b of bits [B, H, ⌈W/32⌉]; 0 above and below it. */

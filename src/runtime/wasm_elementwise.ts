@@ -1,11 +1,13 @@
+import { ShapeError } from "../errors.ts";
 import { numel } from "../tensor/shape.ts";
 import type { Tensor } from "../tensor/view.ts";
 import { address, walk } from "./address.ts";
 import type { Kernels, Taps } from "./kernels.ts";
-import type { ParallelFor } from "./threads.ts";
+import { type ParallelFor, SCRATCH_BYTES } from "./threads.ts";
 
 const TILE = 4096; // values of a tile, about: 16 KiB, half of a first-level cache
 const BANDS = 16; // of a mask's rows: each begins with rows that the one before has widened too
+const STRIP = 1 << 16; // columns of a mask that are widened at a time
 
 /** The part of the table on kernels.wasm that is no product of matrices: memory bandwidth decides its speed. */
 export function elementwiseKernels(
@@ -80,18 +82,34 @@ export function elementwiseKernels(
       const [B, h, w] = masks.shape;
       const [H, T] = rows.weights.shape;
       const [W, U] = columns.weights.shape;
-      const tables = ({ starts, weights }: Taps, taps: number) => [starts.byteOffset, address(weights), taps];
-      const args = [
-        bits.byteOffset,
-        counts.byteOffset,
-        address(masks),
-        h,
-        w,
-        ...tables(rows, T),
-        ...tables(columns, U),
-      ];
+      if (4 * T * (W + 31) > SCRATCH_BYTES) throw tooLong("maskBits", `${W} columns`);
+      const tables = [...tapsOf(rows, 0), T, ...tapsOf(columns, 0), U];
+      const args = [bits.byteOffset, counts.byteOffset, address(masks), h, w, ...tables];
       const tile = Math.ceil(H / BANDS);
       parallelFor("mask_bits", B * Math.ceil(H / tile), [...args, H, W, threshold, high, low, tile]);
+    },
+
+    maskBytes(bytes, masks, rows, columns, threshold) {
+      const [B, h, w] = masks.shape;
+      const [H, T] = rows.weights.shape;
+      const [W, U] = columns.weights.shape;
+      const tile = Math.ceil(H / BANDS);
+      for (let x = 0; x < W; x += STRIP) {
+        const tables = [...tapsOf(rows, 0), T, ...tapsOf(columns, x), U];
+        const args = [
+          bytes.byteOffset + x,
+          address(masks),
+          h,
+          w,
+          ...tables,
+          H,
+          Math.min(STRIP, W - x),
+          W,
+          threshold,
+          tile,
+        ];
+        parallelFor("mask_bytes", B * Math.ceil(H / tile), args);
+      }
     },
 
     maskExtents(extents, bits, H, W) {
@@ -99,6 +117,7 @@ export function elementwiseKernels(
     },
 
     maskCodes(codes, { starts, lengths, masks }, bits, { H, W, x0, y0, imageH, imageW }) {
+      if (4 * (H + 31) > SCRATCH_BYTES) throw tooLong("maskCodes", `${H} rows`);
       const places = [codes, starts, lengths, masks, bits].map(({ byteOffset }) => byteOffset);
       parallelFor("mask_codes", masks.length, [...places, H, W, x0, y0, imageH, imageW]);
     },
@@ -175,4 +194,13 @@ function joinedAxes(y: Tensor, x: Tensor): Axis[] {
 /** Axes of size 1 in front, up to `count` in all. */
 function filled(axes: readonly Axis[], count: number): Axis[] {
   return [...new Array<Axis>(count - axes.length).fill({ n: 1, y: 0, x: 0 }), ...axes];
+}
+
+/** Where the tables of a resize lie, from entry `from` on. */
+function tapsOf({ starts, weights }: Taps, from: number): [starts: number, weights: number] {
+  return [starts.byteOffset + 4 * from, address(weights) + 4 * from * weights.stride[0]];
+}
+
+function tooLong(where: string, got: string): ShapeError {
+  return new ShapeError(where, "masks whose sides fit in the scratch", got, "use a smaller image");
 }
