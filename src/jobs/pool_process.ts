@@ -5,7 +5,8 @@ import { EngineError } from "../errors.ts";
 import { packError } from "../engine/packed_error.ts";
 import { Sam2 } from "../engine/sam2.ts";
 import { nodePlatform } from "../platform/node.ts";
-import { platform, setPlatform } from "../platform/platform.ts";
+import { writeWhole } from "../platform/node_files.ts";
+import { setPlatform } from "../platform/platform.ts";
 import type { Progress } from "../predict/progress.ts";
 import { isAccident } from "./accident.ts";
 import type { FromProcess, ProcessOptions, ToProcess } from "./pool_messages.ts";
@@ -85,6 +86,6 @@ function savedState(scratch: string | undefined, key: string): SavedState {
         (bytes) => new Uint8Array(bytes),
         () => undefined,
       ),
-    write: (state) => platform.writeFile(path, state),
+    write: (state) => writeWhole(path, state, `${path}.${process.pid}`), // a frozen worker may come back to the same job
   };
 }

@@ -8,7 +8,7 @@ import { Pool, type PoolOptions } from "./pool.ts";
 import type { JobResult } from "./process.ts";
 import { saysOnce } from "./queue.ts";
 import { openRedis, type QueuedTask, queueName } from "./redis.ts";
-import { GRACE_MS } from "./runner.ts";
+import { Stops } from "./stops.ts";
 import type { ModelIdentity, Task } from "./task.ts";
 
 export interface WorkerOptions extends PoolOptions {
@@ -43,8 +43,8 @@ export async function createWorker(options: WorkerOptions): Promise<QueueWorker>
   const { bullmq, connection } = await openRedis(queue, notice);
   const scratch = poolOptions.scratch ?? (await scratchFolder());
   const pool = given ?? (await Pool.open({ ...poolOptions, scratch }));
-  const images = new AbortController();
-  const videos = new AbortController();
+  const stop = new AbortController();
+  const stops = new Stops(stop.signal);
   const stopped = new Error("the worker ends");
   let breakDown!: (error: Error) => void;
   const broken = new Promise<never>((_, reject) => {
@@ -52,8 +52,7 @@ export async function createWorker(options: WorkerOptions): Promise<QueueWorker>
   });
   broken.catch(() => {}); // whoever asks is told
 
-  const compute = async (job: QueueJob<QueuedTask>): Promise<JobResult> => {
-    const { signal } = "video" in job.data.job ? videos : images;
+  const compute = async (job: QueueJob<QueuedTask>, signal: AbortSignal): Promise<JobResult> => {
     const task = await withBytes(unpacked(job.data), signal);
     const progress = "video" in task.job ? latest((fraction) => job.updateProgress(fraction)) : undefined;
     const ending = await pool.run(task, {
@@ -72,7 +71,7 @@ export async function createWorker(options: WorkerOptions): Promise<QueueWorker>
       onEnd?.({ id: job.data.id, state, ms: Math.round((performance.now() - begun) * 10) / 10 });
     };
     try {
-      const result = await compute(job);
+      const result = await stops.run(job.data.job, (signal) => compute(job, signal));
       await rm(join(scratch, `${job.data.key}.state`), { force: true });
       end("done");
       return { result };
@@ -100,10 +99,9 @@ export async function createWorker(options: WorkerOptions): Promise<QueueWorker>
     model: pool.model,
     broken,
     async close() {
-      videos.abort(stopped);
-      const timer = setTimeout(() => images.abort(stopped), GRACE_MS);
+      stop.abort(stopped);
       await worker.close();
-      clearTimeout(timer);
+      stops.end();
       if (!given) await pool.close();
     },
   };
