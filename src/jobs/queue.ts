@@ -6,6 +6,7 @@ import { openRedis, type QueuedTask, queueName, type Redis } from "./redis.ts";
 import { type Ending, givenUp, MOST_DEATHS, type RunContext, type Runner } from "./runner.ts";
 import type { ModelIdentity, Task } from "./task.ts";
 
+/** Where to submit. */
 export interface QueueOptions {
   /** redis://HOST:PORT */
   queue: string;
@@ -28,6 +29,7 @@ const STALLED = /stalled more than allowable limit/;
 
 /** Workers behind a queue, as one that submits to it sees them. */
 export class QueueRunner implements Runner {
+  /** whose results are asked for */
   readonly model: ModelIdentity;
   readonly capacity: number;
   readonly wantsBytes: boolean;
@@ -84,6 +86,7 @@ export class QueueRunner implements Runner {
     }
   }
 
+  /** Submit nothing more; what was submitted stays in the queue. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     const closing = [this.#events, this.#queue].map((part) => part.close());

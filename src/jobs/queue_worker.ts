@@ -26,6 +26,7 @@ export interface WorkerOptions extends PoolOptions {
 
 /** Takes jobs of one model from a queue. */
 export interface QueueWorker {
+  /** whose jobs it takes */
   readonly model: ModelIdentity;
   /** rejects if no process can load the model any more */
   readonly broken: Promise<never>;

@@ -23,17 +23,44 @@ export interface GivenJob {
 export type Outcome = {
   /** of the job among all, from 0 */
   index: number;
+  /** what to call it, as it was given */
   where: string;
+  /** names its result: the job's own, or else its key */
   id: string;
   /** of inputs, request and model */
   key: string;
+  /** since it was read */
   ms: number;
 } & (
-  | { state: "done"; job: Job; result: JobResult; attempts: number }
-  | { state: "skipped"; /** as another job of this run; else it was done before */ equal: boolean }
-  | { state: "failed"; /** none if it is none, or has the id of another */ job?: Job; error: string; attempts: number }
+  | {
+      /** now */
+      state: "done";
+      /** as it was checked */
+      job: Job;
+      /** what its file holds */
+      result: JobResult;
+      /** 1 if it succeeded at once */
+      attempts: number;
+    }
+  | {
+      /** there is a result */
+      state: "skipped";
+      /** as another job of this run; else it was done before */
+      equal: boolean;
+    }
+  | {
+      /** there is none */
+      state: "failed";
+      /** as it was checked; none if it is no job, or has the id of another */
+      job?: Job;
+      /** why, in one line */
+      error: string;
+      /** 1 if another would be of no use */
+      attempts: number;
+    }
 );
 
+/** Who computes, from where, and who is told. */
 export interface RunJobsOptions {
   /** a `Pool`, or a `QueueRunner` */
   runner: Runner;
@@ -48,6 +75,7 @@ export interface RunJobsOptions {
    * throws the signal's reason.
    */
   signal?: AbortSignal;
+  /** told how far a video is, by the job's `where` */
   progress?: (where: string, progress: Progress) => void;
   /** told what was guessed, and of accidents */
   notice?: (text: string) => void;

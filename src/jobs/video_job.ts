@@ -23,6 +23,7 @@ export interface VideoContext extends JobContext {
   where: string;
   /** of masks that prompts name */
   read: ReadFile;
+  /** where it begins, and how far it gets */
   saved: SavedState;
 }
 
