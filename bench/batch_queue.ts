@@ -129,7 +129,7 @@ async function playRound(
   return sum();
 
   async function killOne(): Promise<void> {
-    const kind = KINDS[Math.floor(draw() * KINDS.length)];
+    const kind = KINDS[sum() % KINDS.length];
     if (kind === "redis") {
       killed.redis++;
       await redis.kill();

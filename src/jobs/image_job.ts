@@ -36,7 +36,7 @@ export class ImageModel {
   readonly predictor: ImagePredictor;
   readonly #generators = new Map<string, AutomaticMaskGenerator>();
 
-  /** @param sam2 of which all of them are */
+  /** Of a model that was loaded. */
   constructor(sam2: Sam2) {
     this.sam2 = sam2;
     this.predictor = new ImagePredictor(sam2);

@@ -12,8 +12,14 @@ export type EverythingRequest = Omit<AutomaticMaskGeneratorOptions, "outputMode"
 
 /** What is asked about an image: masks for prompts, or of everything. */
 export type ImageRequest =
-  | { /** a mask, or three, for each */ prompts: JsonPrompt[] }
-  | { /** its options; `{}` for the defaults */ everything: EverythingRequest };
+  | {
+      /** a mask, or three, for each */
+      prompts: JsonPrompt[];
+    }
+  | {
+      /** its options; `{}` for the defaults */
+      everything: EverythingRequest;
+    };
 
 /** Masks of an image, which is a path or an http(s) address. */
 export type ImageJob = {

@@ -1,13 +1,15 @@
 import type { Job as QueueJob } from "bullmq";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { isAccident } from "./accident.ts";
+import { unpackVideo } from "./carried_video.ts";
 import { withBytes } from "./node_source.ts";
 import { Pool, type PoolOptions } from "./pool.ts";
 import type { JobResult } from "./process.ts";
 import { saysOnce } from "./queue.ts";
 import { openRedis, type QueuedTask, queueName } from "./redis.ts";
+import { forgetVideo, videoFolder } from "./saved_state.ts";
 import { Stops } from "./stops.ts";
 import type { ModelIdentity, Task } from "./task.ts";
 
@@ -54,7 +56,7 @@ export async function createWorker(options: WorkerOptions): Promise<QueueWorker>
   broken.catch(() => {}); // whoever asks is told
 
   const compute = async (job: QueueJob<QueuedTask>, signal: AbortSignal): Promise<JobResult> => {
-    const task = await withBytes(unpacked(job.data), signal);
+    const task = await withBytes(await unpacked(job.data, scratch), signal);
     const progress = "video" in task.job ? latest((fraction) => job.updateProgress(fraction)) : undefined;
     const ending = await pool.run(task, {
       signal,
@@ -73,7 +75,7 @@ export async function createWorker(options: WorkerOptions): Promise<QueueWorker>
     };
     try {
       const result = await stops.run(job.data.job, (signal) => compute(job, signal));
-      await rm(join(scratch, `${job.data.key}.state`), { force: true });
+      await forgetVideo(scratch, job.data.key);
       end("done");
       return { result };
     } catch (error) {
@@ -83,8 +85,10 @@ export async function createWorker(options: WorkerOptions): Promise<QueueWorker>
         throw new bullmq.DelayedError();
       }
       end("failed");
-      const isFinal = error instanceof Error && !isAccident(error) && !(error instanceof bullmq.UnrecoverableError);
-      throw isFinal ? new bullmq.UnrecoverableError(error.message) : error;
+      const isFinal = error instanceof bullmq.UnrecoverableError || !isAccident(error);
+      if (!isFinal) throw error;
+      await forgetVideo(scratch, job.data.key);
+      throw new bullmq.UnrecoverableError((error as Error).message);
     }
   };
 
@@ -108,12 +112,18 @@ export async function createWorker(options: WorkerOptions): Promise<QueueWorker>
   };
 }
 
-function unpacked({ files, ...task }: QueuedTask): Task {
-  const read = (text: string) => new Uint8Array(Buffer.from(text, "base64"));
-  return {
-    ...task,
-    files: files.map(({ bytes, ...file }) => ({ ...file, ...(bytes !== undefined && { bytes: read(bytes) }) })),
-  };
+/** A video that came along is laid out in `scratch`. */
+async function unpacked({ files: [first, ...masks], ...task }: QueuedTask, scratch: string): Promise<Task> {
+  const read = ({ bytes, ...file }: QueuedTask["files"][number]): Task["files"][number] => ({
+    ...file,
+    ...(bytes !== undefined && { bytes: new Uint8Array(Buffer.from(bytes, "base64")) }),
+  });
+  const { bytes, frames, ...file } = first;
+  if (!("video" in task.job)) return { ...task, files: [first, ...masks].map(read) };
+  const isCarried = bytes !== undefined || frames !== undefined;
+  const folder = join(videoFolder(scratch, task.key), `carried-${process.pid}`);
+  const path = isCarried ? await unpackVideo({ bytes, frames }, folder) : file.path;
+  return { ...task, files: [{ ...file, path }, ...masks.map(read)] };
 }
 
 /** Where videos keep how far they are, for the next worker of this user on this machine. */

@@ -13,8 +13,8 @@ export interface Redis {
 
 /** What a job of the queue holds; its id is the task's key. */
 export interface QueuedTask extends Omit<Task, "files"> {
-  /** `bytes` in base64, where they are carried */
-  files: { name: string; path: string; digest: string; bytes?: string }[];
+  /** `bytes` in base64, where they are carried; of a folder those of its frames */
+  files: { name: string; path: string; digest: string; bytes?: string; frames?: { name: string; bytes: string }[] }[];
 }
 
 const CONNECT_MS = 4000;

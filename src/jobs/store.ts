@@ -8,6 +8,7 @@ import { systemReason, writeWhole } from "../platform/node_files.ts";
 import type { Job } from "./job.ts";
 import { type JobResult, textOf } from "./process.ts";
 import type { Outcome } from "./run_jobs.ts";
+import { forgetVideo } from "./saved_state.ts";
 import type { ModelIdentity } from "./task.ts";
 
 /** What batch.json says: the same after one run as after several that were interrupted. */
@@ -117,7 +118,7 @@ export class Store {
       this.#named.set(id, key);
     }
     await writeWhole(place, textOf(result), join(this.scratch, `${id}.tmp`));
-    await rm(join(this.scratch, `${key}.state`), { force: true });
+    if ("video" in job) await forgetVideo(this.scratch, key);
   }
 
   /** What a job that had this name before has left: it must not pass for the result of this one. */
