@@ -47,7 +47,7 @@ Queues("where no server is, or the address is none, it is said within seconds", 
 });
 
 if (hasRedis) await withRedis();
-else leaveOut("a queue", NO_REDIS, 6);
+else leaveOut("a queue", NO_REDIS, 8);
 Queues.run();
 
 async function withRedis(): Promise<void> {
@@ -100,6 +100,25 @@ async function withRedis(): Promise<void> {
   const submit = () => QueueRunner.open({ queue: redis.url, model });
   const work = (options: Partial<WorkerOptions> = {}) =>
     createWorker({ queue: redis.url, model: "nano", workers: 1, scratch: folder, ...options });
+
+  Queues("a server that wants a password is told apart from none; the password stands in the address", async () => {
+    const guarded = await startRedis({ requirepass: "secret" });
+    try {
+      for (const login of ["", ":wrong@"]) {
+        const url = guarded.url.replace("//", `//${login}`);
+        const error = await QueueRunner.open({ queue: url, model }).catch((error) => error);
+        assert.match(
+          error.message,
+          /expected the password of this Redis server, got (NOAUTH|WRONGPASS); write it into/,
+        );
+        assert.not.match(error.message, /wrong/);
+      }
+      const runner = await QueueRunner.open({ queue: guarded.url.replace("//", "//:secret@"), model });
+      await runner.close();
+    } finally {
+      await guarded.close();
+    }
+  });
 
   Queues("gives the files of a run without one, byte for byte; two submitters share what is computed", async () => {
     const jobs = writeJobs();
