@@ -3,21 +3,20 @@
  *
  *     npx tsx bench/batch.ts poison [--jobs 500]     some of them unreadable; run twice
  *     npx tsx bench/batch.ts kills [--kills 20]      kill −9 of any process at random moments, then the same command
+ *     npx tsx bench/batch.ts queue [--kills 20]      the same with a queue: workers, two submitters, and Redis itself
  *     npx tsx bench/batch.ts many [--jobs 10000]     memory, and what is spent outside of the model
  *     npx tsx bench/batch.ts processes [--model tiny]   two processes of one thread against one of two threads
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import type { ChildProcess } from "node:child_process";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { goldenImage } from "../golden/hash_image.ts";
 import { hashWeights } from "../golden/hash_weights.ts";
+import { ImagePredictor } from "../src/engine/image_predictor.ts";
+import { Sam2 } from "../src/engine/sam2.ts";
 import { Pool } from "../src/jobs/pool.ts";
-import { encodePng } from "../src/io/png.ts";
 import { writeSafetensors } from "../src/io/safetensors.ts";
 import { variantConfig, type VariantName } from "../src/model/config.ts";
 import { parameters } from "../src/model/parameters.ts";
@@ -27,9 +26,9 @@ import { prepare } from "../src/jobs/task.ts";
 import { nodeSource } from "../src/jobs/node_source.ts";
 import { numel } from "../src/tensor/shape.ts";
 import { descendants } from "../tests/processes.ts";
-import { random } from "../tests/random.ts";
+import { digest, draws, ended, folder, sam2, writeJobs } from "./batch_fixture.ts";
+import { queue } from "./batch_queue.ts";
 
-const MAIN = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const { values, positionals } = parseArgs({
   options: {
     jobs: { type: "string" },
@@ -42,53 +41,17 @@ const { values, positionals } = parseArgs({
 const workers = values.workers ?? "2";
 
 setPlatform(nodePlatform);
-const folder = mkdtempSync(join(tmpdir(), "sam2-bench-"));
-process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-const commands: Record<string, () => Promise<void>> = { poison, kills, many, processes };
+const commands: Record<string, () => Promise<void>> = {
+  poison,
+  kills,
+  queue: () => queue(Number(values.kills ?? 20), Number(values.jobs ?? 300)),
+  many,
+  processes,
+};
 await commands[positionals[0]]();
 
-/** Jobs about drawn pictures: of each picture several, as the ids are made from what is asked. */
-function writeJobs(jobs: number, poison = 0, pictures = 20): string {
-  mkdirSync(join(folder, "img"), { recursive: true });
-  for (let i = 0; i < pictures; i++) {
-    const data = goldenImage(i, 160, 120);
-    writeFileSync(join(folder, "img", `${i}.png`), encodePng({ width: 160, height: 120, channels: 3, data }));
-  }
-  writeFileSync(join(folder, "img", "bad.png"), "no picture");
-  const lines = Array.from({ length: jobs }, (_, n) => {
-    const isPoison = poison > 0 && n % Math.floor(jobs / poison) === 0;
-    const image = !isPoison ? `img/${n % pictures}.png` : n % 2 ? `img/missing${n}.png` : "img/bad.png";
-    const points = [[n % 160, Math.floor(n / 160) % 120]];
-    return JSON.stringify({ image, prompts: [{ points }] });
-  });
-  writeFileSync(join(folder, "jobs.jsonl"), `${lines.join("\n")}\n`);
-  return join(folder, "jobs.jsonl");
-}
-
 function start(jobs: string, out: string, ...more: string[]): ChildProcess {
-  const args = [MAIN, "batch", jobs, "--out", join(folder, out), "--quiet", "--workers", workers, ...more];
-  return spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
-}
-
-async function ended(child: ChildProcess): Promise<{ code: number | null; lines: { state: string; ms: number }[] }> {
-  let text = "";
-  child.stdout!.on("data", (chunk) => (text += chunk));
-  const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
-  return {
-    code,
-    lines: text
-      .split("\n")
-      .filter(Boolean)
-      .map((line) => JSON.parse(line)),
-  };
-}
-
-function digest(out: string): string {
-  const hash = createHash("sha256");
-  for (const name of readdirSync(join(folder, out)).sort()) {
-    hash.update(name).update(readFileSync(join(folder, out, name)));
-  }
-  return hash.digest("hex").slice(0, 16);
+  return sam2("batch", jobs, "--out", join(folder, out), "--workers", workers, ...more);
 }
 
 function count(lines: { state: string }[], state: string): number {
@@ -96,7 +59,7 @@ function count(lines: { state: string }[], state: string): number {
 }
 
 async function poison(): Promise<void> {
-  const jobs = writeJobs(Number(values.jobs ?? 500), 20);
+  const jobs = writeJobs(Number(values.jobs ?? 500), { poison: 20 });
   for (const run of ["first", "again"]) {
     const { code, lines } = await ended(start(jobs, "out", "--json"));
     const states = ["done", "skipped", "failed"].map((state) => `${count(lines, state)} ${state}`).join(", ");
@@ -108,10 +71,9 @@ async function poison(): Promise<void> {
 }
 
 async function kills(): Promise<void> {
-  const jobs = writeJobs(Number(values.jobs ?? 300), 6);
+  const jobs = writeJobs(Number(values.jobs ?? 300), { poison: 7, clips: 1 });
   await ended(start(jobs, "undisturbed"));
-  const signed = random(7);
-  const draw = () => (signed() + 1) / 2;
+  const draw = draws(7);
   let killed = 0;
   for (const most = Number(values.kills ?? 20); killed < most;) {
     const child = start(jobs, "disturbed");
@@ -137,22 +99,54 @@ async function kills(): Promise<void> {
 }
 
 async function many(): Promise<void> {
-  const jobs = writeJobs(Number(values.jobs ?? 10_000));
+  const model = await modelCpu();
+  const wanted = Number(values.jobs ?? 10_000);
+  const jobs = writeJobs(wanted);
   const began = performance.now();
   const child = start(jobs, "out", "--json");
   const end = ended(child);
-  const memory: number[][] = [];
-  const watch = setInterval(() => {
-    memory.push([child.pid!, ...descendants(child.pid!)].map(megabytes));
-    if (memory.length % 6 === 0) console.log(`MB of ${memory.at(-1)!.map(Math.round).join(", ")}`);
-  }, 5000);
+  const all = () => [child.pid!, ...descendants(child.pid!)];
+  let count = 0;
+  let cpu: number[] = [];
+  let counted = 0;
+  child.stdout!.on("data", (chunk: Buffer) => {
+    const before = count;
+    count += chunk.toString().split("\n").length - 1;
+    if (Math.floor((10 * before) / wanted) === Math.floor((10 * count) / wanted)) return;
+    [cpu, counted] = [all().map(cpuMs), count];
+    console.log(`${count} jobs: MB of ${all().map(megabytes).map(Math.round).join(", ")}`);
+  });
   const { code, lines } = await end;
-  clearInterval(watch);
   const seconds = (performance.now() - began) / 1000;
-  const perJob = (1000 * seconds * Number(workers)) / lines.length;
+  const [batch, ...processes] = cpu.map((ms) => ms / counted);
+  const computing = processes.reduce((a, b) => a + b, 0);
+  const share = 100 * (1 - model / (batch + computing));
   console.log(
-    `${lines.length} jobs, exit ${code}, ${seconds.toFixed(0)} s: ${perJob.toFixed(1)} ms of a process a job`,
+    `${lines.length} jobs, exit ${code}, ${seconds.toFixed(0)} s: ${((1000 * seconds) / lines.length).toFixed(1)} ms a job`,
   );
+  console.log(
+    `CPU a job: batch ${batch.toFixed(1)} ms, processes ${computing.toFixed(1)} ms; the model alone ${model.toFixed(1)} ms: ${share.toFixed(1)} % outside of it`,
+  );
+}
+
+/** What the model takes for the same: an image encoded and a click, pixels at hand. @units ms of CPU */
+async function modelCpu(): Promise<number> {
+  const sam2 = await Sam2.fromPretrained("nano", { threads: 1, video: false });
+  const predictor = new ImagePredictor(sam2);
+  const images = Array.from({ length: 20 }, (_, i) => ({ width: 160, height: 120, data: goldenImage(i, 160, 120) }));
+  const run = async (rounds: number) => {
+    const before = process.cpuUsage();
+    for (let n = 0; n < rounds * images.length; n++) {
+      await predictor.setImage(images[n % images.length]);
+      await predictor.predict({ points: [[n % 160, 60]] });
+    }
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1000 / rounds / images.length;
+  };
+  await run(2);
+  const ms = await run(10);
+  await sam2.dispose();
+  return ms;
 }
 
 function megabytes(pid: number): number {
@@ -161,6 +155,14 @@ function megabytes(pid: number): number {
   } catch {
     return Number.NaN;
   }
+}
+
+/** Since its start, of all its threads; ticks are 10 ms. */
+function cpuMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+    .replace(/^.*\) /s, "")
+    .split(" ");
+  return 10 * (Number(fields[11]) + Number(fields[12]));
 }
 
 /** A model of an official one's shape; its values do not matter for time. */
@@ -182,7 +184,7 @@ function writeModel(name: string): string {
 async function processes(): Promise<void> {
   const model = values.model === undefined ? "nano" : writeModel(values.model);
   const jobs = Number(values.jobs ?? 8);
-  writeJobs(1, 0, jobs);
+  writeJobs(1, { pictures: jobs });
   const kinds = [
     { workers: 2, threads: 1 },
     { workers: 1, threads: 2 },

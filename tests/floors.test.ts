@@ -23,7 +23,7 @@ const FLOORS = [
 const FOR_STUDIO = /^(sam2-ts|preact(\/[\w-]+)?|fflate|mediabunny|models\/nano\/scenes\.ts|studio\/.+)$/;
 /** Files of src/ that exist for Node; no other imports from it. */
 const FOR_NODE =
-  /(\.node\.ts$|^src\/platform\/node|^src\/cli\/|^src\/jobs\/(batch_input|node_source|pool|pool_process|queue|queue_worker|redis|store)\.ts$|\.test\.ts$)/;
+  /(\.node\.ts$|^src\/platform\/node|^src\/cli\/|^src\/jobs\/(batch_input|carried_video|node_source|pool|pool_process|queue|queue_worker|redis|saved_state|store)\.ts$|\.test\.ts$)/;
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const files = ROOMS.flatMap((room) =>

@@ -19,12 +19,19 @@ export interface OwnRedis {
   close(): Promise<void>;
 }
 
-export async function startRedis(): Promise<OwnRedis> {
+export async function startRedis(more: Record<string, string> = {}): Promise<OwnRedis> {
   const folder = mkdtempSync(join(tmpdir(), "sam2-redis-"));
   const port = await freePort();
   let server: ChildProcess;
   const start = async () => {
-    const settings = { port, bind: "127.0.0.1", dir: folder, appendonly: "yes", "maxmemory-policy": "noeviction" };
+    const settings = {
+      port,
+      bind: "127.0.0.1",
+      dir: folder,
+      appendonly: "yes",
+      "maxmemory-policy": "noeviction",
+      ...more,
+    };
     const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, `${value}`]);
     server = spawn("redis-server", args, { stdio: ["ignore", "pipe", "inherit"] });
     let text = "";

@@ -221,7 +221,8 @@ Batch("SIGTERM saves a video and exits with 143; the same command goes on to the
   writeFileSync("long.jsonl", JSON.stringify({ ...JOBS[6], id: "long", video: "long" }));
   const stop = new AbortController();
   const args = ["batch", "long.jsonl", "--out", "saved", "--model", "nano", "--workers", "1"];
-  const isSaved = () => readdirSync("saved/.running").some((name) => name.endsWith(".state"));
+  const isSaved = () =>
+    readdirSync("saved/.running", { recursive: true }).some((name) => /\.video\/state$/.test(`${name}`));
   const watch = setInterval(() => {
     if (existsSync("saved/.running") && isSaved()) stop.abort(new Interruption("SIGTERM"));
   }, 20);

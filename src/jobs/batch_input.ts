@@ -13,6 +13,7 @@ import type { GivenJob } from "./run_jobs.ts";
 
 /** The jobs of a batch, which may be more than fit into memory. */
 export interface BatchInput {
+  /** in their order */
   jobs: AsyncIterable<GivenJob> | Iterable<GivenJob>;
   /** how many there are, if that is known */
   count?: number;
@@ -22,6 +23,7 @@ export interface BatchInput {
   note?: string;
 }
 
+/** What goes with a folder of pictures, or a COCO file. */
 export interface InputOptions {
   /** what is asked about every picture of a folder */
   request?: ImageRequest;

@@ -12,6 +12,7 @@ import { type JsonPrompt, type PromptSet, promptSets, promptsFor } from "./promp
 export interface JobContext {
   /** ends it within a layer: it rejects with the reason of the signal */
   signal?: AbortSignal;
+  /** told how far it is */
   progress?: (progress: Progress) => void;
   /** told what was guessed */
   notice?: (text: string) => void;
@@ -29,15 +30,19 @@ export interface ImageContext extends JobContext {
 
 /** A model with a predictor, and the generators that were asked for: those of other options are others. */
 export class ImageModel {
+  /** the model, whose owner disposes of it */
   readonly sam2: Sam2;
+  /** of one image at a time */
   readonly predictor: ImagePredictor;
   readonly #generators = new Map<string, AutomaticMaskGenerator>();
 
+  /** Of a model that was loaded. */
   constructor(sam2: Sam2) {
     this.sam2 = sam2;
     this.predictor = new ImagePredictor(sam2);
   }
 
+  /** The generator of these options, made when they are first asked for. */
   generator(options: EverythingRequest): AutomaticMaskGenerator {
     const key = JSON.stringify(options);
     const generator =

@@ -4,52 +4,87 @@ import type { Sam2Config } from "../model/config.ts";
 import type { MaskRecord } from "../predict/mask_records.ts";
 import type { Prediction } from "../predict/image_predictor.ts";
 
+/** The model of a result. */
+export interface ResultModel {
+  /** e.g. "tiny" */
+  name: string;
+  /** of SAM, e.g. "2.1" */
+  version: string;
+  /** side of what it sees, in pixels */
+  imageSize: number;
+}
+
 /** The image and the model of a result. */
 export interface ResultHead {
-  image: { path: string; width: number; height: number };
-  model: { name: string; version: string; imageSize: number };
+  /** what was asked about */
+  image: {
+    /** as the job names it */
+    path: string;
+    /** in pixels, upright */
+    width: number;
+    /** in pixels, upright */
+    height: number;
+  };
+  /** what has answered */
+  model: ResultModel;
 }
 
 /** A mask of a prompt. */
 export interface MaskResult {
+  /** with the object, as the model predicts it: 0…1 */
   iou: number;
+  /** in pixels */
   area: number;
+  /** around it, in pixels */
   bbox: [x: number, y: number, w: number, h: number];
+  /** COCO's compressed run lengths */
   rle: Rle;
 }
 
 /** A prompt's answer. */
 export interface PromptResult {
+  /** of the prompt, if it has one */
   name?: string;
+  /** were three masks asked for, not one? */
   multimask: boolean;
+  /** in the model's order */
   masks: MaskResult[];
 }
 
 /** Masks for prompts. */
 export interface PromptsResult extends ResultHead {
+  /** in the order of the prompts */
   prompts: PromptResult[];
 }
 
 /** A mask that was found without a prompt. */
 export interface RecordResult {
+  /** in pixels */
   area: number;
+  /** [x, y, width, height], in pixels */
   bbox: MaskRecord["bbox"];
+  /** with the object, as the model predicts it: 0…1 */
   predicted_iou: number;
+  /** how little it depends on the threshold: 0…1 */
   stability_score: number;
+  /** the point that it was found by: [[x, y]], in pixels */
   point_coords: MaskRecord["pointCoords"];
+  /** of the image it was found in: [x, y, width, height], in pixels */
   crop_box: MaskRecord["cropBox"];
+  /** COCO's compressed run lengths */
   segmentation: Rle;
 }
 
 /** Masks of everything. */
 export interface RecordsResult extends ResultHead {
+  /** in the order of upstream's generator */
   masks: RecordResult[];
 }
 
 /** What a job about an image gives. */
 export type ImageResult = PromptsResult | RecordsResult;
 
-export function modelOf({ name, version, imageSize }: Sam2Config): ResultHead["model"] {
+export function modelOf({ name, version, imageSize }: Sam2Config): ResultModel {
   return { name, version, imageSize };
 }
 

@@ -12,7 +12,7 @@ setPlatform(nodePlatform);
 export { type BatchInput, type InputOptions, openInput } from "./batch_input.ts";
 export type { ReadFile } from "./entries.ts";
 export type { FrameLine, ObjectLine } from "./frame_line.ts";
-export { answerPrompts, type ImageContext, ImageModel, type JobContext, runImageJob } from "./image_job.ts";
+export { type ImageContext, ImageModel, type JobContext, runImageJob } from "./image_job.ts";
 export type {
   ImageResult,
   MaskResult,
@@ -21,21 +21,15 @@ export type {
   RecordResult,
   RecordsResult,
   ResultHead,
+  ResultModel,
 } from "./image_result.ts";
-export {
-  type EverythingRequest,
-  type ImageJob,
-  type ImageRequest,
-  type Job,
-  parseJob,
-  parseRequest,
-  type VideoJob,
-} from "./job.ts";
+export { type EverythingRequest, type ImageJob, type ImageRequest, type Job, parseJob, type VideoJob } from "./job.ts";
 export { nodeSource } from "./node_source.ts";
 export { Pool, type PoolOptions } from "./pool.ts";
 export type { ProcessOptions } from "./pool_messages.ts";
 export type { JobResult } from "./process.ts";
-export type { JsonPrompt, PromptSet } from "./prompts.ts";
+export type { MaskField } from "./mask_source.ts";
+export type { JsonPrompt } from "./prompts.ts";
 export { type QueueOptions, QueueRunner } from "./queue.ts";
 export { createWorker, type QueueWorker, type WorkerOptions } from "./queue_worker.ts";
 export { type GivenJob, type Outcome, runJobs, type RunJobsOptions } from "./run_jobs.ts";

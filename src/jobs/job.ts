@@ -11,15 +11,31 @@ import { type JsonTrackPrompt, TRACK_ENTRY } from "./track_prompts.ts";
 export type EverythingRequest = Omit<AutomaticMaskGeneratorOptions, "outputMode">;
 
 /** What is asked about an image: masks for prompts, or of everything. */
-export type ImageRequest = { prompts: JsonPrompt[] } | { everything: EverythingRequest };
+export type ImageRequest =
+  | {
+      /** a mask, or three, for each */
+      prompts: JsonPrompt[];
+    }
+  | {
+      /** its options; `{}` for the defaults */
+      everything: EverythingRequest;
+    };
 
 /** Masks of an image, which is a path or an http(s) address. */
-export type ImageJob = { id?: string; image: string } & ImageRequest;
+export type ImageJob = {
+  /** names the result, and is none of another's */
+  id?: string;
+  /** a path or an address, of JPEG, PNG, WebP … */
+  image: string;
+} & ImageRequest;
 
 /** Objects followed through a video: a file, or a folder of frames. */
 export interface VideoJob {
+  /** names the result, and is none of another's */
   id?: string;
+  /** its path */
   video: string;
+  /** what to follow */
   prompts: JsonTrackPrompt[];
 }
 

@@ -8,7 +8,7 @@ import { sha256Hex } from "../io/sha256.ts";
 import { readInput, systemReason } from "../platform/node_files.ts";
 import { platform } from "../platform/platform.ts";
 import { framesOfFolder } from "../video/folder.ts";
-import type { Source, Task } from "./task.ts";
+import type { Source, Task, TaskFile } from "./task.ts";
 
 /** Files and addresses, as jobs in `folder` name them. */
 export function nodeSource(folder: string, signal?: AbortSignal): Source {
@@ -47,26 +47,29 @@ async function digestVideo(path: string, name: string, signal?: AbortSignal): Pr
  */
 export async function withBytes(task: Task, signal?: AbortSignal): Promise<Task> {
   const source = nodeSource(".", signal);
-  const expectSame = (name: string, wanted: string, got: string) => {
-    if (wanted === got) return;
-    throw new Sam2Error(
-      name,
-      "the bytes that the submitter has",
-      "others",
-      "give all machines the same files, or --carry",
-    );
-  };
   const files: Task["files"] = [];
   for (const [i, file] of task.files.entries()) {
-    const { name, path, digest } = file;
+    const { name, path } = file;
     if (i === 0 && "video" in task.job) {
-      expectSame(name, digest, await source.digestVideo(path, name));
+      expectSame(file, await source.digestVideo(path, name).catch((error) => refuse(file, error)));
       files.push(file);
       continue;
     }
-    const bytes = file.bytes ?? (await source.read(path, name, "a file of the job"));
-    expectSame(name, digest, await sha256Hex(bytes));
+    const bytes = file.bytes ?? (await source.read(path, name, "a file").catch((error) => refuse(file, error)));
+    expectSame(file, await sha256Hex(bytes));
     files.push({ ...file, bytes });
   }
   return { ...task, files };
+}
+
+const SAME = ["the bytes that the submitter has", "give all machines the same files by the same paths, or --carry"];
+
+function expectSame({ name, digest }: TaskFile, got: string): void {
+  if (got !== digest) throw new Sam2Error(name, SAME[0], "others", SAME[1]);
+}
+
+/** What a worker cannot read may lie on the submitter's machine alone. */
+function refuse({ name, path }: TaskFile, cause: unknown): never {
+  if (!(cause instanceof Sam2Error) || isAddress(path)) throw cause;
+  throw new Sam2Error(name, SAME[0], `${systemReason(cause.cause ?? cause)} on a worker`, SAME[1], { cause });
 }

@@ -1,5 +1,5 @@
 // Processes that compute with nano, and what becomes of their jobs when they are killed.
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
@@ -58,14 +58,14 @@ Pools("computes images and videos; what cannot be read is tried once", async () 
 Pools("a killed process is replaced, and a video goes on where it was saved: the same lines", async () => {
   const task = await taskOf(VIDEO);
   const undisturbed = await pool.run(task, { retries: 0 });
-  rmSync(join(scratch, `${task.key}.state`), { force: true });
+  rmSync(join(scratch, `${task.key}.video`), { recursive: true, force: true });
   let killed = false;
   const frames: number[] = [];
   const disturbed = await pool.run(task, {
     retries: 0,
     progress: ({ fraction = 0 }) => {
       frames.push(Math.round(fraction * 60));
-      if (killed || !readdirSync(scratch).includes(`${task.key}.state`)) return;
+      if (killed || !existsSync(join(scratch, `${task.key}.video`, "state"))) return;
       killed = true;
       killProcesses();
     },
@@ -77,7 +77,7 @@ Pools("a killed process is replaced, and a video goes on where it was saved: the
 
 Pools("a job that ends two processes is given up, and takes no other with it", async () => {
   let deaths = 0;
-  const task = await taskOf(VIDEO);
+  const task = await taskOf({ ...VIDEO, prompts: [{ object: 1, frame: 0, points: [[42, 32]] }] } as Job); // none that was saved
   const poison = pool.run(task, {
     retries: 5,
     notice: () => deaths++,
@@ -106,7 +106,7 @@ Pools("an aborted video saves how far it is, and rejects with the reason", async
   const stop = new AbortController();
   const run = pool.run(task, { retries: 0, signal: stop.signal, progress: () => stop.abort(new Error("enough")) });
   assert.is(await run.catch((error) => error.message), "enough");
-  assert.ok(readdirSync(scratch).includes(`${task.key}.state`));
+  assert.ok(existsSync(join(scratch, `${task.key}.video`, "state")));
 });
 
 Pools.run();

@@ -14,6 +14,7 @@ import type { ModelIdentity, Task } from "./task.ts";
 export interface PoolOptions extends ProcessOptions {
   /** processes; by default as many as there are cores for their threads and memory for their models */
   workers?: number;
+  /** aborts opening */
   signal?: AbortSignal;
 }
 
@@ -43,6 +44,7 @@ const PROGRAM = import.meta.url.replace(/pool(\.[jt]s)$/, "pool_process$1");
 
 /** Processes of this machine that have loaded a model. One that ends is replaced, and its tasks are tried again. */
 export class Pool implements Runner {
+  /** what its processes have loaded */
   readonly model: ModelIdentity;
   readonly capacity: number;
   readonly wantsBytes = true;
@@ -108,6 +110,7 @@ export class Pool implements Runner {
     }
   }
 
+  /** End the processes; tasks that wait are rejected. */
   async close(): Promise<void> {
     const members = this.#members;
     this.#members = [];

@@ -8,8 +8,11 @@ import type { ModelIdentity, Task } from "./task.ts";
 export interface ProcessOptions {
   /** as `Sam2.fromPretrained` takes it */
   model?: string;
+  /** name of a variant, where its shapes do not tell */
   config?: string;
+  /** side of what the model sees, in pixels; its own by default */
   imageSize?: number;
+  /** "auto" by default; "portable" gives the same bits on every CPU */
   kernels?: KernelChoice;
   /** of each process; 1 by default */
   threads?: number;

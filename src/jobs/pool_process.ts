@@ -1,15 +1,14 @@
 // A process of the pool: one model, one task at a time, and the next one's image decoded meanwhile.
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { EngineError } from "../errors.ts";
 import { packError } from "../engine/packed_error.ts";
 import { Sam2 } from "../engine/sam2.ts";
 import { nodePlatform } from "../platform/node.ts";
-import { platform, setPlatform } from "../platform/platform.ts";
+import { setPlatform } from "../platform/platform.ts";
 import type { Progress } from "../predict/progress.ts";
 import { isAccident } from "./accident.ts";
 import type { FromProcess, ProcessOptions, ToProcess } from "./pool_messages.ts";
 import { Processor } from "./process.ts";
+import { savedState } from "./saved_state.ts";
 import { keyOfText, type Task } from "./task.ts";
 import type { SavedState } from "./video_job.ts";
 
@@ -38,12 +37,20 @@ async function load(options: ProcessOptions): Promise<Processor> {
     const digest = await keyOfText(JSON.stringify([sam2.digest, sam2.config, kernels]));
     const { name, version, imageSize: size } = sam2.config;
     say({ ready: { name, version, imageSize: size, digest } });
-    return new Processor(sam2, (key) => savedState(scratch, key));
+    return new Processor(sam2, (key) => (scratch === undefined ? NOWHERE : savedState(scratch, key)));
   } catch (error) {
     say({ broken: packError(error) });
     return new Promise(() => {});
   }
 }
+
+/** Without a folder a video that is interrupted begins anew. */
+const NOWHERE: SavedState = {
+  read: async () => undefined,
+  write: async () => {},
+  readLines: async () => undefined,
+  writeLines: async () => {},
+};
 
 async function take(n: number, task: Task): Promise<void> {
   const abort = new AbortController();
@@ -74,17 +81,4 @@ async function take(n: number, task: Task): Promise<void> {
     },
   );
   aborts.delete(n);
-}
-
-function savedState(scratch: string | undefined, key: string): SavedState {
-  if (scratch === undefined) return { read: async () => undefined, write: async () => {} };
-  const path = join(scratch, `${key}.state`);
-  return {
-    read: () =>
-      readFile(path).then(
-        (bytes) => new Uint8Array(bytes),
-        () => undefined,
-      ),
-    write: (state) => platform.writeFile(path, state),
-  };
 }

@@ -42,7 +42,14 @@ export const PROMPT_ENTRY: Fields = {
 };
 
 /** A prompt as JSON has it: of `--prompts`, of a job, of a request. Files by name. */
-export type JsonPrompt = Omit<Prompt, "maskInput"> & { maskInput?: string; maskImage?: MaskField; multimask?: boolean };
+export type JsonPrompt = Omit<Prompt, "maskInput"> & {
+  /** a safetensors file with `low_res_logits`, as `sam2 segment --save-logits` writes it */
+  maskInput?: string;
+  /** a mask at full size */
+  maskImage?: MaskField;
+  /** three masks or one; three for a single click by default */
+  multimask?: boolean;
+};
 
 /**
  * The prompts of checked entries, with what stands in their files.

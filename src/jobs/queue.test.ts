@@ -1,5 +1,14 @@
 // Several machines, as processes of this one, and a Redis of the test's own.
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -15,7 +24,7 @@ import { nodeSource } from "./node_source.ts";
 import { Pool } from "./pool.ts";
 import { QueueRunner } from "./queue.ts";
 import { createWorker, type WorkerOptions } from "./queue_worker.ts";
-import { type GivenJob, runJobs } from "./run_jobs.ts";
+import { type GivenJob, type Outcome, runJobs } from "./run_jobs.ts";
 import type { Runner } from "./runner.ts";
 import { Store } from "./store.ts";
 import type { Source } from "./task.ts";
@@ -38,7 +47,7 @@ Queues("where no server is, or the address is none, it is said within seconds", 
 });
 
 if (hasRedis) await withRedis();
-else leaveOut("a queue", NO_REDIS, 6);
+else leaveOut("a queue", NO_REDIS, 8);
 Queues.run();
 
 async function withRedis(): Promise<void> {
@@ -92,6 +101,25 @@ async function withRedis(): Promise<void> {
   const work = (options: Partial<WorkerOptions> = {}) =>
     createWorker({ queue: redis.url, model: "nano", workers: 1, scratch: folder, ...options });
 
+  Queues("a server that wants a password is told apart from none; the password stands in the address", async () => {
+    const guarded = await startRedis({ requirepass: "secret" });
+    try {
+      for (const login of ["", ":wrong@"]) {
+        const url = guarded.url.replace("//", `//${login}`);
+        const error = await QueueRunner.open({ queue: url, model }).catch((error) => error);
+        assert.match(
+          error.message,
+          /expected the password of this Redis server, got (NOAUTH|WRONGPASS); write it into/,
+        );
+        assert.not.match(error.message, /wrong/);
+      }
+      const runner = await QueueRunner.open({ queue: guarded.url.replace("//", "//:secret@"), model });
+      await runner.close();
+    } finally {
+      await guarded.close();
+    }
+  });
+
   Queues("gives the files of a run without one, byte for byte; two submitters share what is computed", async () => {
     const jobs = writeJobs();
     await runAll(jobs, "plain", local);
@@ -126,6 +154,46 @@ async function withRedis(): Promise<void> {
       await runner.close();
       await worker.close();
     }
+  });
+
+  Queues("carries a small video, by file name; a large one is refused with what to do", async () => {
+    const clip = writeJobs().at(-4)!;
+    writeFileSync(join(folder, "large.mp4"), "");
+    truncateSync(join(folder, "large.mp4"), 33 * 2 ** 20);
+    const large = { value: { video: "large.mp4", prompts: [{ points: [[1, 1]] }] }, where: "jobs:2" };
+    const runner = await QueueRunner.open({ queue: redis.url, model, carry: true });
+    const { Queue } = await import("bullmq");
+    const { queueName } = await import("./redis.ts");
+    const queue = new Queue(queueName(model), { connection: { url: redis.url } });
+    const outcomes: Record<string, Outcome> = {};
+    let worker: Awaited<ReturnType<typeof work>> | undefined;
+    try {
+      const running = (async () => {
+        for await (const outcome of runJobs([clip, large], { runner, source: nodeSource(folder) })) {
+          outcomes[outcome.where] = outcome;
+        }
+      })();
+      while ((await queue.getWaitingCount()) === 0) await sleep(50);
+      renameSync(join(folder, `clip${set}`), join(folder, `gone${set}`)); // the worker has what came along alone
+      worker = await work({ pool: local });
+      await running;
+    } finally {
+      await queue.close();
+      await runner.close();
+      await worker?.close();
+    }
+    const [carried, refused] = [outcomes[clip.where], outcomes["jobs:2"]];
+    assert.ok(carried.state === "done", JSON.stringify(carried));
+    assert.match(carried.result as string, /^\{"frame":0,"file":"0\.png"/);
+    assert.ok(refused.state === "failed" && refused.attempts === 1);
+    assert.match(
+      refused.error,
+      /^large\.mp4: expected a video of at most 32 MB to carry, got 33 MB; lay it at the same/,
+    );
+    assert.not.ok(
+      readdirSync(folder).some((name) => name.endsWith(".video")),
+      "nothing of it is left",
+    );
   });
 
   Queues("outlives a Redis that is killed and started again", async () => {

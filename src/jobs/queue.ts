@@ -1,11 +1,13 @@
 import type { Job as QueueJob, Queue, QueueEvents } from "bullmq";
 import { pause } from "../platform/transfer.ts";
-import { FIRST_PAUSE_MS } from "./accident.ts";
+import { FIRST_PAUSE_MS, isAccident } from "./accident.ts";
+import { packVideo } from "./carried_video.ts";
 import type { JobResult } from "./process.ts";
 import { openRedis, type QueuedTask, queueName, type Redis } from "./redis.ts";
 import { type Ending, givenUp, MOST_DEATHS, type RunContext, type Runner } from "./runner.ts";
 import type { ModelIdentity, Task } from "./task.ts";
 
+/** Where to submit. */
 export interface QueueOptions {
   /** redis://HOST:PORT */
   queue: string;
@@ -28,6 +30,7 @@ const STALLED = /stalled more than allowable limit/;
 
 /** Workers behind a queue, as one that submits to it sees them. */
 export class QueueRunner implements Runner {
+  /** whose results are asked for */
   readonly model: ModelIdentity;
   readonly capacity: number;
   readonly wantsBytes: boolean;
@@ -66,7 +69,6 @@ export class QueueRunner implements Runner {
 
   async run(task: Task, { signal, retries }: RunContext): Promise<Ending> {
     const { key } = task;
-    const data = this.#queued(task);
     await this.#forgetFailure(key);
     const bell = new Bell();
     this.#bells.set(key, bell);
@@ -76,7 +78,11 @@ export class QueueRunner implements Runner {
         const state = await this.#queue.getJobState(key);
         const job = ["completed", "failed"].includes(state) ? await this.#queue.getJob(key) : undefined;
         if (job?.finishedOn !== undefined) return endingOf(job, task.where);
-        if (state === "unknown") await this.#add(data, retries);
+        if (state === "unknown") {
+          const data = await this.#queued(task).catch((error: Error) => error);
+          if (data instanceof Error) return { error: data.message, isAccident: isAccident(data), attempts: 1 };
+          await this.#add(data, retries);
+        }
         await bell.next(signal);
       }
     } finally {
@@ -84,6 +90,7 @@ export class QueueRunner implements Runner {
     }
   }
 
+  /** Submit nothing more; what was submitted stays in the queue. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     const closing = [this.#events, this.#queue].map((part) => part.close());
@@ -91,11 +98,13 @@ export class QueueRunner implements Runner {
     for (const part of [this.#events, this.#queue]) await part.disconnect().catch(() => {});
   }
 
-  #queued({ id, key, where, job, files }: Task): QueuedTask {
-    const sent = files.map(({ bytes, ...file }) => ({
+  /** @throws Sam2Error if it cannot be carried */
+  async #queued({ id, key, where, job, files }: Task): Promise<QueuedTask> {
+    const sent: QueuedTask["files"] = files.map(({ bytes, ...file }) => ({
       ...file,
       ...(bytes && this.wantsBytes && { bytes: Buffer.from(bytes).toString("base64") }),
     }));
+    if (this.wantsBytes && "video" in job) Object.assign(sent[0], await packVideo(files[0].path, files[0].name));
     return { id, key, where, job, files: sent };
   }
 

@@ -1,14 +1,16 @@
 import type { Job as QueueJob } from "bullmq";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { isAccident } from "./accident.ts";
+import { unpackVideo } from "./carried_video.ts";
 import { withBytes } from "./node_source.ts";
 import { Pool, type PoolOptions } from "./pool.ts";
 import type { JobResult } from "./process.ts";
 import { saysOnce } from "./queue.ts";
 import { openRedis, type QueuedTask, queueName } from "./redis.ts";
-import { GRACE_MS } from "./runner.ts";
+import { forgetVideo, videoFolder } from "./saved_state.ts";
+import { Stops } from "./stops.ts";
 import type { ModelIdentity, Task } from "./task.ts";
 
 export interface WorkerOptions extends PoolOptions {
@@ -26,6 +28,7 @@ export interface WorkerOptions extends PoolOptions {
 
 /** Takes jobs of one model from a queue. */
 export interface QueueWorker {
+  /** whose jobs it takes */
   readonly model: ModelIdentity;
   /** rejects if no process can load the model any more */
   readonly broken: Promise<never>;
@@ -43,8 +46,8 @@ export async function createWorker(options: WorkerOptions): Promise<QueueWorker>
   const { bullmq, connection } = await openRedis(queue, notice);
   const scratch = poolOptions.scratch ?? (await scratchFolder());
   const pool = given ?? (await Pool.open({ ...poolOptions, scratch }));
-  const images = new AbortController();
-  const videos = new AbortController();
+  const stop = new AbortController();
+  const stops = new Stops(stop.signal);
   const stopped = new Error("the worker ends");
   let breakDown!: (error: Error) => void;
   const broken = new Promise<never>((_, reject) => {
@@ -52,9 +55,8 @@ export async function createWorker(options: WorkerOptions): Promise<QueueWorker>
   });
   broken.catch(() => {}); // whoever asks is told
 
-  const compute = async (job: QueueJob<QueuedTask>): Promise<JobResult> => {
-    const { signal } = "video" in job.data.job ? videos : images;
-    const task = await withBytes(unpacked(job.data), signal);
+  const compute = async (job: QueueJob<QueuedTask>, signal: AbortSignal): Promise<JobResult> => {
+    const task = await withBytes(await unpacked(job.data, scratch), signal);
     const progress = "video" in task.job ? latest((fraction) => job.updateProgress(fraction)) : undefined;
     const ending = await pool.run(task, {
       signal,
@@ -72,8 +74,8 @@ export async function createWorker(options: WorkerOptions): Promise<QueueWorker>
       onEnd?.({ id: job.data.id, state, ms: Math.round((performance.now() - begun) * 10) / 10 });
     };
     try {
-      const result = await compute(job);
-      await rm(join(scratch, `${job.data.key}.state`), { force: true });
+      const result = await stops.run(job.data.job, (signal) => compute(job, signal));
+      await forgetVideo(scratch, job.data.key);
       end("done");
       return { result };
     } catch (error) {
@@ -83,8 +85,10 @@ export async function createWorker(options: WorkerOptions): Promise<QueueWorker>
         throw new bullmq.DelayedError();
       }
       end("failed");
-      const isFinal = error instanceof Error && !isAccident(error) && !(error instanceof bullmq.UnrecoverableError);
-      throw isFinal ? new bullmq.UnrecoverableError(error.message) : error;
+      const isFinal = error instanceof bullmq.UnrecoverableError || !isAccident(error);
+      if (!isFinal) throw error;
+      await forgetVideo(scratch, job.data.key);
+      throw new bullmq.UnrecoverableError((error as Error).message);
     }
   };
 
@@ -100,21 +104,26 @@ export async function createWorker(options: WorkerOptions): Promise<QueueWorker>
     model: pool.model,
     broken,
     async close() {
-      videos.abort(stopped);
-      const timer = setTimeout(() => images.abort(stopped), GRACE_MS);
+      stop.abort(stopped);
       await worker.close();
-      clearTimeout(timer);
+      stops.end();
       if (!given) await pool.close();
     },
   };
 }
 
-function unpacked({ files, ...task }: QueuedTask): Task {
-  const read = (text: string) => new Uint8Array(Buffer.from(text, "base64"));
-  return {
-    ...task,
-    files: files.map(({ bytes, ...file }) => ({ ...file, ...(bytes !== undefined && { bytes: read(bytes) }) })),
-  };
+/** A video that came along is laid out in `scratch`. */
+async function unpacked({ files: [first, ...masks], ...task }: QueuedTask, scratch: string): Promise<Task> {
+  const read = ({ bytes, ...file }: QueuedTask["files"][number]): Task["files"][number] => ({
+    ...file,
+    ...(bytes !== undefined && { bytes: new Uint8Array(Buffer.from(bytes, "base64")) }),
+  });
+  const { bytes, frames, ...file } = first;
+  if (!("video" in task.job)) return { ...task, files: [first, ...masks].map(read) };
+  const isCarried = bytes !== undefined || frames !== undefined;
+  const folder = join(videoFolder(scratch, task.key), `carried-${process.pid}`);
+  const path = isCarried ? await unpackVideo({ bytes, frames }, folder) : file.path;
+  return { ...task, files: [{ ...file, path }, ...masks.map(read)] };
 }
 
 /** Where videos keep how far they are, for the next worker of this user on this machine. */

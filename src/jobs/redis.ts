@@ -13,8 +13,8 @@ export interface Redis {
 
 /** What a job of the queue holds; its id is the task's key. */
 export interface QueuedTask extends Omit<Task, "files"> {
-  /** `bytes` in base64, where they are carried */
-  files: { name: string; path: string; digest: string; bytes?: string }[];
+  /** `bytes` in base64, where they are carried; of a folder those of its frames */
+  files: { name: string; path: string; digest: string; bytes?: string; frames?: { name: string; bytes: string }[] }[];
 }
 
 const CONNECT_MS = 4000;
@@ -56,8 +56,13 @@ export async function openRedis(url: string, notice: (text: string) => void): Pr
     await Promise.race([client.connect().then(() => client.ping()), late]);
     await checkSettings(client, where, notice);
   } catch (cause) {
+    const got = reason || (cause as Error).message;
+    if (/^(NOAUTH|WRONGPASS)\b/.test(got)) {
+      const todo = "write it into the address: redis://:PASSWORD@HOST:PORT, or redis://USER:PASSWORD@HOST:PORT";
+      throw new Sam2Error(where, "the password of this Redis server", got.split(" ")[0], todo, { cause });
+    }
     const todo = "start one: redis-server --appendonly yes, or correct the address";
-    throw new Sam2Error(where, "a Redis server", reason || (cause as Error).message, todo, { cause });
+    throw new Sam2Error(where, "a Redis server", got, todo, { cause });
   } finally {
     clearTimeout(timer);
     client.disconnect();

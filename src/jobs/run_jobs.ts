@@ -1,11 +1,12 @@
 import { PromptError, Sam2Error } from "../errors.ts";
 import { pause } from "../platform/transfer.ts";
+import type { Progress } from "../predict/progress.ts";
 import { isAccident, pauseAfter } from "./accident.ts";
 import { mapAhead, mapUnordered } from "./flow.ts";
-import type { JobContext } from "./image_job.ts";
 import { type Job, parseJob } from "./job.ts";
 import type { JobResult } from "./process.ts";
-import { GRACE_MS, type Runner } from "./runner.ts";
+import type { Runner } from "./runner.ts";
+import { Stops } from "./stops.ts";
 import { nonsenseKey, prepare, type Source, type Task, unreadableKey } from "./task.ts";
 
 /** A job as it comes. */
@@ -22,17 +23,44 @@ export interface GivenJob {
 export type Outcome = {
   /** of the job among all, from 0 */
   index: number;
+  /** what to call it, as it was given */
   where: string;
+  /** names its result: the job's own, or else its key */
   id: string;
   /** of inputs, request and model */
   key: string;
+  /** since it was read */
   ms: number;
 } & (
-  | { state: "done"; job: Job; result: JobResult; attempts: number }
-  | { state: "skipped"; /** as another job of this run; else it was done before */ equal: boolean }
-  | { state: "failed"; /** none if it is none, or has the id of another */ job?: Job; error: string; attempts: number }
+  | {
+      /** now */
+      state: "done";
+      /** as it was checked */
+      job: Job;
+      /** what its file holds */
+      result: JobResult;
+      /** 1 if it succeeded at once */
+      attempts: number;
+    }
+  | {
+      /** there is a result */
+      state: "skipped";
+      /** as another job of this run; else it was done before */
+      equal: boolean;
+    }
+  | {
+      /** there is none */
+      state: "failed";
+      /** as it was checked; none if it is no job, or has the id of another */
+      job?: Job;
+      /** why, in one line */
+      error: string;
+      /** 1 if another would be of no use */
+      attempts: number;
+    }
 );
 
+/** Who computes, from where, and who is told. */
 export interface RunJobsOptions {
   /** a `Pool`, or a `QueueRunner` */
   runner: Runner;
@@ -47,7 +75,8 @@ export interface RunJobsOptions {
    * throws the signal's reason.
    */
   signal?: AbortSignal;
-  progress?: (where: string, ...progress: Parameters<NonNullable<JobContext["progress"]>>) => void;
+  /** told how far a video is, by the job's `where` */
+  progress?: (where: string, progress: Progress) => void;
   /** told what was guessed, and of accidents */
   notice?: (text: string) => void;
 }
@@ -77,7 +106,12 @@ export async function* runJobs(
   const prepared = mapAhead(untilAborted(jobs, signal), Math.min(MOST_AHEAD, runner.capacity), (given, index) =>
     prepareGiven(given, index, options),
   );
-  yield* mapUnordered(prepared, runner.capacity, (one) => settle(one, once, options));
+  const stops = new Stops(signal);
+  try {
+    yield* mapUnordered(prepared, runner.capacity, (one) => settle(one, once, stops, options));
+  } finally {
+    stops.end();
+  }
   signal?.throwIfAborted();
 }
 
@@ -122,7 +156,7 @@ async function prepareGiven(
   }
 }
 
-async function settle(one: Prepared, once: Once, options: RunJobsOptions): Promise<Outcome> {
+async function settle(one: Prepared, once: Once, stops: Stops, options: RunJobsOptions): Promise<Outcome> {
   const { begun, ...head } = one;
   const { index, where, id, key } = one;
   const base = { index, where, id, key };
@@ -143,22 +177,13 @@ async function settle(one: Prepared, once: Once, options: RunJobsOptions): Promi
   }
   const { task } = head;
   const { job } = task;
-  const { runner, retries = 2, isDone, signal, progress, notice } = options;
+  const { runner, retries = 2, isDone, progress, notice } = options;
   if (await isDone?.({ id, key, job })) return { ...base, state: "skipped", equal: false, ms: ms() };
-  const late = "video" in job ? undefined : delayed(signal);
-  try {
-    const ending = await runner.run(task, {
-      retries,
-      signal: late?.signal ?? signal,
-      notice,
-      progress: progress && ((reached) => progress(where, reached)),
-    });
-    const { attempts } = ending;
-    if ("error" in ending) return { ...base, state: "failed", job, error: ending.error, attempts, ms: ms() };
-    return { ...base, state: "done", job, result: calledAs(ending.result, job), attempts, ms: ms() };
-  } finally {
-    late?.end();
-  }
+  const told = { retries, notice, progress: progress && ((reached: Progress) => progress(where, reached)) };
+  const ending = await stops.run(job, (signal) => runner.run(task, { ...told, signal }));
+  const { attempts } = ending;
+  if ("error" in ending) return { ...base, state: "failed", job, error: ending.error, attempts, ms: ms() };
+  return { ...base, state: "done", job, result: calledAs(ending.result, job), attempts, ms: ms() };
 }
 
 /** Somebody else may have submitted the same image by another name. */
@@ -178,22 +203,6 @@ class Once {
     this.#keys.set(id, key);
     return undefined;
   }
-}
-
-/** The signal, but some seconds later. */
-function delayed(signal: AbortSignal | undefined): { signal: AbortSignal; end: () => void } {
-  const late = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
-  const begin = () => {
-    timer = setTimeout(() => late.abort(signal!.reason), GRACE_MS);
-  };
-  if (signal?.aborted) begin();
-  else signal?.addEventListener("abort", begin, { once: true });
-  const end = () => {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", begin);
-  };
-  return { signal: late.signal, end };
 }
 
 /** Errors that nobody meant are told whole, and fail the job alone. */

@@ -3,8 +3,20 @@ import type { JobResult } from "./process.ts";
 import type { ModelIdentity, Task } from "./task.ts";
 
 /** How a task ended, and at which attempt. */
-export type Ending = { attempts: number } & (
-  { result: JobResult } | { error: string; /** might it succeed later? */ isAccident: boolean }
+export type Ending = {
+  /** 1 if there was one alone */
+  attempts: number;
+} & (
+  | {
+      /** what its file holds */
+      result: JobResult;
+    }
+  | {
+      /** why there is none, in one line */
+      error: string;
+      /** might it succeed later? */
+      isAccident: boolean;
+    }
 );
 
 /** What goes with a task that is tried again if it fails by accident. */
@@ -15,13 +27,15 @@ export interface RunContext extends JobContext {
 
 /** Who computes: processes of this machine, or workers behind a queue. */
 export interface Runner {
+  /** what computes */
   readonly model: ModelIdentity;
   /** so many tasks at a time */
   readonly capacity: number;
   /** must tasks come with the bytes of their files? */
   readonly wantsBytes: boolean;
-  /** @throws the signal's reason if aborted; Sam2Error if nothing can be computed at all */
+  /** Compute one. @throws the signal's reason if aborted; Sam2Error if nothing can be computed at all */
   run(task: Task, context: RunContext): Promise<Ending>;
+  /** Let go of it. */
   close(): Promise<void>;
 }
 

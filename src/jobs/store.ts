@@ -8,15 +8,20 @@ import { systemReason, writeWhole } from "../platform/node_files.ts";
 import type { Job } from "./job.ts";
 import { type JobResult, textOf } from "./process.ts";
 import type { Outcome } from "./run_jobs.ts";
+import { forgetVideo } from "./saved_state.ts";
 import type { ModelIdentity } from "./task.ts";
 
 /** What batch.json says: the same after one run as after several that were interrupted. */
 export interface BatchSummary {
+  /** whose results they are */
   model: ModelIdentity;
   /** all, of which some are done, some failed, and some equal earlier ones */
   jobs: number;
+  /** with a result, of this run or an earlier one */
   done: number;
+  /** without one */
   failed: number;
+  /** to a job before */
   equal: number;
   /** keys of jobs that have a name of their own: whether a result is that of the job as it is now */
   named: Record<string, string>;
@@ -33,6 +38,7 @@ const LOCK = "lock.json";
  * not there, whatever dies.
  */
 export class Store {
+  /** of results */
   readonly folder: string;
   /** of files that are not results, gone in the end: there videos keep how far they are */
   readonly scratch: string;
@@ -111,8 +117,8 @@ export class Store {
       await appendFile(join(this.scratch, NAMED), `${JSON.stringify([id, key])}\n`);
       this.#named.set(id, key);
     }
-    await writeWhole(place, textOf(result), join(this.scratch, id));
-    await rm(join(this.scratch, `${key}.state`), { force: true });
+    await writeWhole(place, textOf(result), join(this.scratch, `${id}.tmp`));
+    if ("video" in job) await forgetVideo(this.scratch, key);
   }
 
   /** What a job that had this name before has left: it must not pass for the result of this one. */

@@ -25,7 +25,9 @@ export interface Task {
   key: string;
   /** what to call the job in an error, e.g. `jobs.jsonl:3` */
   where: string;
+  /** what is asked, checked */
   job: Job;
+  /** all that it names; first the image or video */
   files: TaskFile[];
 }
 
@@ -41,8 +43,11 @@ export interface Source {
 
 /** What a result depends on besides the job. */
 export interface ModelIdentity {
+  /** e.g. "tiny" */
   name: string;
+  /** of SAM, e.g. "2.1" */
   version: string;
+  /** side of what it sees, in pixels */
   imageSize: number;
   /** of weights, configuration and kernels */
   digest: string;

@@ -8,23 +8,34 @@ import { drawMask, MASK_FIELD, type MaskField, readMask } from "./mask_source.ts
 
 type Size = Pick<ObjectMask, "width" | "height">;
 
-/** What is said of one object on one frame. */
-export interface TrackPrompt {
-  object: number;
-  frame: number;
+/** What is said of one object on one frame, as JSON has it: of `--prompts`, or of a job. */
+export interface JsonTrackPrompt {
+  /** its id, from 1; 1 by default, or each id of a mask with several */
+  object?: number;
+  /** from 0; 0 by default */
+  frame?: number;
+  /** (x, y) in pixels */
   points?: [number, number][];
+  /** of each point: 1 on the object, 0 beside it */
   labels?: (0 | 1)[];
+  /** [x0, y0, x1, y1] in pixels */
   box?: [number, number, number, number];
   /** a picture of the object, or a map of ids; COCO's run lengths or polygons */
   mask?: MaskField;
-  /** what is in it, for frames of a size */
-  picture?: (frame: Size) => ObjectMask;
-  /** no object was named: a map of ids gives one for each */
-  unnamed?: true;
   /** whatever you call the object; comes back with its masks */
   name?: string;
   /** apply it when tracking reaches its frame */
   correct?: boolean;
+}
+
+/** The same, with what it leaves out. */
+export interface TrackPrompt extends JsonTrackPrompt {
+  object: number;
+  frame: number;
+  /** what is in its mask, for frames of a size */
+  picture?: (frame: Size) => ObjectMask;
+  /** no object was named: a map of ids gives one for each */
+  unnamed?: true;
   /** what to call it in an error */
   where: string;
 }
@@ -42,9 +53,6 @@ export const TRACK_ENTRY: Fields = {
   mask: MASK_FIELD,
   correct: ["true or false", (value) => typeof value === "boolean"],
 };
-
-/** A prompt as JSON has it: of `--prompts`, or of a job. A mask is the name of a file, or COCO's run lengths or polygons. */
-export type JsonTrackPrompt = Partial<Omit<TrackPrompt, "picture" | "unnamed" | "where">>;
 
 /** Prompts of checked entries: object 1 on frame 0 unless they say otherwise. */
 export function trackPrompts(entries: readonly Entry[]): TrackPrompt[] {

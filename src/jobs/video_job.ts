@@ -11,8 +11,14 @@ import { applyPrompt, expectTrackable, namesOf, type TrackPrompt, trackPrompts, 
 
 /** Where a video job keeps how far it is, so that another process can go on. */
 export interface SavedState {
+  /** The last state; undefined if there is none. */
   read(): Promise<Uint8Array | undefined>;
+  /** Keep a state in place of the one before, whole or not at all. */
   write(state: Uint8Array): Promise<void>;
+  /** The first `bytes` of the lines; undefined if there are not so many. */
+  readLines(bytes: number): Promise<string | undefined>;
+  /** Keep lines from byte `at` on, before the state that goes on after them. */
+  writeLines(text: string, at: number): Promise<void>;
 }
 
 /** What goes with a job about a video. */
@@ -23,16 +29,22 @@ export interface VideoContext extends JobContext {
   where: string;
   /** of masks that prompts name */
   read: ReadFile;
+  /** where it begins, and how far it gets */
   saved: SavedState;
 }
 
-/** How far it is; kept with the state. */
+/** How far it is. */
 interface Reached {
   /** the frame to go on with */
   next: number;
   /** all lines so far */
   text: string;
+  /** of the lines that are kept already: so that each is written once, however long the video is */
+  kept: { length: number; bytes: number };
 }
+
+/** What is kept with a state. */
+type Note = { next: number; bytes: number };
 
 /** A state is saved so often, or seldom enough to take a twentieth of the time. */
 const SAVE_MS = 1000;
@@ -56,7 +68,7 @@ export async function runVideoJob(predictor: VideoPredictor, job: VideoJob, cont
     await follow(predictor, state, prompts, reached, await frameNames(path), context);
     return reached.text;
   } catch (error) {
-    if (signal?.aborted) await saved.write(await predictor.encodeState(state, JSON.stringify(reached)));
+    if (signal?.aborted) await save(predictor, begun, saved);
     throw error;
   } finally {
     await state.dispose();
@@ -78,7 +90,11 @@ async function resumed(
   if (!bytes) return undefined;
   try {
     const { state, note } = await predictor.loadState(bytes, path, { signal });
-    return { state, reached: JSON.parse(note) as Reached };
+    const { next, bytes: kept } = JSON.parse(note) as Note;
+    const text = await saved.readLines(kept);
+    if (text !== undefined) return { state, reached: { next, text, kept: { length: text.length, bytes: kept } } };
+    await state.dispose();
+    return undefined;
   } catch (error) {
     if (error instanceof StateError) return undefined;
     throw error;
@@ -96,11 +112,21 @@ async function started(
     const first = prompts.filter(({ correct }) => !correct);
     for (const prompt of prompts) expectOnVideo(prompt, state);
     for (const prompt of first) await applyPrompt(predictor, state, prompt, signal);
-    return { state, reached: { next: Math.min(...first.map(({ frame }) => frame)), text: "" } };
+    const next = Math.min(...first.map(({ frame }) => frame));
+    return { state, reached: { next, text: "", kept: { length: 0, bytes: 0 } } };
   } catch (error) {
     await state.dispose();
     throw error;
   }
+}
+
+async function save(predictor: VideoPredictor, { state, reached }: Begun, saved: SavedState): Promise<void> {
+  const { next, text, kept } = reached;
+  const lines = text.slice(kept.length);
+  await saved.writeLines(lines, kept.bytes);
+  reached.kept = { length: text.length, bytes: kept.bytes + new TextEncoder().encode(lines).length };
+  const note: Note = { next, bytes: reached.kept.bytes };
+  await saved.write(await predictor.encodeState(state, JSON.stringify(note)));
 }
 
 function expectOnVideo({ frame, where }: TrackPrompt, { numFrames }: VideoState): void {
@@ -131,7 +157,7 @@ async function follow(
       progress?.({ stage: "decode", fraction: isFinite(state.numFrames) ? reached.next / state.numFrames : undefined });
       const now = performance.now();
       if (now - savedAt > Math.max(SAVE_MS, SAVE_SHARE * took)) {
-        await saved.write(await predictor.encodeState(state, JSON.stringify(reached)));
+        await save(predictor, { state, reached }, saved);
         savedAt = performance.now();
         took = savedAt - now;
       }

@@ -77,7 +77,7 @@ export const everythingRequest = looseObject({
 const region = looseObject({
   type: string(),
   to_name: nullish(string()),
-  value: looseObject({}),
+  value: nullish(looseObject({}), {}), // a relation of two regions has none
 });
 
 export type Region = InferOutput<typeof region> & Record<string, unknown>;
@@ -88,7 +88,7 @@ export const predictRequest = looseObject({
     description("Label Studio's tasks"),
   ),
   project: nullish(unknown()),
-  label_config: pipe(string(), description("the XML of the labelling interface")),
+  label_config: nullish(pipe(string(), description("the XML of the labelling interface"))),
   params: nullish(
     looseObject({
       context: nullish(looseObject({ result: nullish(array(region)) })),

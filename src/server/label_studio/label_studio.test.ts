@@ -108,6 +108,19 @@ Masks("tasks that nobody has drawn on get an empty answer each", async () => {
   assert.equal(results, Array(2).fill({ result: [], score: 0, model_version: "SAM 2.1 nano" }));
 });
 
+Masks("what is said of regions and between them is passed over; without a drawing no interface is needed", async () => {
+  const said = [
+    { type: "relation", from_id: "a", to_id: "b", direction: "right" },
+    { type: "rating", to_name: "image", value: { rating: 3 } },
+  ];
+  const { results, error } = await predict(drawnOn([click(80, 54, "Plate"), ...said]));
+  assert.ok(results, error);
+  assert.equal(masksOf(results).map(hex), (await segmented([{ points: [[80, 54]] }])).map(hex));
+  for (const body of [{ tasks: [{ data: {} }] }, { ...drawnOn([]), label_config: null }]) {
+    assert.equal((await predict(body)).results, [{ result: [], score: 0, model_version: "SAM 2.1 nano" }]);
+  }
+});
+
 Masks("clicks refine the box of their label that they lie in; others of a label are one object", async () => {
   const { results, error } = await predict(
     drawnOn([

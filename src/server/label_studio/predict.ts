@@ -61,7 +61,7 @@ export class LabelStudio {
     const regions = params?.context?.result ?? [];
     if (regions.length === 0) return { results: tasks.map(() => ({ result: [], score: 0, model_version })) };
     if (tasks.length !== 1) throw new PromptError("tasks", "the task that is drawn on", `${tasks.length}`, "send one");
-    const labelling = parseLabelling(xml);
+    const labelling = parseLabelling(xml ?? "");
     const result: Region[] = [];
     for (const toName of new Set(regions.map(({ to_name }) => to_name ?? labelling.labelled[0]?.name ?? ""))) {
       const own = regions.filter(({ to_name }) => (to_name ?? toName) === toName);

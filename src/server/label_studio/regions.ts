@@ -54,7 +54,7 @@ function shapesOf(regions: readonly Region[]): Shape[] {
   return regions.flatMap((region, i) => {
     const where = `context.result[${i}]`;
     const { type, id, image_rotation: rotation } = region;
-    if (/^(labels|choices|textarea|rating|number)$/i.test(type)) return []; // what is said of a region
+    if (/^(labels|choices|textarea|rating|number|relation)$/i.test(type)) return []; // what is said of a region
     if (!SHAPES.test(type)) {
       const expected = "keypointlabels, rectanglelabels or brushlabels";
       throw new PromptError(where, expected, JSON.stringify(type), "use one of these as smart tools");
