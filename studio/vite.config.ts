@@ -27,6 +27,13 @@ const noCopyOfTheWorker: Plugin = {
   load: (id) => (/worker-source-\w+\.js$/.test(id) ? 'export default ""' : undefined),
 };
 
+/** All styles are in one file, so that nothing is to be had before a piece of the page that comes later. */
+const noPreload: Plugin = {
+  name: "no-preload",
+  enforce: "pre",
+  load: (id) => (id.endsWith("vite/preload-helper.js") ? "export const __vitePreload = (load) => load();" : undefined),
+};
+
 /** The codecs as files beside the page, a quarter smaller than as text in it. */
 const codecsAsFiles: Plugin = {
   name: "codecs-as-files",
@@ -95,11 +102,14 @@ export default defineConfig({
   root: at("."),
   base: "./",
   define,
-  plugins: [sam2("../dist/browser/index.js"), noCopyOfTheWorker, codecsAsFiles, policyInThePage, wholeSite],
+  plugins: [sam2("../dist/browser/index.js"), noCopyOfTheWorker, noPreload, codecsAsFiles, policyInThePage, wholeSite],
   worker: {
+    format: "es", // in pieces
     plugins: () => [sam2("../src/index.ts")],
     rolldownOptions: {
       output: {
+        chunkFileNames: "assets/[name]-[hash].js",
+        comments: { legal: false }, // LICENSES.txt has them
         entryFileNames: ({ name }) => (name === "address_worker" ? ADDRESS_WORKER : "assets/[name]-[hash].js"),
       },
     },
