@@ -6,8 +6,7 @@ import type { Media } from "../media/media.ts";
 import type { Desk } from "../state/desk.ts";
 import { appearanceOf, COLOURS, colourOf, partsOf, selectedObject } from "../state/document.ts";
 import type { Store } from "../state/store.ts";
-import type { Shown } from "./session.ts";
-import type { Status } from "./status.ts";
+import type { Shown, Status } from "./status.ts";
 
 export interface Drawn {
   /** Draw the masks; `scale` is how many pixels of the screen a pixel of the picture takes, the latest if it is not said. */

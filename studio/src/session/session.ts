@@ -25,7 +25,7 @@ import { best, previews } from "./previews.ts";
 import { isAbort, sentence } from "./problems.ts";
 import { remember, remembered } from "./remembered.ts";
 import { speed } from "./speed.ts";
-import { AT_FIRST, NOTHING_FOUND, type Status } from "./status.ts";
+import { AT_FIRST, NOTHING_FOUND, type Shown, type Status } from "./status.ts";
 import { type Trace, tracer } from "./trace.ts";
 import { videoSession } from "./video.ts";
 
@@ -35,16 +35,6 @@ const MOST_MEDIA = 6;
 const OFFERED = "sam2-offered";
 /** A frame that is seen for so long is worth a look of the model. */
 const REST_MS = 250;
-
-/** A picture, and which frame it is. */
-export interface Shown {
-  /** the canvas takes it: then it is empty */
-  bitmap: ImageBitmap;
-  source: string;
-  frame: number;
-  /** @units s from the first */
-  time: number;
-}
 
 export interface Session {
   status: Store<Status>;
