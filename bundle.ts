@@ -34,6 +34,14 @@ const OPTIONS: BuildOptions = {
   logOverride: { "empty-import-meta": "silent" }, // the worker is told where nano lies
 };
 
+/** Files of videos are decoded by ffmpeg: browsers have neither it nor paths, so nothing asks for what is left out here. */
+const noVideoFiles: Plugin = {
+  name: "no-video-files",
+  setup({ onLoad }) {
+    onLoad({ filter: /src.video.video_file\.ts$/ }, () => ({ contents: "export const VideoFile = undefined" }));
+  },
+};
+
 const ISC = `Permission to use, copy, modify, and/or distribute this software for any purpose with or without fee is hereby
 granted, provided that the above copyright notice and this permission notice appear in all copies.
 
@@ -50,6 +58,7 @@ const worker = await build({
   entryPoints: ["src/engine/worker.browser.ts"],
   outfile: join(OUT, "worker.js"),
   format: "iife",
+  plugins: [givenWasm, noVideoFiles],
 });
 
 const workerSource: Plugin = {

@@ -1,4 +1,5 @@
 // The page in trouble, in Chromium: workers that die, a full disk, no camera, no encoder. What was made is there, and it goes on.
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +13,7 @@ import { nodePlatform } from "../src/platform/node.ts";
 import { setPlatform } from "../src/platform/platform.ts";
 import { expectBuilt } from "../tests/built.ts";
 import { launchChromium, runWithChromium } from "../tests/chromium.ts";
+import { testWithFfmpeg } from "../tests/ffmpeg.ts";
 import { until } from "../tests/patience.ts";
 import { chooseFiles } from "./choose_files.ts";
 import { keptWhen } from "./kept_document.ts";
@@ -41,25 +43,25 @@ Manners.after(async () => {
 
 /** What the page is given so that its workers can be killed. */
 interface Deadly {
-  /** End the worker whose program has this name, as a browser does when there is no memory left. */
-  kill(program: string): void;
+  /** End the latest worker of this name, as a browser does when there is no memory left. */
+  kill(name: string): void;
   /** Shall the model's worker die of each prompt? */
   isDeadly: boolean;
 }
 
 async function makeDeadly(page: Page): Promise<void> {
   await page.addInitScript(() => {
-    const workers: { url: string; worker: Worker }[] = [];
+    const workers: { name: string; worker: Worker }[] = [];
     globalThis.Worker = class extends Worker {
       constructor(url: string | URL, options?: WorkerOptions) {
         super(url, options);
-        workers.push({ url: `${url}`, worker: this });
+        workers.push({ name: options?.name ?? "engine", worker: this });
       }
     };
     const deadly: Deadly = {
       isDeadly: false,
-      kill(program) {
-        const { worker } = workers.findLast(({ url }) => new RegExp(`/${program}-[^/]*$`).test(url))!;
+      kill(name) {
+        const { worker } = workers.findLast((one) => one.name === name)!;
         worker.terminate();
         worker.dispatchEvent(new ErrorEvent("error", { message: "out of memory" }));
       },
@@ -67,14 +69,14 @@ async function makeDeadly(page: Page): Promise<void> {
     const post = MessagePort.prototype.postMessage as (...args: unknown[]) => void;
     MessagePort.prototype.postMessage = function (this: MessagePort, ...args: unknown[]) {
       post.apply(this, args);
-      if (deadly.isDeadly && /"method":"predict"/.test(JSON.stringify(args[0]))) deadly.kill("worker");
+      if (deadly.isDeadly && /"method":"predict"/.test(JSON.stringify(args[0]))) deadly.kill("engine");
     };
     Object.assign(globalThis, { deadly });
   });
 }
 
-const kill = (page: Page, program: string) =>
-  page.evaluate((program) => (globalThis as unknown as { deadly: Deadly }).deadly.kill(program), program);
+const kill = (page: Page, name: string) =>
+  page.evaluate((name) => (globalThis as unknown as { deadly: Deadly }).deadly.kill(name), name);
 const setDeadly = (page: Page, isDeadly: boolean) =>
   page.evaluate(
     (isDeadly) => void ((globalThis as unknown as { deadly: Deadly }).deadly.isDeadly = isDeadly),
@@ -87,7 +89,7 @@ Manners("a model whose worker dies is started again, and answers the next click"
     async (page) => {
       await click(page, ...THINGS[0]);
       const before = await keptWhen(page, areAnswered(1));
-      await kill(page, "worker");
+      await kill(page, "engine");
       await page.keyboard.press("Enter");
       await click(page, ...THINGS[1]);
       await saidAsNotice(page, /^The model stopped and was started again\. Nothing is lost\.$/);
@@ -130,7 +132,7 @@ Manners("a painter that dies is replaced: the masks are seen again, and the brus
         drawn = await seen();
         return drawn.equals(before) && (await page.evaluate(() => performance.now() > 4000));
       });
-      await kill(page, "painter_worker");
+      await kill(page, "painter");
       await page.waitForFunction(() => document.querySelectorAll(".masks").length === 2);
       await until(async () => (await seen()).equals(drawn));
       await page.keyboard.press("b");
@@ -155,10 +157,41 @@ Manners(
         await page.keyboard.press("Escape");
         await page.waitForSelector(".timeline .tracking");
         const stopped = await keptWhen(page, ({ objects }) => Object.keys(objects[0].on).length > 3);
-        await kill(page, "clip_worker");
+        await kill(page, "clip");
         await page.keyboard.press("t");
         const all = await keptWhen(page, ({ objects }) => Object.keys(objects[0].on).length === 60);
         assert.equal(all.objects[0].on[3], stopped.objects[0].on[3]);
+      },
+      { before: makeDeadly },
+    );
+  },
+);
+
+testWithFfmpeg(
+  Manners,
+  "a video whose worker dies while a frame is decoded is told of in one sentence; all is there, and it goes on",
+  async () => {
+    const file = join(folder, "film.mp4");
+    const source = ["-f", "lavfi", "-i", "testsrc=size=320x240:rate=10:duration=2"];
+    execFileSync("ffmpeg", ["-v", "error", "-y", ...source, "-pix_fmt", "yuv420p", file]);
+    await visit(
+      browser,
+      async (page) => {
+        await chooseFiles(page, file);
+        await page.waitForSelector(".timeline");
+        await ready(page);
+        await click(page, 0.5, 0.5);
+        const before = await keptWhen(page, areAnswered(1));
+        await page.evaluate(() => {
+          const { kill } = (globalThis as unknown as { deadly: Deadly }).deadly;
+          document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "End", bubbles: true }));
+          kill("video");
+        });
+        await saidAsProblem(page, /^The program that decodes film\.mp4 stopped; do that once more\.$/);
+        await page.keyboard.press("Home");
+        await page.keyboard.press("t");
+        const after = await keptWhen(page, ({ objects }) => Object.keys(objects[0].on).length === 20);
+        assert.equal(after.objects[0].on[0], before.objects[0].on[0]);
       },
       { before: makeDeadly },
     );
@@ -293,4 +326,4 @@ Manners(
   },
 );
 
-runWithChromium(Manners, "studio: in trouble", 9);
+runWithChromium(Manners, "studio: in trouble", 10);

@@ -122,6 +122,15 @@ Video(
   },
 );
 
+Video("tracking that is asked for while a click is being answered begins once it is", async () => {
+  await visit(async (page) => {
+    await openClip(page);
+    await click(page, hero(0));
+    await page.keyboard.press("t");
+    await keptWhen(page, (doc) => tracked(doc).length === 59);
+  });
+});
+
 Video("tracked backward from a box, and everything is there after a reload", async () => {
   await visit(async (page) => {
     await openClip(page);
@@ -242,4 +251,4 @@ Video(
   },
 );
 
-runWithChromium(Video, "studio: video", 6);
+runWithChromium(Video, "studio: video", 7);

@@ -27,6 +27,25 @@ const noCopyOfTheWorker: Plugin = {
   load: (id) => (/worker-source-\w+\.js$/.test(id) ? 'export default ""' : undefined),
 };
 
+/** All styles are in one file, so that nothing is to be had before a piece of the page that comes later. */
+const noPreload: Plugin = {
+  name: "no-preload",
+  enforce: "pre",
+  load: (id) => (id.endsWith("vite/preload-helper.js") ? "export const __vitePreload = (load) => load();" : undefined),
+};
+
+/** Videos of one's own are not encrypted: what deciphers them is left out, and an encrypted one is told of as unreadable. */
+const noCipher: Plugin = {
+  name: "no-cipher",
+  enforce: "pre",
+  load: (id) =>
+    /mediabunny.+[\\/]aes\.js$/.test(id)
+      ? `export const AES_128_BLOCK_SIZE = 16;
+export class Aes128CbcContext { constructor() { throw new Error("it is encrypted"); } }
+export const createAes128CbcDecryptStream = () => new Aes128CbcContext();`
+      : undefined,
+};
+
 /** The codecs as files beside the page, a quarter smaller than as text in it. */
 const codecsAsFiles: Plugin = {
   name: "codecs-as-files",
@@ -95,11 +114,14 @@ export default defineConfig({
   root: at("."),
   base: "./",
   define,
-  plugins: [sam2("../dist/browser/index.js"), noCopyOfTheWorker, codecsAsFiles, policyInThePage, wholeSite],
+  plugins: [sam2("../dist/browser/index.js"), noCopyOfTheWorker, noPreload, codecsAsFiles, policyInThePage, wholeSite],
   worker: {
-    plugins: () => [sam2("../src/index.ts")],
+    format: "es", // in pieces
+    plugins: () => [sam2("../src/index.ts"), noCipher],
     rolldownOptions: {
       output: {
+        chunkFileNames: "assets/[name]-[hash].js",
+        comments: { legal: false }, // LICENSES.txt has them
         entryFileNames: ({ name }) => (name === "address_worker" ? ADDRESS_WORKER : "assets/[name]-[hash].js"),
       },
     },

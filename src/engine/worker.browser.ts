@@ -4,6 +4,7 @@
  * codecs' wasm lies in the page's bundle, and the page is asked for it when it is first needed.
  */
 import { browserPlatform, handleOf } from "../platform/browser.ts";
+import { browserDownloads } from "../platform/browser_cache.ts";
 import type { SentWasm } from "../platform/page.ts";
 import { EngineError } from "../errors.ts";
 import { setPlatform } from "../platform/platform.ts";
@@ -45,6 +46,7 @@ function askForWasm(specifier: string): Promise<WebAssembly.Module> {
 function beEngine(port: MessagePort): void {
   setPlatform({
     ...browserPlatform,
+    ...browserDownloads,
     dependencyWasm: askForWasm,
     kernels: async (build) => (await KERNELS[build]()).default,
     startWorker: startHelper,

@@ -1,7 +1,7 @@
 import { ImageError } from "../errors.ts";
 import { platform } from "../platform/platform.ts";
 import { drawnPixels } from "./canvas.ts";
-import { jsquashDecoder } from "./jsquash.ts";
+import { type CodecModule, jsquashDecoder } from "./jsquash.ts";
 import type { ImageHeader, Raster } from "./pixels.ts";
 
 const CODEC = "@jsquash/avif/codec/dec/avif_dec";
@@ -25,13 +25,16 @@ export function avifHeader(bytes: Uint8Array, where: string): ImageHeader {
 export async function decodeAvif(bytes: Uint8Array, where: string): Promise<Raster> {
   if (typeof createImageBitmap === "function") return decodeInBrowser(bytes, where);
   if (!decoder) {
-    const codec = (await platform.optional(`${CODEC}.js`)) as
-      { default: Parameters<typeof jsquashDecoder>[1] } | undefined;
+    const codec = (await platform.optional(`${CODEC}.js`)) as Awaited<CodecModule> | undefined;
     if (!codec) {
       const todo = "run: npm install @jsquash/avif, or convert it to PNG or JPEG";
       throw new ImageError(where, "an AVIF file and a package that reads it", "the file alone", todo);
     }
-    decoder = jsquashDecoder(`${CODEC}.wasm`, codec.default, (codec, bytes) => codec.decode(bytes, 8));
+    decoder = jsquashDecoder(
+      `${CODEC}.wasm`,
+      async () => codec,
+      (codec, bytes) => codec.decode(bytes, 8),
+    );
   }
   return decoder(bytes, where);
 }

@@ -12,6 +12,7 @@ import { checkTensors, deriveConfig, isMemoryTensor } from "../model/derive_conf
 import { checkpointConfig, expectTensors } from "../model/load.ts";
 import { parameters } from "../model/parameters.ts";
 import { browserPlatform } from "../platform/browser.ts";
+import { browserDownloads } from "../platform/browser_cache.ts";
 import { nodePlatform } from "../platform/node.ts";
 import { setPlatform } from "../platform/platform.ts";
 import { numel, type Shape } from "../tensor/shape.ts";
@@ -134,7 +135,7 @@ Sources("a folder with one checkpoint is that checkpoint; with none or two, its 
   await inFolder({}, async (folder) => assert.match(await refusal(folder), /got none; name one/));
 });
 Sources("in a browser, bytes, a Blob and an address do; a path is refused", async () => {
-  setPlatform(browserPlatform);
+  setPlatform({ ...browserPlatform, ...browserDownloads });
   try {
     await onServer(
       (_, response) => response.end(PT),

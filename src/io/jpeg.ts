@@ -1,4 +1,3 @@
-import mozjpeg from "@jsquash/jpeg/codec/dec/mozjpeg_dec.js";
 import { ImageError } from "../errors.ts";
 import { cmykToRgb, upsample } from "./jpeg_cmyk.ts";
 import { jpegPlanes } from "./jpeg_planes.ts";
@@ -9,6 +8,8 @@ import type { ImageHeader, Raster } from "./pixels.ts";
 const PROGRESSIVE = 0xc2;
 const SUPPORTED = [0xc0, 0xc1, PROGRESSIVE]; // baseline, extended, progressive; all Huffman-coded
 const NOT_FRAMES = [0xc4, 0xc8, 0xcc]; // tables that share the frame headers' range of markers
+/** Made when it is first needed, so that bundlers leave it out where nothing decodes. */
+let decoder: ReturnType<typeof jsquashDecoder> | undefined;
 
 /** @source JPEG (ITU-T T.81), annex B: segments up to the first scan */
 export function jpegHeader(bytes: Uint8Array, where: string): ImageHeader & { frame: Frame } {
@@ -96,9 +97,12 @@ export async function decodeJpeg(bytes: Uint8Array, where: string): Promise<Rast
   return cmykToRgb(planes, frame);
 }
 
-const decode = jsquashDecoder(
-  "@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm",
-  mozjpeg,
-  (codec, bytes) => codec.decode(bytes, false),
-  /^Premature end|^Corrupt JPEG data: (?!\d+ extraneous)/,
-);
+function decode(bytes: Uint8Array, where: string): Promise<Raster> {
+  decoder ??= jsquashDecoder(
+    "@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm",
+    () => import("@jsquash/jpeg/codec/dec/mozjpeg_dec.js"),
+    (codec, bytes) => codec.decode(bytes, false),
+    /^Premature end|^Corrupt JPEG data: (?!\d+ extraneous)/,
+  );
+  return decoder(bytes, where);
+}

@@ -9,19 +9,21 @@ interface Codec {
   ): { width: number; height: number; data: Uint8ClampedArray } | null;
 }
 
-/** What Emscripten makes of a codec: a function that instantiates it. */
-type CodecFactory<C> = (options: {
-  noInitialRun: true;
-  printErr: (line: string) => void;
-  instantiateWasm: (imports: WebAssembly.Imports, done: (instance: WebAssembly.Instance) => void) => object;
-}) => Promise<C>;
+/** What Emscripten makes of a codec: a module with a function that instantiates it. */
+export type CodecModule<C = Codec> = Promise<{
+  default: (options: {
+    noInitialRun: true;
+    printErr: (line: string) => void;
+    instantiateWasm: (imports: WebAssembly.Imports, done: (instance: WebAssembly.Instance) => void) => object;
+  }) => Promise<C>;
+}>;
 
 /** Instantiates an @jsquash codec, whose wasm file is compiled once. */
-export function jsquashCodec<C>(wasmFile: string, factory: CodecFactory<C>, printErr: (line: string) => void) {
+export function jsquashCodec<C>(wasmFile: string, load: () => CodecModule<C>, printErr: (line: string) => void) {
   let compiled: ReturnType<typeof platform.dependencyWasm> | undefined;
   return async (): Promise<C> => {
-    const module = await (compiled ??= platform.dependencyWasm(wasmFile));
-    return factory({
+    const [module, factory] = await Promise.all([(compiled ??= platform.dependencyWasm(wasmFile)), load()]);
+    return factory.default({
       noInitialRun: true,
       printErr,
       instantiateWasm(imports, done) {
@@ -43,13 +45,13 @@ const KEEP_BYTES = 2 ** 26;
  */
 export function jsquashDecoder(
   wasmFile: string,
-  factory: CodecFactory<Codec>,
+  load: () => CodecModule,
   decode: (codec: Codec, bytes: Uint8Array) => ReturnType<Codec["decode"]>,
   damage?: RegExp,
 ) {
   let idle: Codec | undefined;
   const warnings: string[] = [];
-  const instantiate = jsquashCodec(wasmFile, factory, (line) => warnings.push(line));
+  const instantiate = jsquashCodec(wasmFile, load, (line) => warnings.push(line));
 
   return async (bytes: Uint8Array, where: string): Promise<Raster> => {
     const codec = idle ?? (await instantiate());

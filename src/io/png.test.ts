@@ -3,6 +3,7 @@ import * as assert from "uvu/assert";
 import { browserPlatform } from "../platform/browser.ts";
 import { nodePlatform } from "../platform/node.ts";
 import { setPlatform } from "../platform/platform.ts";
+import { deflate, inflate } from "../platform/zlib.ts";
 import { crc32 } from "./crc32.ts";
 import { DAVIS_PALETTE, encodeMaskPng, encodePalettePng } from "./masks.ts";
 import { decodePng, encodePng } from "./png.ts";
@@ -62,9 +63,9 @@ for (const [reader, platform] of Object.entries(PLATFORMS)) {
 
   Png(`${reader} refuses a stream that is cut off`, () => {
     setPlatform(platform);
-    const stream = platform.deflate(noise(5000, 3));
-    assert.throws(() => platform.inflate(stream.subarray(0, 3000), 5000), /unexpected/i);
-    assert.throws(() => platform.inflate(stream, 4999));
+    const stream = deflate(noise(5000, 3));
+    assert.throws(() => inflate(stream.subarray(0, 3000), 5000), /unexpected/i);
+    assert.throws(() => inflate(stream, 4999));
   });
 }
 

@@ -3,6 +3,7 @@
 // Pillow's pixels to the bit, and what no decoder should guess (a wrong CRC, rows that are missing) is refused.
 import { ImageError } from "../errors.ts";
 import { platform } from "../platform/platform.ts";
+import { deflate, inflate } from "../platform/zlib.ts";
 import { concat } from "./concat.ts";
 import { crc32 } from "./crc32.ts";
 import { kindOf } from "./kind_of.ts";
@@ -116,7 +117,7 @@ export function decodePng(bytes: Uint8Array, where: string): Raster {
     return { x, y, dx, dy, columns, rows, rowBytes: Math.ceil((columns * samples * depth) / 8) };
   });
   const rawBytes = layout.reduce((sum, pass) => sum + pass.rows * (1 + pass.rowBytes), 0);
-  const raw = inflate(compressed, rawBytes, where);
+  const raw = inflated(compressed, rawBytes, where);
 
   const pixelBytes = Math.max(1, (samples * depth) / 8);
   const data = new (depth === 16 ? Uint16Array : Uint8Array)(width * height * samples);
@@ -146,14 +147,14 @@ export function decodePng(bytes: Uint8Array, where: string): Raster {
 const SPARE_BYTES = 4096;
 
 /** Inflates no more than the size that IHDR implies, so that no stream can claim more memory or time. */
-function inflate(compressed: Uint8Array[], rawBytes: number, where: string): Uint8Array {
+function inflated(compressed: Uint8Array[], rawBytes: number, where: string): Uint8Array {
   const stream = concat(compressed);
   if (stream.length > 2 * rawBytes + 1024) {
     throw damaged(where, `compressed data for ${rawBytes} bytes`, `${stream.length} bytes of it`);
   }
   let raw: Uint8Array;
   try {
-    raw = platform.inflate(stream, rawBytes + SPARE_BYTES);
+    raw = inflate(stream, rawBytes + SPARE_BYTES);
   } catch (cause) {
     throw damaged(where, "intact compressed data", `"${(cause as Error).message}"`, cause);
   }
@@ -283,13 +284,12 @@ function headOf(width: number, height: number, depth: number, colourType: number
 }
 
 export function compressed(raw: RawPng): Uint8Array {
-  return fileOf(raw, platform.deflate(raw.rows, raw.repeats));
+  return fileOf(raw, deflate(raw.rows, raw.repeats));
 }
 
 /** `compressed`, by another thread where the platform has one for that. */
 export async function compressedAside(raw: RawPng): Promise<Uint8Array> {
-  const deflate = platform.deflateAside ?? platform.deflate;
-  return fileOf(raw, await deflate(raw.rows, raw.repeats));
+  return fileOf(raw, await (platform.deflateAside ?? deflate)(raw.rows, raw.repeats));
 }
 
 function fileOf({ head, palette }: RawPng, stream: Uint8Array): Uint8Array {

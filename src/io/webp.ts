@@ -1,9 +1,10 @@
-import libwebp from "@jsquash/webp/codec/dec/webp_dec.js";
 import { ImageError } from "../errors.ts";
 import { jsquashDecoder } from "./jsquash.ts";
-import type { ImageHeader } from "./pixels.ts";
+import type { ImageHeader, Raster } from "./pixels.ts";
 
 const ANIMATED = 0x02;
+/** Made when it is first needed, so that bundlers leave it out where nothing decodes. */
+let decoder: ReturnType<typeof jsquashDecoder> | undefined;
 
 /** @source WebP container specification; RFC 6386, 9.1 (VP8); WebP lossless bitstream, 3 (VP8L) */
 export function webpHeader(bytes: Uint8Array, where: string): ImageHeader {
@@ -45,6 +46,11 @@ function fourCC(bytes: Uint8Array, at: number): string {
 }
 
 /** WebP → RGBA, bit for bit what libwebp gives. */
-export const decodeWebp = jsquashDecoder("@jsquash/webp/codec/dec/webp_dec.wasm", libwebp, (codec, bytes) =>
-  codec.decode(bytes),
-);
+export function decodeWebp(bytes: Uint8Array, where: string): Promise<Raster> {
+  decoder ??= jsquashDecoder(
+    "@jsquash/webp/codec/dec/webp_dec.wasm",
+    () => import("@jsquash/webp/codec/dec/webp_dec.js"),
+    (codec, bytes) => codec.decode(bytes),
+  );
+  return decoder(bytes, where);
+}

@@ -1,9 +1,13 @@
-import libwebp, { type WebPModule } from "@jsquash/webp/codec/enc/webp_enc.js";
+import type { WebPModule } from "@jsquash/webp/codec/enc/webp_enc.js";
 import { defaultOptions } from "@jsquash/webp/meta.js";
 import type { RgbImage } from "./image.ts";
 import { jsquashCodec } from "./jsquash.ts";
 
-const encoder = jsquashCodec<WebPModule>("@jsquash/webp/codec/enc/webp_enc.wasm", libwebp, () => {});
+const encoder = jsquashCodec<WebPModule>(
+  "@jsquash/webp/codec/enc/webp_enc.wasm",
+  () => import("@jsquash/webp/codec/enc/webp_enc.js"),
+  () => {},
+);
 
 const RIFF_HEADER = 12;
 const IS_ANIMATED = 0x02;

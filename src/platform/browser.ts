@@ -1,12 +1,10 @@
 import { UsageError } from "../errors.ts";
-import { downloadBlob, keptBytes, openKept, removeKept } from "./browser_cache.ts";
 import type { OpenFile, Platform, WorkerEvents, WorkerHandle } from "./types.ts";
-import { unzlibSync, zlibSync } from "./vendor.ts";
 
 // Workers alone have it, and TypeScript's types for a page do not.
 declare const FileReaderSync: (new () => { readAsArrayBuffer(blob: Blob): ArrayBuffer }) | undefined;
 
-async function openBlob(blob: Blob, name: string): Promise<OpenFile> {
+export async function openBlob(blob: Blob, name: string): Promise<OpenFile> {
   const { size } = blob;
   const close = () => {};
   if (typeof FileReaderSync === "undefined") {
@@ -28,7 +26,7 @@ function noFiles(path: string): never {
   );
 }
 
-/** bundled.ts has them. */
+/** The entries have them, browser_cache.ts and bundled.ts. */
 function notBundled(): never {
   throw new UsageError("sam2-ts", "an entry of the package", "one of its parts alone", 'import from "sam2-ts"');
 }
@@ -54,15 +52,13 @@ export const browserPlatform: Platform = {
   openFile: async (path) => noFiles(path),
   exists: async () => false,
   openBlob,
-  openCached: (remote, options) => openKept(remote, options, openBlob),
-  cachedBytes: keptBytes,
-  removeCached: removeKept,
-  download: async (url, options) => openBlob(await downloadBlob(url, options), url),
+  openCached: notBundled,
+  cachedBytes: notBundled,
+  removeCached: notBundled,
+  download: notBundled,
   listFolder: async (path) => noFiles(path),
   dependencyWasm: async () => notBundled(),
   optional: async () => undefined,
-  inflate: (stream, limit) => unzlibSync(stream, { out: new Uint8Array(limit) }),
-  deflate: (bytes, runs) => zlibSync(bytes, { level: runs ? 1 : 6 }),
   kernels: async () => notBundled(),
   prepareWasm: () => [],
   cores: () => navigator.hardwareConcurrency,

@@ -3,8 +3,9 @@
  * cannot continue what was interrupted. A page that has neither (because it was not loaded over https) keeps nothing.
  */
 import { CheckpointError } from "../errors.ts";
+import { openBlob } from "./browser.ts";
 import { counted, type Received, transfer } from "./transfer.ts";
-import type { CacheOptions, DownloadOptions, OpenFile, RemoteFile } from "./types.ts";
+import type { CacheOptions, DownloadOptions, OpenFile, Platform, RemoteFile } from "./types.ts";
 
 const PLACE = "sam2-ts";
 
@@ -24,24 +25,30 @@ interface Note {
   isWhole: boolean;
 }
 
-type OpenBlob = (blob: Blob, name: string) => Promise<OpenFile>;
+/** What `browserPlatform` has of the network: for the entries that load models, so that others are bundled without it. */
+export const browserDownloads: Pick<Platform, "download" | "openCached" | "cachedBytes" | "removeCached"> = {
+  download: async (url, options) => openBlob(await downloadBlob(url, options), url),
+  openCached: openKept,
+  cachedBytes: keptBytes,
+  removeCached: removeKept,
+};
 
 /** The whole of an address, in memory or where the browser puts large Blobs. */
-export async function downloadBlob(url: string, { onProgress, ...options }: DownloadOptions): Promise<Blob> {
+async function downloadBlob(url: string, { onProgress, ...options }: DownloadOptions): Promise<Blob> {
   const { chunks, total } = await transfer(url, { fetch: (...args) => fetch(...args), ...options });
   return new Response(streamOf(counted(chunks, total, onProgress))).blob();
 }
 
 /** A file from what this browser keeps, else from the network. */
-export async function openKept(remote: RemoteFile, options: CacheOptions, openBlob: OpenBlob): Promise<OpenFile> {
+async function openKept(remote: RemoteFile, options: CacheOptions): Promise<OpenFile> {
   const folder = await privateFolder();
-  const get = () => (folder ? inFolder(folder, remote, options, openBlob) : inCache(remote, options, openBlob));
+  const get = () => (folder ? inFolder(folder, remote, options) : inCache(remote, options));
   // two tabs that want the same file: the second waits, and finds it
   return navigator.locks ? navigator.locks.request(`${PLACE}: ${remote.file}`, { signal: options.signal }, get) : get();
 }
 
 /** Bytes of what this browser keeps of a file; undefined if it keeps nothing of it. */
-export async function keptBytes({ file, pageUrl }: RemoteFile): Promise<number | undefined> {
+async function keptBytes({ file, pageUrl }: RemoteFile): Promise<number | undefined> {
   const handle = await (await anyFolder())?.getFileHandle(file).catch(() => undefined);
   if (handle) return (await handle.getFile()).size;
   const kept = await globalThis.caches?.match(pageUrl, { cacheName: PLACE }).catch(() => undefined);
@@ -49,7 +56,7 @@ export async function keptBytes({ file, pageUrl }: RemoteFile): Promise<number |
 }
 
 /** Forget a file, and what an interrupted attempt has left of it. */
-export async function removeKept({ file, pageUrl }: RemoteFile): Promise<void> {
+async function removeKept({ file, pageUrl }: RemoteFile): Promise<void> {
   const folder = await anyFolder();
   for (const name of [noteName(file), file]) await folder?.removeEntry(name).catch(() => {}); // it may not be there
   if (await globalThis.caches?.has(PLACE).catch(() => false)) await (await caches.open(PLACE)).delete(pageUrl);
@@ -78,7 +85,6 @@ async function inFolder(
   folder: FileSystemDirectoryHandle,
   remote: RemoteFile,
   options: CacheOptions,
-  openBlob: OpenBlob,
 ): Promise<OpenFile> {
   const { file, pageUrl } = remote;
   const handle: FileInWorker = await folder.getFileHandle(file, { create: true });
@@ -155,7 +161,7 @@ async function writeNote(folder: FileSystemDirectoryHandle, file: string, note: 
 
 const noteName = (file: string) => `${file}.json`;
 
-async function inCache(remote: RemoteFile, options: CacheOptions, openBlob: OpenBlob): Promise<OpenFile> {
+async function inCache(remote: RemoteFile, options: CacheOptions): Promise<OpenFile> {
   const { pageUrl } = remote;
   const cache = await globalThis.caches?.open(PLACE).catch(() => undefined);
   const kept = await cache?.match(pageUrl);

@@ -1,4 +1,5 @@
 import { browserPlatform } from "./browser.ts";
+import { browserDownloads } from "./browser_cache.ts";
 import type { Platform } from "./types.ts";
 
 /** They lie in the bundle, so that it runs wherever its own file can be had; each is unpacked when it is first needed. */
@@ -10,5 +11,6 @@ const WASM: Record<string, () => Promise<{ default: Uint8Array<ArrayBuffer> }>> 
 /** A browser's platform with the dependencies' wasm files that bundle.ts packed. */
 export const bundledPlatform: Platform = {
   ...browserPlatform,
+  ...browserDownloads,
   dependencyWasm: async (specifier) => WebAssembly.compile((await WASM[specifier]()).default),
 };

@@ -90,17 +90,10 @@ export interface Platform {
   dependencyWasm(specifier: string): Promise<WebAssembly.Module>;
   /** A package that is not installed with this one, where it is installed; undefined where it is not, and in browsers. */
   optional(specifier: string): Promise<unknown>;
-  /**
-   * Zlib stream → its bytes.
-   *
-   * @throws Error if there are more than `limit`, which is found before they are made, or the stream is damaged or cut off
-   */
-  inflate(stream: Uint8Array, limit: number): Uint8Array;
-  /**
-   * Bytes → zlib stream; the same one whenever the same program runs on the same machine. `runs`: the bytes mostly repeat,
-   * as those of masks do, so that no more than runs need be looked for.
-   */
-  deflate(bytes: Uint8Array, runs?: boolean): Uint8Array;
+  /** `inflate` of zlib.ts, where the platform has a zlib. */
+  inflate?(stream: Uint8Array, limit: number): Uint8Array;
+  /** `deflate` of zlib.ts, where the platform has a zlib. */
+  deflate?(bytes: Uint8Array, runs?: boolean): Uint8Array;
   /** `deflate` by another thread, where the platform has one for that. */
   deflateAside?(bytes: Uint8Array, runs?: boolean): Promise<Uint8Array>;
   /** `io/crc32.ts` by the platform's zlib, where it has one: four times as fast. */

@@ -1,4 +1,3 @@
-import { instantiateSync } from "@assemblyscript/loader";
 import { EngineError, HeapError } from "../errors.ts";
 import { notify } from "../platform/notices.ts";
 import { platform } from "../platform/platform.ts";
@@ -38,7 +37,7 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
     return { heap, kernels: reference, threads: 1, chosen: ["kernels: reference"], macs: 0, dispose() {} };
   }
   const { name, module, chosen } = await compile(kernels);
-  const { exports } = instantiateSync(module, { env: { memory } }).instance;
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
   const heap = new Heap(memory, (exports.heap_base as () => number)(), maxBytes);
   const scratch = heap.alloc([SCRATCH_BYTES / 4]).data.byteOffset;
   const alone = oneThread(exports, scratch);

@@ -53,7 +53,7 @@ for (const [name, text] of Object.entries(FILES)) {
 for (const part of ["dist", "build", "models/nano", "package.json"]) {
   cpSync(join(root, part), join(app, "node_modules/sam2-ts", part), { recursive: true });
 }
-for (const name of ["@assemblyscript/loader", "@jsquash/jpeg", "@jsquash/webp"]) {
+for (const name of ["@jsquash/jpeg", "@jsquash/webp"]) {
   cpSync(join(root, "node_modules", name), join(app, "node_modules", name), { recursive: true });
 }
 const next = join(app, "node_modules/next/dist/bin/next");

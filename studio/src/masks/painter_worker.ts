@@ -4,13 +4,14 @@
  */
 import { encodeRle, type Rle } from "sam2-ts";
 import { picturesOf } from "../inside/pictures.ts";
+import { answerCalls } from "../media/worker_calls.ts";
 import type { MaskParts } from "../state/document.ts";
 import { aboveZero, composed, resampled, stroked } from "./pixels.ts";
-import type { Answer, LabelMap, Order, Question, Questions, Size } from "./protocol.ts";
+import type { LabelMap, Order, Questions, Size } from "./protocol.ts";
 import { type Context, cutout, paint, type Silhouette, silhouette } from "./silhouette.ts";
 
 /** TypeScript's types are those of a page. */
-const worker = globalThis as unknown as Pick<Worker, "postMessage" | "addEventListener">;
+const worker = globalThis as unknown as Pick<Worker, "postMessage">;
 /** Of an overlay; a larger picture has a coarser one. */
 const MOST_PIXELS = 2 ** 22;
 const MOST_PREVIEW_PIXELS = 2 ** 19;
@@ -23,11 +24,6 @@ let preview: Context;
 let picture: Size = { width: 1, height: 1 };
 const kept = new Map<string, Silhouette | undefined>();
 let newest: Extract<Order, { type: "draw" }> | undefined;
-
-worker.addEventListener("message", ({ data }: MessageEvent<Order | Question>) => {
-  if ("id" in data) void reply(data);
-  else obey(data);
-});
 
 function obey(order: Order): void {
   if (!hasCanvases && order.type !== "canvases") return; // all is told anew with them
@@ -65,24 +61,16 @@ function obey(order: Order): void {
   }
 }
 
-const ANSWERS: { [K in keyof Questions]: (asked: Questions[K]["asks"]) => unknown } = {
-  encode: ({ masks, size: { width, height } }) => masks.map((mask) => encodeRle(mask, width, height)),
-  stroke: ({ parts, stroke, size }) => stroked(parts, stroke, size),
-  layer: ({ values, shape }) => picturesOf(values, shape),
-  mask: ({ parts }) => composed(parts).mask,
-  cutout: ({ picture: bitmap, parts }) => cutout(bitmap, parts).finally(() => bitmap.close()),
-};
-
-async function reply(question: Question): Promise<void> {
-  const { id, type } = question;
-  try {
-    const value = await (ANSWERS[type] as (asked: unknown) => unknown)(question);
-    const transfer = value instanceof Uint8Array ? [value.buffer] : [];
-    worker.postMessage({ id, value } satisfies Answer, transfer);
-  } catch (error) {
-    worker.postMessage({ id, error: (error as Error).message } satisfies Answer);
-  }
-}
+answerCalls<Questions, Order>(
+  {
+    encode: ({ masks, size: { width, height } }) => masks.map((mask) => encodeRle(mask, width, height)),
+    stroke: ({ parts, stroke, size }) => stroked(parts, stroke, size),
+    layer: ({ values, shape }) => picturesOf(values, shape),
+    mask: ({ parts }) => composed(parts).mask,
+    cutout: ({ picture: bitmap, parts }) => cutout(bitmap, parts).finally(() => bitmap.close()),
+  },
+  obey,
+);
 
 /** Setting a canvas's size clears it. */
 function resize(canvas: Size, most: number): void {

@@ -21,7 +21,7 @@ export interface Stroke {
 
 export type Size = Record<"width" | "height", number>;
 
-/** Told, not answered. */
+/** Told to the painter. */
 export type Order =
   | { type: "canvases"; objects: OffscreenCanvas; preview: OffscreenCanvas }
   | { type: "size"; size: Size }
@@ -46,7 +46,5 @@ export interface Questions {
   cutout: { asks: { picture: ImageBitmap; parts: MaskParts }; answers: Blob | undefined };
 }
 
-export type Question = { [K in keyof Questions]: { type: K; id: number } & Questions[K]["asks"] }[keyof Questions];
-export type Answer = { id: number; value: unknown; error?: undefined } | { id: number; error: string };
-/** of every pixel of the overlay the index of the smallest mask there, plus one; after `drawAll` */
+/** Told by the painter: of every pixel of the overlay the index of the smallest mask there, plus one; after `drawAll` */
 export type LabelMap = { labels: Uint16Array<ArrayBuffer>; size: Size };

@@ -2,6 +2,7 @@
 import type { ClipCalls } from "./clip_worker.ts";
 import type { Media } from "./media.ts";
 import { regular } from "./regular.ts";
+import { startWorker } from "./start_worker.ts";
 import { asked } from "./worker_calls.ts";
 
 const FRAMES = 60;
@@ -9,8 +10,10 @@ const FRAMES_PER_SECOND = 12;
 const SIZE = 400;
 
 export function drawnClip(): Media {
-  const worker = () => new Worker(new URL("./clip_worker.ts", import.meta.url), { type: "module", name: "clip" });
-  const { ask, close } = asked<ClipCalls>(worker, "The program that draws the clip stopped; do that once more.");
+  const { ask, close } = asked<ClipCalls>(
+    () => startWorker("clip"),
+    "The program that draws the clip stopped; do that once more.",
+  );
   return {
     source: {
       id: "clip",

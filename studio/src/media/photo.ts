@@ -4,6 +4,7 @@ import type { Source } from "../state/document.ts";
 import type { Media } from "./media.ts";
 import type { PhotoCalls } from "./photo_worker.ts";
 import { regular } from "./regular.ts";
+import { startWorker } from "./start_worker.ts";
 import { asked } from "./worker_calls.ts";
 
 /** What the model's own decoders take at most. */
@@ -14,8 +15,10 @@ const READ = /^(\xff\xd8\xff|\x89PNG|RIFF....WEBP|GIF8|BM)/s;
 /** @throws Error in one sentence for a visitor, if the browser cannot show it */
 export async function openPhoto(file: Blob, name: string): Promise<Media> {
   const { width, height } = await sizeOf(file, name);
-  const worker = () => new Worker(new URL("./photo_worker.ts", import.meta.url), { type: "module", name: "photo" });
-  const { ask, close } = asked<PhotoCalls>(worker, `The program that decodes ${name} stopped; do that once more.`);
+  const { ask, close } = asked<PhotoCalls>(
+    () => startWorker("photo"),
+    `The program that decodes ${name} stopped; do that once more.`,
+  );
   const asks = { file, name };
   let first: Promise<ImageBitmap> | undefined = ask("picture", asks);
   await first.catch((error) => {

@@ -1,6 +1,7 @@
 /** The drawing of the first visit: nano knows such scenes, so that the first click is answered well, and at once. */
 import type { Media } from "./media.ts";
 import { regular } from "./regular.ts";
+import { startWorker } from "./start_worker.ts";
 
 /** Never seen in training. */
 const SEED = 152;
@@ -15,7 +16,7 @@ interface Drawn {
 }
 
 export async function drawnScene(): Promise<Media> {
-  const worker = new Worker(new URL("./scene_worker.ts", import.meta.url), { type: "module", name: "scene" });
+  const worker = startWorker("scene");
   const { image, ...pixels } = await new Promise<Drawn>((resolve, reject) => {
     worker.addEventListener("message", ({ data }) => resolve(data), { once: true });
     worker.addEventListener("error", () => reject(new Error("the drawing's program could not be loaded")));

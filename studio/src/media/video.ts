@@ -2,12 +2,15 @@
 import { frameAt } from "./frame_times.ts";
 import type { Media } from "./media.ts";
 import type { VideoCalls } from "./video_calls.ts";
+import { startWorker } from "./start_worker.ts";
 import { asked } from "./worker_calls.ts";
 
 /** @throws Error in one sentence for a visitor, if the browser cannot decode it */
 export async function openVideo(file: Blob, name: string): Promise<Media> {
-  const worker = () => new Worker(new URL("./video_worker.ts", import.meta.url), { type: "module", name: "video" });
-  const { ask, close } = asked<VideoCalls>(worker, `The program that decodes ${name} stopped; do that once more.`);
+  const { ask, close } = asked<VideoCalls>(
+    () => startWorker("video"),
+    `The program that decodes ${name} stopped; do that once more.`,
+  );
   const { width, height, times, duration } = await ask("open", { file, name }).catch((error) => {
     close();
     throw error;

@@ -1,11 +1,15 @@
-/** A worker that answers questions: asked here, each by its number, and answered there one after the other. */
+/**
+ * A worker that answers questions: asked here, each by its number, and answered there one after the other. What is told, from
+ * either side, has no number and no answer.
+ */
 
 /** By name what is asked and what is answered. */
 export type Calls<C> = { [K in keyof C]: { asks: unknown; answers: unknown } };
 
-export interface Asked<C extends Calls<C>> {
+export interface Asked<C extends Calls<C>, Told = never> {
   /** @param transfer what is given away with the question */
   ask<K extends keyof C>(type: K, asks: C[K]["asks"], transfer?: Transferable[]): Promise<C[K]["answers"]>;
+  tell(told: Told, transfer?: Transferable[]): void;
   /** End the worker; what was asked is rejected. */
   close(): void;
 }
@@ -18,12 +22,23 @@ interface Question {
 const CLOSED = "It was closed.";
 type Answer = { id: number; value: unknown; error?: undefined } | { id: number; error: string };
 
+interface Events<Tells> {
+  /** It says something that was not asked. */
+  onTold?(told: Tells): void;
+  /** @param age ms since it was started */
+  onDeath?(age: number): void;
+}
+
 /**
  * Whoever dies is started anew by the next question.
  *
  * @param died a sentence for visitors, if the worker cannot go on
  */
-export function asked<C extends Calls<C>>(start: () => Worker, died: string): Asked<C> {
+export function asked<C extends Calls<C>, Told = never, Tells = never>(
+  start: () => Worker,
+  died: string,
+  { onTold, onDeath }: Events<Tells> = {},
+): Asked<C, Told> {
   const waiting = new Map<number, { resolve(value: never): void; reject(error: Error): void }>();
   let ids = 0;
   let worker: Worker | undefined = started();
@@ -31,8 +46,14 @@ export function asked<C extends Calls<C>>(start: () => Worker, died: string): As
 
   function started(): Worker {
     const own = start();
-    own.addEventListener("error", () => own === worker && fail(died));
+    const birth = performance.now();
+    own.addEventListener("error", () => {
+      if (own !== worker) return;
+      fail(died);
+      onDeath?.(performance.now() - birth);
+    });
     own.addEventListener("message", ({ data }: MessageEvent<Answer>) => {
+      if (!("id" in data)) return onTold?.(data);
       const asker = waiting.get(data.id);
       waiting.delete(data.id);
       if (data.error === undefined) asker?.resolve(data.value as never);
@@ -57,6 +78,7 @@ export function asked<C extends Calls<C>>(start: () => Worker, died: string): As
         waiting.set(id, { resolve, reject });
         worker.postMessage({ id, type: type as string, asks } satisfies Question, transfer);
       }),
+    tell: (told, transfer = []) => (worker ??= started()).postMessage(told, transfer),
     close() {
       isClosed = true;
       fail(CLOSED);
@@ -64,14 +86,21 @@ export function asked<C extends Calls<C>>(start: () => Worker, died: string): As
   };
 }
 
-/** The worker's side. What an answer holds of pictures and bytes is given away. */
-export function answerCalls<C extends Calls<C>>(answers: {
-  [K in keyof C]: (asks: C[K]["asks"]) => Promise<C[K]["answers"]>;
-}): void {
+/**
+ * The worker's side. What an answer holds of pictures and bytes is given away.
+ *
+ * @param hear what is told; it waits for no answer
+ */
+export function answerCalls<C extends Calls<C>, Told = never>(
+  answers: { [K in keyof C]: (asks: C[K]["asks"]) => C[K]["answers"] | Promise<C[K]["answers"]> },
+  hear?: (told: Told) => void,
+): void {
   /** TypeScript's types are those of a page. */
   const worker = globalThis as unknown as Pick<Worker, "postMessage" | "addEventListener">;
   let queue = Promise.resolve();
-  worker.addEventListener("message", ({ data: { id, type, asks } }: MessageEvent<Question>) => {
+  worker.addEventListener("message", ({ data }: MessageEvent<Question>) => {
+    if (!("id" in data)) return hear?.(data);
+    const { id, type, asks } = data;
     const run = async () => {
       try {
         const value = await answers[type as keyof C](asks as never);
@@ -86,6 +115,6 @@ export function answerCalls<C extends Calls<C>>(answers: {
 
 function transferable(value: unknown): Transferable[] {
   if (value instanceof ImageBitmap) return [value];
-  const data = (value as { data?: unknown } | undefined)?.data;
+  const data = ArrayBuffer.isView(value) ? value : (value as { data?: unknown } | undefined)?.data;
   return ArrayBuffer.isView(data) ? [data.buffer as ArrayBuffer] : [];
 }

@@ -67,6 +67,16 @@ export interface Status {
   offersModels: boolean;
 }
 
+/** A picture, and which frame it is. */
+export interface Shown {
+  /** the canvas takes it: then it is empty */
+  bitmap: ImageBitmap;
+  source: string;
+  frame: number;
+  /** @units s from the first */
+  time: number;
+}
+
 export const NOTHING_FOUND: Everything = { state: "none", fraction: 0, records: [] };
 
 export const AT_FIRST: Status = {

@@ -54,6 +54,10 @@ interface Opened {
 export function videoSession({ desk, painter, change, media, attempt }: Surroundings): VideoSession {
   let opened: Opened | undefined;
   let asking: AbortController | undefined;
+  /** the latest call of `answer` */
+  let answering = Promise.resolve();
+  /** of calls of `track`: a later one, or a stop, counts */
+  let turn = 0;
   let tracking: { run: string; source: string; controller: AbortController; ended: Promise<void> } | undefined;
 
   async function open(sam2: Sam2, signal: AbortSignal): Promise<Opened> {
@@ -145,7 +149,12 @@ export function videoSession({ desk, painter, change, media, attempt }: Surround
     return painter.ask("encode", { masks: [...masks], size: { width, height } }, transfer as ArrayBuffer[]);
   }
 
-  async function answer(): Promise<void> {
+  function answer(): Promise<void> {
+    answering = answerNext();
+    return answering;
+  }
+
+  async function answerNext(): Promise<void> {
     asking?.abort();
     const { objects, frame } = desk.doc;
     const object = objects.find(({ on }) => on[frame] && isUnanswered(on[frame]));
@@ -176,9 +185,13 @@ export function videoSession({ desk, painter, change, media, attempt }: Surround
   }
 
   async function track(direction: "forward" | "backward"): Promise<void> {
-    if (tracking) return;
+    const mine = ++turn;
+    let last: Promise<void>;
+    do
+      await (last = answering); // what was clicked last is followed too
+    while (last !== answering);
+    if (tracking || mine !== turn) return;
     const controller = new AbortController();
-    asking?.abort();
     const id = crypto.randomUUID();
     const ended = run(id, direction, controller.signal).finally(() => {
       tracking = undefined;
@@ -242,6 +255,7 @@ export function videoSession({ desk, painter, change, media, attempt }: Surround
     answer,
     track,
     async stop() {
+      turn++;
       asking?.abort();
       change({ isAsking: false });
       await stopTracking();

@@ -1,5 +1,5 @@
 /** What an action is. */
-import type { Document } from "./document.ts";
+import type { Document, Tool } from "./document.ts";
 
 /** What the world outside is asked for. */
 export type Effect =
@@ -42,4 +42,16 @@ export interface Action<A = void> {
   isPartOf?(doc: Document, args: A): boolean;
   isEnabled?(doc: Document): boolean;
   perform(doc: Document, args: A): Outcome;
+}
+
+/** So that the arguments of actions in a table are known. */
+export const action = <A = void>(made: Action<A>): Action<A> => made;
+
+export function tool(name: Tool, label: string, group: Group, keys: readonly string[]): Action {
+  return {
+    label,
+    group,
+    keys,
+    perform: (doc) => ({ doc: { ...doc, tool: name }, say: `${label}.` }),
+  };
 }

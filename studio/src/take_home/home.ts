@@ -1,6 +1,7 @@
 /** Taking home, as the page sees it: one file at a time is made, in a worker that ends with it. */
 import { lasting } from "../media/camera.ts";
 import type { Media } from "../media/media.ts";
+import { startWorker } from "../media/start_worker.ts";
 import { asked, type Asked } from "../media/worker_calls.ts";
 import type { Session } from "../session/session.ts";
 import type { Desk } from "../state/desk.ts";
@@ -147,12 +148,9 @@ async function asking<R>(call: (ask: Asked<HomeCalls>["ask"]) => Promise<R>): Pr
 }
 
 function homeWorker(): Asked<HomeCalls> {
-  const worker = () => new Worker(new URL("./home_worker.ts", import.meta.url), { type: "module", name: "home" });
-  return asked<HomeCalls>(worker, DIED);
+  return asked<HomeCalls>(() => startWorker("home"), DIED);
 }
 
 function filmWorker(): Asked<MakerCalls> {
-  const worker = () =>
-    new Worker(new URL("../media/video_worker.ts", import.meta.url), { type: "module", name: "film" });
-  return asked<MakerCalls>(worker, DIED);
+  return asked<MakerCalls>(() => startWorker("video"), DIED);
 }
