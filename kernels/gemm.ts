@@ -235,21 +235,29 @@ export function tile_4x16(wide: i32, c: usize, ldc: usize, s: usize, lds: usize,
   }
 }
 
+/** Where share i of n things begins, as all are cut into `shares` as even as multiples of `unit` can be. */
+// @ts-ignore: decorator
+@inline
+export function evenShare(n: i32, unit: i32, shares: i32, i: i32): i32 {
+  return <i32>(<i64>((n + unit - 1) / unit) * i / shares) * unit;
+}
+
 /**
- * Tiles [from, to) of C in blocks of mc rows × nc columns, the rows of a column block one after the other.
+ * Tiles [from, to) of C in blocks of a share of a group's rows × nc columns, the rows of a column block one after the other.
  *
  * The rows of C are G groups of L, `cG` and `ldc` bytes apart, those of the residual likewise. `rows` is 0, or G·L row
  * numbers, −1 for zeros; `bias` and `r` may be 0; `wide` chooses the register tile.
  */
 export function gemm_f32(
   c: usize, cG: usize, ldc: usize, a: usize, lda: usize, rows: usize, b: usize, bias: usize, activation: i32, r: usize, rG: usize,
-  ldr: usize, G: i32, L: i32, N: i32, K: i32, mc: i32, nc: i32, wide: i32, scratch: usize, from: i32, to: i32,
+  ldr: usize, G: i32, L: i32, N: i32, K: i32, shares: i32, nc: i32, wide: i32, scratch: usize, from: i32, to: i32,
 ): void {
   const zeros = scratch + FREE;
   memory.fill(zeros, 0, <usize>K << 2);
-  const ofGroup = (L + mc - 1) / mc, blocks = G * ofGroup;
+  const blocks = G * shares;
   for (let t = from; t < to; t++) {
-    const g = t % blocks / ofGroup, l0 = t % blocks % ofGroup * mc, count = min(mc, L - l0);
+    const g = t % blocks / shares, share = t % shares;
+    const l0 = evenShare(L, MR, shares, share), count = min(L, evenShare(L, MR, shares, share + 1)) - l0;
     const n0 = t / blocks * nc, n1 = min(N, n0 + nc);
     const ct = c + <usize>g * cG + <usize>l0 * ldc, rt = r ? r + <usize>g * rG + <usize>l0 * ldr : 0;
     let at = scratch + ROWS;
