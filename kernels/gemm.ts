@@ -273,6 +273,40 @@ export function gemm_f32(
   }
 }
 
+/** Bytes of scratch that an MLP of H hidden channels takes for `rows` rows. */
+export function mlp_f32_scratch(H: i32, rows: i32): usize {
+  return FREE + (<usize>H * rows << 2);
+}
+
+/**
+ * Tiles [from, to) of C = R + W₂·act(W₁·A + b₁) + b₂: shares of the M rows, whose H hidden channels stay in the second-level cache.
+ *
+ * What `gemm_f32` gives in turn, to the bit. `r` and the biases may be 0.
+ */
+export function mlp_f32(
+  c: usize, ldc: usize, a: usize, lda: usize, w1: usize, bias1: usize, activation: i32, w2: usize, bias2: usize, r: usize, ldr: usize,
+  M: i32, K: i32, H: i32, N: i32, shares: i32, wide: i32, scratch: usize, from: i32, to: i32,
+): void {
+  const hidden = scratch + FREE, ldh = <usize>H << 2;
+  for (let t = from; t < to; t++) {
+    const m = evenShare(M, MR, shares, t), count = min(M, evenShare(M, MR, shares, t + 1)) - m;
+    const ct = c + <usize>m * ldc, rt = r ? r + <usize>m * ldr : 0;
+    listRows(scratch, a + <usize>m * lda, lda, count);
+    if (K < DEEP) touch(a + <usize>m * lda, lda, count, K, scratch);
+    block(hidden, ldh, count, 0, H, w1, bias1, activation, 0, 0, H, K, wide, scratch);
+    listRows(scratch, hidden, ldh, count);
+    if (r) touch(rt, ldr, count, N, scratch);
+    block(ct, ldc, count, 0, N, w2, bias2, 0, rt, ldr, N, H, wide, scratch);
+  }
+}
+
+/** The addresses of rows that are ld bytes apart, for `block`. */
+function listRows(scratch: usize, row: usize, ld: usize, count: i32): void {
+  let at = scratch + ROWS;
+  for (let m = 0; m < count; m++, at += 4, row += ld) store<u32>(at, row);
+  fillTile(at, count);
+}
+
 // @ts-ignore: decorator
 @inline
 const DEEP: i32 = 1024; // from this many channels on rows are long enough for the CPU to read ahead by itself

@@ -10,7 +10,7 @@ import { add, affine } from "../nn/elementwise.ts";
 import { layer } from "../nn/layer.ts";
 import { foldLinears } from "../nn/fold.ts";
 import { concat, contiguous } from "../nn/layout.ts";
-import { type Fused, linear } from "../nn/linear.ts";
+import { type Fused, inOnePass, linear } from "../nn/linear.ts";
 import { layerNorm } from "../nn/norm.ts";
 import type { PlacedMemory } from "../runtime/kernels.ts";
 import { machine } from "../runtime/machine.ts";
@@ -162,7 +162,7 @@ function memoryAttentionLayer(w: Weights, config: Sam2Config, places: { queries:
   };
   const lookBack = layer(w, "MemoryAttentionLayer", (x: Tensor, memory: Attended) => {
     x = crossAttnImage(norm2(x), memory, { residual: x });
-    return linear2(linear1(norm3(x)), { residual: x });
+    return inOnePass(linear1, linear2, norm3(x), x);
   });
   return { lookAround, lookBack };
 }

@@ -26,6 +26,7 @@ export type RegisterTile = "6x8" | "6x16";
 /** What a kernel takes of a thread's scratch, in bytes: the kernel that divides it tells. */
 export interface ScratchSizes {
   gemm_f32_pack_scratch(K: number): number;
+  mlp_f32_scratch(H: number, rows: number): number;
   conv2d_f32_scratch(K: number, mc: number): number;
   places_f32_scratch(D: number, R: number): number;
   tell_f32_scratch(D: number, R: number): number;
@@ -78,6 +79,18 @@ export function wasmKernels(
       const A = [address(a), 4 * a.stride[0], rows ? rows.byteOffset : 0];
       const args = [...C, ...A, address(data), ...epilogueArgs(epilogue), G, L, N, K, rowShares, nc, wide];
       parallelFor("gemm_f32", G * rowShares * Math.ceil(N / nc), args);
+    },
+
+    mlp(c, a, first, second) {
+      const [M, H] = [c.shape[0], first.weight.N];
+      const rows = largest(wide ? ROWS : NARROW_ROWS, 6, (n) => sizes.mlp_f32_scratch(H, n) <= SCRATCH_BYTES);
+      if (rows === 0) throw new ShapeError("mlp", "hidden channels that fit in the scratch", `${H}`, "use gemm twice");
+      const tiles = shares(M, rows);
+      const [bias1, activation] = epilogueArgs(first.epilogue);
+      const [bias2, , residual, , ldr] = epilogueArgs(second.epilogue);
+      const weights = [address(first.weight.data), bias1, activation, address(second.weight.data), bias2];
+      const tensors = [address(c), 4 * c.stride[0], address(a), 4 * a.stride[0], ...weights, residual, ldr];
+      parallelFor("mlp_f32", tiles, [...tensors, M, first.weight.K, H, second.weight.N, tiles, wide]);
     },
 
     conv2d(y, x, { data, N, K }, k, stride, padding, epilogue) {

@@ -15,6 +15,7 @@ export function elementwiseKernels(
   | "name"
   | "pack"
   | "gemm"
+  | "mlp"
   | "conv2d"
   | "attention"
   | "axialAttention"
