@@ -110,8 +110,8 @@ export function wasmKernels(
       const most = Math.min(room ? PACKED_QUERIES : QUERIES, Math.floor(SUMS / dv / 6) * 6);
       const keys = Math.min(Math.max(d, dv) > CHANNELS ? KEYS / 2 : KEYS, Math.ceil(S / 16) * 16);
       const lonely = B * h === 1 && S >= MANY_KEYS ? Math.max(1, Math.floor(N / FEW_QUERIES)) : 1; // or one thread has all
-      const blocks = N <= most ? lonely : shares(N, most);
-      const nq = Math.ceil(N / blocks / 6) * 6;
+      const nq = Math.ceil(N / (N <= most ? lonely : shares(N, most)) / 6) * 6;
+      const blocks = Math.ceil(N / nq);
       if (sizes.attention_f32_scratch(d, dv, nq, keys) > SCRATCH_BYTES) {
         throw new ShapeError("attention", "heads that fit in the scratch", `${d} and ${dv} channels`, "use more heads");
       }
