@@ -1,12 +1,14 @@
-// npx tsx bench/film.ts [case …]: what a frame of an mp4 costs, all included, from the file to the written masks, and how
-// much of that is the model. Weights are drawn, but nano's; ffmpeg draws the film. Each case runs in a process of its own.
+// npx tsx bench/film.ts [--chromium] [case …]: what a frame of an mp4 costs, all included, from the file to the written masks,
+// and how much of that is the model; in a page of Chromium that uses the built package, to the mask in the page. Weights are
+// drawn, but nano's; ffmpeg draws the film. Each case runs in a process of its own.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { hashWeights } from "../golden/hash_weights.ts";
 import { main } from "../src/cli/cli.ts";
+import { DEMO_MODEL } from "../src/io/demo_model.ts";
 import { writeSafetensors } from "../src/io/safetensors.ts";
 import { edgeTamConfig, type Sam2Config, variantConfig } from "../src/model/config.ts";
 import { parameters } from "../src/model/parameters.ts";
@@ -14,6 +16,8 @@ import { nodePlatform } from "../src/platform/node.ts";
 import { setPlatform } from "../src/platform/platform.ts";
 import { type Graph, Sam2 } from "../src/predict/sam2.ts";
 import { numel } from "../src/tensor/shape.ts";
+import { hasChromium, NO_CHROMIUM } from "../tests/chromium.ts";
+import { filmInChromium } from "./film_in_chromium.ts";
 
 /** Frames until the memory is full and the engine's code is fast. */
 const FILLING = 18;
@@ -22,77 +26,91 @@ interface Film {
   /** undefined: nano */
   config?: Sam2Config;
   size: [width: number, height: number];
-  options: string[];
+  /** 1024 if not given */
+  imageSize?: number;
   frames: number;
 }
 
 const FILMS: Record<string, Film> = {
-  nano: { size: [1280, 720], options: [], frames: 80 },
-  "edgetam.512": { config: edgeTamConfig(), size: [1280, 720], options: ["--image-size", "512"], frames: 30 },
-  edgetam: { config: edgeTamConfig(), size: [1280, 720], options: [], frames: 15 },
-  tiny: { config: variantConfig("tiny", "2.1"), size: [1920, 1080], options: [], frames: 5 },
+  nano: { size: [1280, 720], frames: 80 },
+  "edgetam.512": { config: edgeTamConfig(), size: [1280, 720], imageSize: 512, frames: 30 },
+  edgetam: { config: edgeTamConfig(), size: [1280, 720], frames: 15 },
+  tiny: { config: variantConfig("tiny", "2.1"), size: [1920, 1080], frames: 5 },
 };
 
-const asked = process.argv.slice(2);
+const inChromium = process.argv.includes("--chromium");
+const asked = process.argv.slice(2).filter((name) => name !== "--chromium");
 const unknown = asked.filter((name) => !(name in FILMS));
 if (unknown.length > 0) {
   console.error(`film: expected some of ${Object.keys(FILMS).join(", ")}, got ${unknown.join(", ")}`);
   process.exit(2);
 }
-if (asked.length === 1) await measure(asked[0]);
+if (inChromium && !hasChromium) {
+  console.error(`film: ${NO_CHROMIUM}`);
+  process.exit(2);
+}
+if (asked.length === 1) await withFilm(asked[0], inChromium ? measureInChromium : measure);
 else for (const name of asked.length > 0 ? asked : Object.keys(FILMS)) alone(name);
 
 /** In a process of its own, whose memory is then that of the case. */
 function alone(name: string): void {
-  const { status } = spawnSync(process.execPath, [...process.execArgv, fileURLToPath(import.meta.url), name], {
-    stdio: "inherit",
-  });
+  const args = [fileURLToPath(import.meta.url), ...(inChromium ? ["--chromium"] : []), name];
+  const { status } = spawnSync(process.execPath, [...process.execArgv, ...args], { stdio: "inherit" });
   if (status !== 0) process.exit(1);
 }
 
-async function measure(name: string): Promise<void> {
-  const { config, size, options, frames } = FILMS[name];
+/** In a folder of its own with film.mp4 and model.safetensors. */
+async function withFilm(
+  name: string,
+  measure: (name: string, film: Film, folder: string) => Promise<void>,
+): Promise<void> {
+  const film = FILMS[name];
   const folder = mkdtempSync(join(tmpdir(), "sam2-film-"));
   process.chdir(folder);
   try {
-    drawFilm("film.mp4", size, FILLING + frames);
-    if (config) writeWeights("model.safetensors", config);
-    const clock = timeModel();
-    const seen: { ms: number; model: number }[] = [];
-    let before = 0;
-    const write = (line: string) => {
-      seen.push({ ms: JSON.parse(line).ms, model: clock.ms - before });
-      before = clock.ms;
-    };
-    const point = size.map((side) => side / 2).join(",");
-    const model = ["--model", config ? "model.safetensors" : "nano", ...options];
-    const args = [
-      "track",
-      "film.mp4",
-      ...model,
-      "--object",
-      "1",
-      "--point",
-      point,
-      "--json",
-      "--quiet",
-      "--out",
-      "out",
-    ];
-    const stderr = { write: (text: string) => process.stderr.write(text) };
-    setPlatform(nodePlatform);
-    const code = await main(args, { stdout: { write }, stderr, env: {}, signal: new AbortController().signal });
-    if (code !== 0) process.exit(code);
-    const steady = seen.slice(FILLING);
-    const [ms, inModel] = [median(steady.map(({ ms }) => ms)), median(steady.map(({ model }) => model))];
-    const peak = process.resourceUsage().maxRSS / 1024;
-    const what = `${name.padEnd(12)} ${size.join("×").padEnd(10)}`;
-    const times = `${ms.toFixed(1).padStart(7)} ms a frame · model ${inModel.toFixed(1).padStart(7)} ms`;
-    console.log(`${what} ${times} = ${((100 * inModel) / ms).toFixed(1)} % · peak ${peak.toFixed(0)} MiB`);
+    drawFilm("film.mp4", film.size, FILLING + film.frames);
+    if (film.config) writeWeights("model.safetensors", film.config);
+    else copyFileSync(DEMO_MODEL.url, "model.safetensors");
+    await measure(name, film, folder);
   } finally {
     process.chdir(tmpdir());
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+async function measure(name: string, { config, size, imageSize }: Film): Promise<void> {
+  const clock = timeModel();
+  const seen: { ms: number; model: number }[] = [];
+  let before = 0;
+  const write = (line: string) => {
+    seen.push({ ms: JSON.parse(line).ms, model: clock.ms - before });
+    before = clock.ms;
+  };
+  const point = size.map((side) => side / 2).join(",");
+  const model = ["--model", config ? "model.safetensors" : "nano"];
+  if (imageSize) model.push("--image-size", `${imageSize}`);
+  const prompt = ["--object", "1", "--point", point];
+  const args = ["track", "film.mp4", ...model, ...prompt, "--json", "--quiet", "--out", "out"];
+  const stderr = { write: (text: string) => process.stderr.write(text) };
+  setPlatform(nodePlatform);
+  const code = await main(args, { stdout: { write }, stderr, env: {}, signal: new AbortController().signal });
+  if (code !== 0) throw new Error(`sam2 track ended with ${code}`);
+  const steady = seen.slice(FILLING);
+  const [ms, inModel] = [median(steady.map(({ ms }) => ms)), median(steady.map(({ model }) => model))];
+  const peak = process.resourceUsage().maxRSS / 1024;
+  const times = `${ms.toFixed(1).padStart(7)} ms a frame · model ${inModel.toFixed(1).padStart(7)} ms`;
+  console.log(`${head(name, size)} ${times} = ${((100 * inModel) / ms).toFixed(1)} % · peak ${peak.toFixed(0)} MiB`);
+}
+
+async function measureInChromium(name: string, { size, imageSize }: Film, folder: string): Promise<void> {
+  const { all, decoding, withoutFile } = await filmInChromium(folder, imageSize, FILLING);
+  const ms = (times: number[]) => `${median(times).toFixed(1).padStart(7)} ms`;
+  const parts = `from pixels in memory ${ms(withoutFile)} · decoding alone ${ms(decoding)}`;
+  console.log(`${head(name, size)} ${ms(all)} a frame, Chromium · ${parts}`);
+}
+
+function head(name: string, size: Film["size"]): string {
+  return `${name.padEnd(12)} ${size.join("×").padEnd(10)}`;
 }
 
 function drawFilm(path: string, [width, height]: Film["size"], frames: number): void {

@@ -7,11 +7,12 @@ import { build } from "vite";
 import { ISOLATED, launchChromium, withPage } from "../tests/chromium.ts";
 import { served } from "../tests/served.ts";
 
-/** `page.html` in `root`, bundled, with `links` (name → path) beside it. */
+/** `page.html` in `root`, bundled, with `links` (name → path) beside it, once `ready` is there. */
 export async function onPage<R>(
   root: string,
   links: Record<string, string>,
   use: (page: Page, browser: Browser) => Promise<R>,
+  { alias = {}, ready = "globalThis.carryOut" }: { alias?: Record<string, string>; ready?: string } = {},
 ): Promise<R> {
   const site = mkdtempSync(join(tmpdir(), "sam2-bench-"));
   try {
@@ -19,6 +20,7 @@ export async function onPage<R>(
       root,
       configFile: false,
       logLevel: "error",
+      resolve: { alias },
       worker: { format: "es" },
       build: { outDir: site, emptyOutDir: true, rollupOptions: { input: join(root, "page.html") } },
     });
@@ -28,7 +30,7 @@ export async function onPage<R>(
       try {
         return await withPage(browser, new URL("page.html", url).href, async (page) => {
           page.setDefaultTimeout(0);
-          await page.waitForFunction("globalThis.carryOut");
+          await page.waitForFunction(ready);
           return use(page, browser);
         });
       } finally {

@@ -57,7 +57,7 @@
 // Shares now: scores 44 %, values 36, X and Y 11, softmax 9. The multiply-adds alone would take 0.39.
 // Memory attention of tiny with a full bank, one thread: 3360 → 2910 ms; a frame with four objects 2.43 times one with one object.
 // Objects share X and Y of the first layer, 7 % of what one costs there: 1 % of a frame with four, not done.
-import { LINE } from "./gemm";
+import { LINE, evenShare } from "./gemm";
 import { EXP2_TABLE, at, exp2, exp2_f32x4, exponent } from "./math";
 import { madd } from "./simd";
 
@@ -313,10 +313,10 @@ export function axial_attention_f32_scratch(d: i32, C: i32, W: i32, H: i32, T: i
   return shared + LINE * <usize>(2 + C + (W + H + 1) * (C + 1)) * <usize>panels;
 }
 
-/** Tiles [from, to) of `most` panels of queries, which see `block` places at a time. */
+/** Tiles [from, to) of even shares of the panels of queries, which see `block` places at a time. */
 export function axial_attention_f32(
   o: usize, q: usize, keys: usize, values: usize, loneKeys: usize, loneValues: usize, projection: usize, cos: usize, sin: usize,
-  N: i32, d: i32, C: i32, W: i32, H: i32, T: i32, L: i32, scale: f32, block: i32, most: i32, wide: i32,
+  N: i32, d: i32, C: i32, W: i32, H: i32, T: i32, L: i32, scale: f32, block: i32, shares: i32, wide: i32,
   scratch: usize, from: i32, to: i32,
 ): void {
   const ldc = <usize>C << 2, lda = <usize>d << 1; // bytes of a row of values, and of a place's angles
@@ -334,7 +334,7 @@ export function axial_attention_f32(
   tabulate(wavesY, cos + <usize>d, sin + <usize>d, lda * <usize>W, H, d); // angles of y come second
 
   for (let t = from; t < to; t++) {
-    const n0 = t * 16 * most, end = first + size * <usize>min(most, (N - n0 + 15) / 16);
+    const n0 = evenShare(N, 16, shares, t), end = first + size * <usize>((evenShare(N, 16, shares, t + 1) - n0) / 16);
     for (let panel = first, n = n0; panel < end; panel += size, n += 16) {
       columns(queries, q + <usize>n * (<usize>d << 2), d, min(16, N - n));
       start(panel, LINE * <usize>(C + 2));

@@ -5,7 +5,7 @@ export function heap_base(): usize {
   return __heap_base;
 }
 
-export { gemm_f32, gemm_f32_4x8, gemm_f32_4x16, gemm_f32_6x8, gemm_f32_6x16, gemm_f32_pack, gemm_f32_pack_scratch, gelu_f32_6x16 } from "./gemm";
+export { gemm_f32, gemm_f32_4x8, gemm_f32_4x16, gemm_f32_6x8, gemm_f32_6x16, gemm_f32_pack, gemm_f32_pack_scratch, gelu_f32_6x16, mlp_f32, mlp_f32_scratch } from "./gemm";
 export { conv2d_f32, conv2d_f32_scratch } from "./conv2d";
 export { attention_f32, attention_f32_pack, attention_f32_scratch } from "./attention";
 export {

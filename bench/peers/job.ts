@@ -13,6 +13,9 @@ export const STAGES = [
   "encoder.large",
   "everything.tiny",
   "everything.full",
+  "encoder.edgetam",
+  "memory_attention.edgetam",
+  "frame.edgetam",
 ] as const;
 export type StageName = (typeof STAGES)[number];
 
@@ -25,6 +28,9 @@ export interface Job {
   /** where the ONNX files are */
   models: string;
 }
+
+/** EdgeTAM's reference is another Python package of the name `sam2`. */
+export const isOfEdgeTam = (stage: StageName) => stage.endsWith(".edgetam");
 
 /** Channels first, as in PyTorch. */
 export type Outputs = Record<string, Float32Array>;
@@ -69,10 +75,10 @@ export function values(name: string, length: number): Float32Array {
   return Float32Array.from({ length }, (_, i) => ((hashWord(seed, i) >>> 24) - 128) / 64);
 }
 
-/** What a frame with a full memory bank sees: features [256, 64, 64], maps [7, 64, 64, 64], pointers [16, 256]. */
-export const bankInputs = () => ({
+/** What a frame with a full memory bank sees: features [256, 64, 64], maps [7, 64, 64, 64], EdgeTAM's [7, 512, 64], pointers [16, 256]. */
+export const bankInputs = (tokens: number = GRID * GRID) => ({
   features: values("features", D_MODEL * GRID * GRID),
-  maps: values("maps", MAPS * MEM_DIM * GRID * GRID),
+  maps: values("maps", MAPS * MEM_DIM * tokens),
   pointers: values("pointers", POINTERS * D_MODEL),
 });
 

@@ -10,7 +10,7 @@ import { format } from "prettier";
 import { CHROMIUM } from "../../tests/chromium.ts";
 import { describeMachine } from "../../src/cli/machine.ts";
 import { nodePlatform } from "../../src/platform/node.ts";
-import { type Job, type Result, STAGES, type StageName } from "./job.ts";
+import { isOfEdgeTam, type Job, type Result, STAGES, type StageName } from "./job.ts";
 import { partOf } from "./onnxruntime.ts";
 import { compare, type Row, toMarkdown, toText } from "./table.ts";
 
@@ -25,6 +25,9 @@ same stages, weights and inputs, one process at a time. Outputs are compared wit
   --repeat N        timed runs, 5 by default; more of short ones, three at least of long ones
   --node PATH       another Node for sam2-ts and onnxruntime-web; may be given several times
   --python PATH     Python with torch, sam2 and onnx (golden/README.md); or the variable PYTHON; python3 by default
+  --edgetam-python PATH
+                    Python with torch, edgetam-dimos and timm, for the stages of EdgeTAM (golden/README.md); or the variable
+                    EDGETAM_PYTHON
   --json FILE       all rows
   --markdown FILE   the table, written between <!-- bench:peers --> and <!-- /bench:peers --> if FILE has these lines
 
@@ -39,6 +42,7 @@ const { values: options } = parseArgs({
     repeat: { type: "string", default: "5" },
     node: { type: "string", multiple: true, default: [process.execPath] },
     python: { type: "string", default: process.env.PYTHON ?? "python3" },
+    "edgetam-python": { type: "string", default: process.env.EDGETAM_PYTHON ?? "" },
     json: { type: "string" },
     markdown: { type: "string" },
     help: { type: "boolean" },
@@ -65,6 +69,10 @@ const inNode = join(here, "build/bench/peers/node.js");
 const inChromium = ["--import", import.meta.resolve("tsx"), join(here, "chromium.ts")];
 const chromiumVersion = /Chromium \d+/.exec(ask(CHROMIUM, "--version") ?? "")?.[0];
 const python = ask(options.python, "-c", "import torch, sam2, onnx") === undefined ? undefined : options.python;
+const FIND_EDGETAM =
+  "import torch; from importlib.util import find_spec as f; assert f('timm') and f('sam2.modeling.perceiver')";
+const edgeTamPython =
+  ask(options["edgetam-python"], "-c", FIND_EDGETAM) === undefined ? undefined : options["edgetam-python"];
 const transformers = "transformers.js 4.3.1"; // package.json has the onnxruntimes that this release asks for
 const contenders: Contender[] = options.node.flatMap((node) => {
   const version = ask(node, "--version");
@@ -142,7 +150,8 @@ function compile(): void {
 }
 
 /** Run a job in a process of its own; what it found, or why it did not. */
-async function carryOut({ peer, command }: Contender, job: Job): Promise<Result | string> {
+async function carryOut({ peer, command: usual }: Contender, job: Job): Promise<Result | string> {
+  const command = peer === "PyTorch" && isOfEdgeTam(job.stage) ? edgeTamCommand() : usual;
   if (typeof command === "string") return command;
   const needsModel = peer !== "sam2-ts" && peer !== "PyTorch";
   if (needsModel && !partOf(job.stage)) return "no ONNX file does this";
@@ -191,6 +200,11 @@ function ask(program: string, ...args: string[]): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+function edgeTamCommand(): string[] | string {
+  if (edgeTamPython) return [edgeTamPython, join(here, "pytorch.py")];
+  return `${options["edgetam-python"] || "no Python"} with torch, edgetam-dimos and timm; see --edgetam-python`;
 }
 
 function noPython(): string {

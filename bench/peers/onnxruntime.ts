@@ -1,5 +1,18 @@
 // onnxruntime-node and onnxruntime-web, which have the same interface, on the files of export_onnx.py.
-import { bankInputs, CLICK, D_MODEL, GRID, type Job, MAPS, MEM_DIM, photo, POINTERS, SIZE, type Stage } from "./job.ts";
+import {
+  bankInputs,
+  CLICK,
+  D_MODEL,
+  GRID,
+  isOfEdgeTam,
+  type Job,
+  MAPS,
+  MEM_DIM,
+  photo,
+  POINTERS,
+  SIZE,
+  type Stage,
+} from "./job.ts";
 
 /** The part of it that is used; its own types are there only after `npm ci` in this folder. */
 export interface Ort {
@@ -16,7 +29,7 @@ interface Session {
 
 /** Which file of export_onnx.py a stage is in; undefined if none. */
 export function partOf(stage: Job["stage"]): string | undefined {
-  if (stage === "frame.full" || stage.startsWith("everything.")) return undefined;
+  if (stage === "frame.full" || stage.startsWith("everything.") || isOfEdgeTam(stage)) return undefined;
   return { "decoder.point": "decoder", "memory_attention.full": "memory_attention" }[stage as string] ?? stage;
 }
 

@@ -1,7 +1,7 @@
 // sam2-ts, as its engine's worker runs it. The platform is set by the caller.
 import { hashWeights } from "../../golden/hash_weights.ts";
 import { Weights } from "../../src/io/weights.ts";
-import { type VariantName, variantConfig } from "../../src/model/config.ts";
+import { edgeTamConfig, isEdgeTam, memoryTokens, type VariantName, variantConfig } from "../../src/model/config.ts";
 import type { FrameMemory } from "../../src/model/memory_bank.ts";
 import { parameters } from "../../src/model/parameters.ts";
 import { AutomaticMaskGenerator } from "../../src/predict/automatic_masks.ts";
@@ -19,6 +19,7 @@ import {
   D_MODEL,
   EVERYTHING,
   GRID,
+  isOfEdgeTam,
   type Job,
   MEM_DIM,
   type Outputs,
@@ -34,7 +35,7 @@ const at = { frame: FRAME, numFrames: 2 * FRAME, reverse: false };
 /** Build the model and what comes before the stage. */
 export async function ours({ stage, threads }: Job): Promise<Stage> {
   const variant = (stage.startsWith("encoder.") ? stage.slice("encoder.".length) : "tiny") as VariantName;
-  const config = variantConfig(variant, "2.1");
+  const config = isOfEdgeTam(stage) ? edgeTamConfig() : variantConfig(variant, "2.1");
   const machine = await createMachine({ kernels: "auto", threads });
   if (machine.threads !== threads) throw new Error(machine.chosen.at(-1));
   const sam2 = new Sam2(machine, new Weights(hashWeights(parameters(config)), machine.heap), config);
@@ -83,8 +84,8 @@ export async function ours({ stage, threads }: Job): Promise<Stage> {
 type Forward = (graph: Graph) => () => Outputs;
 
 function stageOf(stage: Job["stage"], sam2: Sam2): Forward {
-  if (stage === "memory_attention.full") {
-    const { bank, features } = fullBank();
+  if (stage.startsWith("memory_attention.")) {
+    const { bank, features } = fullBank(sam2);
     const visionFeatures = sam2.machine.heap.from(features, [1, GRID, GRID, D_MODEL]);
     const given = { visionFeatures, highResFeats: [visionFeatures, visionFeatures] } as const; // the two are passed on
     return ({ tracker }) => {
@@ -93,8 +94,8 @@ function stageOf(stage: Job["stage"], sam2: Sam2): Forward {
     };
   }
   const image = sam2.run(() => preprocess(photo(), SIZE));
-  if (stage === "frame.full") {
-    const { bank } = fullBank();
+  if (stage.startsWith("frame.")) {
+    const { bank } = fullBank(sam2);
     return ({ forwardImage, tracker }) => {
       const features = forwardImage(image);
       const found = tracker!.trackStep(features, {}, { bank, at, attended: tracker!.lookAround(features) });
@@ -103,7 +104,7 @@ function stageOf(stage: Job["stage"], sam2: Sam2): Forward {
         low_res: values(found.lowResMasks).slice(),
         obj_ptr: values(found.objPtr).slice(),
         score: values(found.objectScoreLogits).slice(),
-        memory: channelsFirst(memory),
+        memory: isEdgeTam(sam2.config) ? values(memory).slice() : channelsFirst(memory),
       });
     };
   }
@@ -120,11 +121,12 @@ function stageOf(stage: Job["stage"], sam2: Sam2): Forward {
 }
 
 /** The first frame, of which a click is known, and those before this one: seven maps and sixteen pointers are seen. */
-function fullBank() {
-  const { features, maps, pointers } = bankInputs();
-  const size = MEM_DIM * GRID * GRID;
+function fullBank({ config }: Sam2) {
+  const { features, maps, pointers } = bankInputs(memoryTokens(config));
+  const size = MEM_DIM * memoryTokens(config);
+  const tokensOf = (map: Float32Array) => (isEdgeTam(config) ? map : transpose(map, MEM_DIM, GRID * GRID));
   const remembered = (pointer: number, map: number): FrameMemory => ({
-    maskmemFeatures: toBfloat16(transpose(maps.subarray(map * size, (map + 1) * size), MEM_DIM, GRID * GRID)),
+    maskmemFeatures: toBfloat16(tokensOf(maps.subarray(map * size, (map + 1) * size))),
     objPtr: pointers.slice(pointer * D_MODEL, (pointer + 1) * D_MODEL),
   });
   const mapCount = maps.length / size;

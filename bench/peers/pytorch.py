@@ -1,5 +1,6 @@
 """One stage in native PyTorch, timed; stages and inputs are those of job.ts. Prints a line of JSON."""
 
+import contextlib
 import json
 import resource
 import sys
@@ -11,6 +12,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "golden" / "reference"))
 import reference  # noqa: E402
+
+if "edgetam" in sys.argv[1]:
+    import edgetam  # noqa: E402, F401  before sam2, which is another package then
 from hash_image import golden_image  # noqa: E402
 from hash_weights import fnv1a, hash_weights, hash_words, sample_indices  # noqa: E402
 from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator  # noqa: E402
@@ -40,7 +44,11 @@ def pixels() -> torch.Tensor:
 
 def bank(model, maps, pointers) -> dict:
     """Seven maps and sixteen pointers: of the first frame, of which a click is known, then of those before this one."""
-    position = [model.memory_encoder.position_encoding(maps[:1])]
+    if perceiver := getattr(model, "spatial_perceiver", None):
+        empty = torch.zeros(1, model.mem_dim, GRID, GRID)
+        position = [perceiver(empty, model.memory_encoder.position_encoding(empty))[1]]
+    else:
+        position = [model.memory_encoder.position_encoding(maps[:1])]
 
     def output(pointer: int, memory: int) -> dict:
         return {"obj_ptr": pointers[[pointer]], "maskmem_features": maps[[memory]], "maskmem_pos_enc": position}
@@ -60,10 +68,12 @@ def attend(model, features, maps, pointers) -> torch.Tensor:
 
 
 BANK = {"features": (1, 256, GRID, GRID), "maps": (7, 64, GRID, GRID), "pointers": (16, 256)}
+MAPS_OF_EDGETAM = (7, 512, 64)
 
 
-def bank_inputs() -> list:
-    return [values(name, shape) for name, shape in BANK.items()]
+def bank_inputs(variant: str = "tiny") -> list:
+    shapes = BANK | ({"maps": MAPS_OF_EDGETAM} if variant == "edgetam" else {})
+    return [values(name, shape) for name, shape in shapes.items()]
 
 
 def encoder(variant: str):
@@ -87,14 +97,14 @@ def decoder():
     return run
 
 
-def memory_attention():
-    model, inputs = build("tiny", video=True), bank_inputs()
+def memory_attention(variant: str = "tiny"):
+    model, inputs = build(variant, video=True), bank_inputs(variant)
     return lambda: {"conditioned": attend(model, *inputs)}
 
 
-def frame():
-    model, image = build("tiny", video=True), pixels()
-    _, maps, pointers = bank_inputs()
+def frame(variant: str = "tiny"):
+    model, image = build(variant, video=True), pixels()
+    _, maps, pointers = bank_inputs(variant)
     past = bank(model, maps, pointers)
 
     def run() -> dict:
@@ -134,7 +144,9 @@ STAGES = {
     "frame.full": frame,
     "everything.tiny": lambda: everything(8, 0.4915),
     "everything.full": lambda: everything(32, 0.50668),
-    **{f"encoder.{variant}": (lambda variant=variant: encoder(variant)) for variant in reference.VARIANTS},
+    **{f"encoder.{variant}": (lambda variant=variant: encoder(variant)) for variant in (*reference.VARIANTS, "edgetam")},
+    "memory_attention.edgetam": lambda: memory_attention("edgetam"),
+    "frame.edgetam": lambda: frame("edgetam"),
 }
 
 
@@ -160,12 +172,13 @@ def main() -> None:
     job = json.loads(sys.argv[1])
     torch.set_grad_enabled(False)
     torch.set_num_threads(job["threads"])
-    run = STAGES[job["stage"]]()
-    warm = time.perf_counter()
-    outputs = {name: sample(name, value) for name, value in run().items()}
-    while time.perf_counter() - warm < WARM_UP_S:
-        run()
-    times = timed(run, job["repeat"])
+    with contextlib.redirect_stdout(sys.stderr):  # EdgeTAM's predictor prints as it goes
+        run = STAGES[job["stage"]]()
+        warm = time.perf_counter()
+        outputs = {name: sample(name, value) for name, value in run().items()}
+        while time.perf_counter() - warm < WARM_UP_S:
+            run()
+        times = timed(run, job["repeat"])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     version = f"PyTorch {torch.__version__}"
     print(json.dumps({"version": version, "outputs": outputs, "times": times, "peakBytes": peak}))

@@ -55,7 +55,7 @@ const mb = (bytes?: number) => (bytes ? (bytes / 1e6).toFixed(0) : "–");
 
 export function toText(row: Row, rows: readonly Row[]): string {
   const who = `${row.peer}, ${row.runtime}`;
-  const head = row.stage.padEnd(23) + `×${row.threads}`.padEnd(4) + who.padEnd(36);
+  const head = row.stage.padEnd(26) + `×${row.threads}`.padEnd(4) + who.padEnd(36);
   if (row.why !== undefined) return `${head}– ${row.why}`;
   const times = ` min ${ms(row.minMs!).padStart(7)}  median ${ms(row.medianMs!).padStart(7)} ms of ${`${row.runs}`.padEnd(3)}`;
   const share = `${ratio(row, rows)?.toFixed(2) ?? "–"}×`.padStart(7);

@@ -7,12 +7,13 @@ import { nodePlatform } from "../platform/node.ts";
 import { setPlatform } from "../platform/platform.ts";
 import { createMachine, type KernelChoice } from "../runtime/create.ts";
 import { mergeHeads, rotate, sdpa, splitHeads } from "../nn/attention.ts";
+import { watch } from "../nn/layer.ts";
 import { linear } from "../nn/linear.ts";
 import { withMachine } from "../runtime/machine.ts";
 import { numel } from "../tensor/shape.ts";
 import { narrow, type Tensor } from "../tensor/view.ts";
 import type { MemoryLayout } from "./config.ts";
-import { memoryCrossAttention, placeByPlace, ropeAttention } from "./memory_attention.ts";
+import { memoryCrossAttention, placeByPlace, ropeAttention, ropeSelfAttention } from "./memory_attention.ts";
 import { axialRotation } from "./position_encoding.ts";
 
 const [E, D, M] = [8, 64, 16];
@@ -41,6 +42,29 @@ function ropeAttentionV2(w: Weights, { lone, side }: MemoryLayout) {
   };
 }
 
+type Fill = (values: Float32Array, scale: number) => void;
+
+function filler(): Fill {
+  const next = random(7);
+  return (values, scale) => {
+    for (let i = 0; i < values.length; i++) values[i] = scale * next();
+  };
+}
+
+/** Four projections, those of keys and values from `inputs` channels. */
+function projections(fill: Fill, inputs: number): ConstructorParameters<typeof Weights>[0] {
+  const channels = { q_proj: D, k_proj: inputs, v_proj: inputs, out_proj: D };
+  return new Map(
+    Object.entries(channels).flatMap(([name, K]) =>
+      [["weight", [D, K]] as const, ["bias", [D]] as const].map(([part, shape]) => {
+        const values = new Float32Array(numel(shape));
+        fill(values, part === "weight" ? 2 / Math.sqrt(K) : 0.5);
+        return [`${name}.${part}`, { dtype: "F32" as const, shape, read: (into: Float32Array) => into.set(values) }];
+      }),
+    ),
+  );
+}
+
 /** How far two savings are from the textbook form of attention to a memory, on the same weights and values. */
 async function savings(
   kernels: KernelChoice,
@@ -51,24 +75,8 @@ async function savings(
   const { lone, side } = layout;
   const S = maps * (lone + side ** 2) + pointers;
   const machine = await createMachine({ kernels, threads: 1 });
-  const next = random(7);
-  const fill = (values: Float32Array, scale: number) => {
-    for (let i = 0; i < values.length; i++) values[i] = scale * next();
-  };
-  const tensors = new Map(
-    [
-      ["q_proj", D],
-      ["k_proj", M],
-      ["v_proj", M],
-      ["out_proj", D],
-    ].flatMap(([name, inputs]) =>
-      [["weight", [D, inputs as number]] as const, ["bias", [D]] as const].map(([part, shape]) => {
-        const values = new Float32Array(numel(shape));
-        fill(values, part === "weight" ? 2 / Math.sqrt(shape[1]!) : 0.5);
-        return [`${name}.${part}`, { dtype: "F32" as const, shape, read: (into: Float32Array) => into.set(values) }];
-      }),
-    ),
-  );
+  const fill = filler();
+  const tensors = projections(fill, M);
   return withMachine(machine, () => {
     const { heap } = machine;
     const tensor = (shape: number[]) => {
@@ -115,3 +123,23 @@ for (const kernels of ["reference", "portable", "auto"] as const) {
   }
 }
 Attention.run();
+
+const SelfAttention = suite("ropeSelfAttention");
+for (const kernels of ["reference", "portable", "auto"] as const) {
+  SelfAttention(`without a product for values it equals the textbook form within 2e-6 (${kernels})`, async () => {
+    const machine = await createMachine({ kernels, threads: 1 });
+    const fill = filler();
+    const tensors = projections(fill, D);
+    const on = <R>(run: () => R) => withMachine(machine, run);
+    const x = machine.heap.alloc([1, E * E, D]);
+    fill(x.data, 1);
+    const attend = on(() => ropeSelfAttention(new Weights(tensors, machine.heap), D, axialRotation(E, E, D)));
+    const run = () => on(() => attend(x, { residual: x }));
+    const paths: string[] = [];
+    const textbook = await watch(({ path }) => paths.push(path), run);
+    const delta = difference(run(), textbook);
+    assert.ok(delta > 0 && delta < 2e-6, `relative |Δ| ${delta}`);
+    assert.ok(paths.includes("v_proj"), "watched, it is as in a textbook");
+  });
+}
+SelfAttention.run();

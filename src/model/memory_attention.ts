@@ -7,16 +7,16 @@
 import type { Weights } from "../io/weights.ts";
 import { axialMacs, axialSdpa, mergeHeads, rotate, sdpa, splitHeads } from "../nn/attention.ts";
 import { add, affine } from "../nn/elementwise.ts";
-import { layer } from "../nn/layer.ts";
+import { isWatched, layer } from "../nn/layer.ts";
 import { foldLinears } from "../nn/fold.ts";
 import { concat, contiguous } from "../nn/layout.ts";
-import { type Fused, linear } from "../nn/linear.ts";
+import { type Fused, inOnePass, linear } from "../nn/linear.ts";
 import { layerNorm } from "../nn/norm.ts";
 import type { PlacedMemory } from "../runtime/kernels.ts";
 import { machine } from "../runtime/machine.ts";
 import { narrow, permute, reshape, type Tensor, unsqueeze } from "../tensor/view.ts";
 import { type MemoryLayout, memoryLayout, type Sam2Config } from "./config.ts";
-import { axialRotation, type Rotation } from "./position_encoding.ts";
+import { axialRotation, type Rotation, sinePositionEncoding } from "./position_encoding.ts";
 
 const HEADS = 1;
 const EPS = 1e-5; // of every LayerNorm here
@@ -52,6 +52,29 @@ export function ropeAttention(w: Weights, D: number, kvDim: number, { cos, sin }
     rotate(narrow(K, 2, 0, K.shape[2] - unrotated), cos, sin);
     return outProj(mergeHeads(sdpa(Q, K, V)), fused);
   });
+}
+
+/**
+ * Tokens attend to each other: `ropeAttention`, or, while no layer is watched, the same function with a product less, which
+ * differs by rounding. As values are not rotated, a row of the softmax sums to 1 and there is one head,
+ *
+ *     (softmax(Q·Kᵀ)·(X·Wᵥᵀ + bᵥ))·Wₒᵀ + bₒ = (softmax(Q·Kᵀ)·X)·(Wₒ·Wᵥ)ᵀ + (Wₒ·bᵥ + bₒ)
+ *
+ * @shape  x [1, N, D] → [1, N, D]
+ */
+export function ropeSelfAttention(w: Weights, D: number, places: Rotation) {
+  const textbook = ropeAttention(w, D, D, places);
+  const qProj = linear(w.at("q_proj"), D, D);
+  const kProj = linear(w.at("k_proj"), D, D);
+  const outProj = linear(foldLinears(w.at("v_proj"), w.at("out_proj"), [D, D, D]), D, D);
+
+  const folded = layer(w, "RoPEAttention", (x: Tensor, fused: Fused) => {
+    const [Q, K] = [splitHeads(qProj(x), HEADS), splitHeads(kProj(x), HEADS)];
+    rotate(Q, places.cos, places.sin);
+    rotate(K, places.cos, places.sin);
+    return outProj(mergeHeads(sdpa(Q, K, splitHeads(x, HEADS))), fused);
+  });
+  return (x: Tensor, fused: Fused) => (isWatched() ? textbook(x, x, x, 0, fused) : folded(x, fused));
 }
 
 /**
@@ -150,19 +173,16 @@ export function placeByPlace(
  */
 function memoryAttentionLayer(w: Weights, config: Sam2Config, places: { queries: Rotation; keys: Rotation }) {
   const { dModel: D, memDim: C, dimFeedforward } = config;
-  const selfAttn = ropeAttention(w.at("self_attn"), D, D, places.queries);
+  const selfAttn = ropeSelfAttention(w.at("self_attn"), D, places.queries);
   const crossAttnImage = memoryCrossAttention(w.at("cross_attn_image"), D, C, places, memoryLayout(config));
   const linear1 = linear(w.at("linear1"), D, dimFeedforward, "relu");
   const linear2 = linear(w.at("linear2"), dimFeedforward, D);
   const [norm1, norm2, norm3] = ["norm1", "norm2", "norm3"].map((name) => layerNorm(w.at(name), D, EPS));
 
-  const lookAround = (x: Tensor) => {
-    const normed = norm1(x);
-    return selfAttn(normed, normed, normed, 0, { residual: x });
-  };
+  const lookAround = (x: Tensor) => selfAttn(norm1(x), { residual: x });
   const lookBack = layer(w, "MemoryAttentionLayer", (x: Tensor, memory: Attended) => {
     x = crossAttnImage(norm2(x), memory, { residual: x });
-    return linear2(linear1(norm3(x)), { residual: x });
+    return inOnePass(linear1, linear2, norm3(x), x);
   });
   return { lookAround, lookBack };
 }
@@ -190,8 +210,10 @@ export function memoryAttention(w: Weights, config: Sam2Config) {
   );
   const norm = layerNorm(w.at("norm"), D, EPS);
 
-  /** @shape curr, currPos [1, N, D] → [1, N, D] */
-  const lookAround = (curr: Tensor, currPos: Tensor) => layers[0].lookAround(add(curr, affine(currPos, 0.1, 0)));
+  const tenthOfPlaces = machine.heap.scope(() => reshape(affine(sinePositionEncoding(E, E, D), 0.1, 0), [1, E * E, D]));
+
+  /** @shape curr [1, N, D] → [1, N, D] */
+  const lookAround = (curr: Tensor) => layers[0].lookAround(add(curr, tenthOfPlaces));
 
   /** @shape attended [1, N, D], what `lookAround` returned → [1, N, D] */
   const lookBack = layer(w, "MemoryAttention", (attended: Tensor, { tokens, positions, pointerTokens }: Memory) => {

@@ -7,7 +7,7 @@ import type { Weights } from "../io/weights.ts";
 import { conv1x1, conv2d, depthwiseConv2d } from "../nn/conv.ts";
 import { add, gelu, mul } from "../nn/elementwise.ts";
 import { inTurn, layer } from "../nn/layer.ts";
-import { linear } from "../nn/linear.ts";
+import { inOnePass, linear } from "../nn/linear.ts";
 import { layerNorm } from "../nn/norm.ts";
 import { select, type Tensor } from "../tensor/view.ts";
 import type { Sam2Config } from "./config.ts";
@@ -45,7 +45,7 @@ function cxBlock(w: Weights, D: number) {
   const pwconv2 = linear(w.at("pwconv2"), 4 * D, D);
   const gamma = w.get("gamma", [D]);
 
-  return layer(w, "CXBlock", (x: Tensor) => add(x, mul(pwconv2(pwconv1(norm(dwconv(x)))), gamma)));
+  return layer(w, "CXBlock", (x: Tensor) => add(x, mul(inOnePass(pwconv1, pwconv2, norm(dwconv(x))), gamma)));
 }
 
 /** @source sam2/modeling/memory_encoder.py, Fuser */

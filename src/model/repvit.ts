@@ -14,6 +14,7 @@ import { conv1x1, conv2d, depthwiseConv2d } from "../nn/conv.ts";
 import { mul, sigmoid } from "../nn/elementwise.ts";
 import { foldConvNorm, foldRepVggDw } from "../nn/fold.ts";
 import { inTurn, layer } from "../nn/layer.ts";
+import { inOnePass } from "../nn/linear.ts";
 import { globalMean } from "../nn/pool.ts";
 import { reshape, type Tensor } from "../tensor/view.ts";
 import type { EdgeTamConfig } from "./config.ts";
@@ -50,7 +51,7 @@ function repVitMlp(w: Weights, dim: number) {
   const conv1 = conv1x1(foldConvNorm(w.at("conv1"), [hidden, dim, 1, 1]), dim, hidden, "gelu");
   const conv2 = conv1x1(foldConvNorm(w.at("conv2"), [dim, hidden, 1, 1]), hidden, dim);
 
-  return layer(w, "RepVitMlp", (x: Tensor, residual: { residual: Tensor }) => conv2(conv1(x), residual));
+  return layer(w, "RepVitMlp", (x: Tensor, { residual }: { residual: Tensor }) => inOnePass(conv1, conv2, x, residual));
 }
 
 /**

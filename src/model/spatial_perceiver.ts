@@ -12,7 +12,7 @@ import { mergeHeads, sdpa } from "../nn/attention.ts";
 import { add } from "../nn/elementwise.ts";
 import { layer } from "../nn/layer.ts";
 import { concat, contiguous } from "../nn/layout.ts";
-import { type Fused, linearWithoutBias } from "../nn/linear.ts";
+import { type Fused, inOnePass, linearWithoutBias } from "../nn/linear.ts";
 import { layerNorm } from "../nn/norm.ts";
 import { narrow, permute, reshape, type Tensor, unsqueeze } from "../tensor/view.ts";
 import { type EdgeTamConfig, memoryLayout } from "./config.ts";
@@ -76,7 +76,7 @@ function feedForward(w: Weights, C: number) {
   const expand = linearWithoutBias(w.at(1), C, PERCEIVER_MLP_RATIO * C, "gelu");
   const contract = linearWithoutBias(w.at(3), PERCEIVER_MLP_RATIO * C, C);
 
-  return layer(w, "FeedForward", (x: Tensor, fused: Fused) => contract(expand(norm(x)), fused));
+  return layer(w, "FeedForward", (x: Tensor, { residual }: Fused) => inOnePass(expand, contract, norm(x), residual));
 }
 
 /** @source sam2/modeling/perceiver.py, PerceiverEncoderLayer */

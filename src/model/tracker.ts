@@ -65,11 +65,10 @@ export function tracker(w: Weights, image: Sam2Graph) {
   const noObjEmbedSpatial = config.version === "2.1" ? reshape(w.get("no_obj_embed_spatial", [1, C]), [C]) : undefined;
   const squeeze = isEdgeTam(config) ? perceiverResampler(w.at("spatial_perceiver"), config) : undefined;
   const memoryPosEnc = squeeze && sinePositionEncoding(E, E, C);
-  const visionPosEnc = reshape(sinePositionEncoding(E, E, D), [1, E * E, D]);
 
   /** The frame's attention to itself, for `Past`: once a frame, for all its objects. */
   const lookAround = ({ visionFeatures }: BackboneFeatures): Tensor =>
-    attention.lookAround(reshape(visionFeatures, [1, E * E, D]), visionPosEnc);
+    attention.lookAround(reshape(visionFeatures, [1, E * E, D]));
 
   /**
    * The frame's features with the memory of one object in them.

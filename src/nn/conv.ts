@@ -5,7 +5,7 @@ import { expectShape, numel } from "../tensor/shape.ts";
 import { narrow, permute, reshape, select, type Tensor, tensor } from "../tensor/view.ts";
 import { layer } from "./layer.ts";
 import { concat } from "./layout.ts";
-import { activated, type Fused, packable, packedWeight, project } from "./linear.ts";
+import { activated, type Fused, packable, packedWeight, productLayer } from "./linear.ts";
 
 /**
  * Convolution with kernel k×k.
@@ -50,8 +50,7 @@ export function conv1x1(w: Weights, Cin: number, Cout: number, activation?: Epil
   const weight = packedWeight(w, [Cout, Cin, 1, 1], Cout, Cin);
   const bias = w.get("bias", [Cout]);
 
-  const name = activated("Conv2d", activation);
-  return layer(w, name, (x: Tensor, fused: Fused = {}) => project(w, weight, { bias, activation }, x, fused));
+  return productLayer(w, activated("Conv2d", activation), { weight, epilogue: { bias, activation } });
 }
 
 /**

@@ -1,9 +1,9 @@
 import type { Weights } from "../io/weights.ts";
-import type { Epilogue, Packed } from "../runtime/kernels.ts";
+import type { Epilogue, Packed, Product } from "../runtime/kernels.ts";
 import { machine } from "../runtime/machine.ts";
-import { expectShape } from "../tensor/shape.ts";
+import { expectShape, numel } from "../tensor/shape.ts";
 import { narrow, reshape, type Tensor } from "../tensor/view.ts";
-import { layer } from "./layer.ts";
+import { isWatched, layer } from "./layer.ts";
 
 const PANEL = 16; // output channels that `pack` keeps together
 
@@ -53,9 +53,41 @@ export function linearWithoutBias(w: Weights, K: number, N: number, activation?:
 }
 
 function affineLayer(w: Weights, K: number, N: number, epilogue: Epilogue) {
-  const weight = packedWeight(w, [N, K], N, K);
-  const name = activated("Linear", epilogue.activation);
-  return layer(w, name, (x: Tensor, fused: Fused = {}) => project(w, weight, epilogue, x, fused));
+  return productLayer(w, activated("Linear", epilogue.activation), { weight: packedWeight(w, [N, K], N, K), epilogue });
+}
+
+/** A layer that multiplies rows with a weight, and what it multiplies with. */
+export type ProductLayer = ((x: Tensor, fused?: Fused) => Tensor) & Product;
+
+/** A `linear` or 1×1 convolution. */
+export function productLayer(w: Weights, name: string, product: Product): ProductLayer {
+  const { weight, epilogue } = product;
+  const forward = layer(w, name, (x: Tensor, fused: Fused = {}) => project(w, weight, epilogue, x, fused));
+  return Object.assign(forward, product);
+}
+
+const FEW = 192; // rows; fewer are two shares, or one: threads share them better by columns
+
+/**
+ * The second of two layers on what the first gives, + residual. While no layer is watched they run for some rows at a time, so
+ * that what is between them stays in a cache; the bits are the same.
+ *
+ * @shape  x [..., K] → [..., N]
+ */
+export function inOnePass(first: ProductLayer, second: ProductLayer, x: Tensor, residual?: Tensor): Tensor {
+  const { K, N: H } = first.weight;
+  if (isWatched() || numel(x.shape) < FEW * K) return second(first(x), { residual });
+  const { N } = second.weight;
+  expectShape("inOnePass", x.shape.slice(-1), [K]);
+  expectShape("inOnePass hidden", [second.weight.K], [H]);
+  const y = machine.heap.alloc([...x.shape.slice(0, -1), N]);
+  const c = reshape(y, [-1, N]);
+  machine.macs += c.shape[0] * H * (K + N);
+  const added = residual && reshape(residual, [-1, N]);
+  if (added) expectShape("inOnePass residual", added.shape, c.shape);
+  const last = { weight: second.weight, epilogue: { ...second.epilogue, residual: added } };
+  machine.kernels.mlp(c, reshape(x, [-1, K]), first, last);
+  return y;
 }
 
 /** "Linear+gelu": the name of a layer that an activation joins, which is a layer of its own in PyTorch. */
@@ -63,8 +95,7 @@ export function activated(name: string, activation: Epilogue["activation"]): str
   return activation ? `${name}+${activation}` : name;
 }
 
-/** The body of `linear` and of a 1×1 convolution. */
-export function project(w: Weights, weight: Packed, epilogue: Epilogue, x: Tensor, { residual, rows }: Fused): Tensor {
+function project(w: Weights, weight: Packed, epilogue: Epilogue, x: Tensor, { residual, rows }: Fused): Tensor {
   const { N, K } = weight;
   expectShape(w.prefix, x.shape.slice(-1), [K]);
   const shape = rows ? [rows.length, N] : [...x.shape.slice(0, -1), N];

@@ -75,12 +75,14 @@ export class Control {
     Atomics.notify(words, CALL, Math.ceil(tiles / chunk) - 1);
   }
 
-  /** Take tiles of the call, a chunk at a time, until none is left. */
+  /** Take tiles of the call, a chunk at a time, the last ones in small chunks, until none is left. */
   work(run: TileKernel, scratch: number): void {
     const words = this.#words;
-    const [tiles, chunk] = [words[TILES], words[CHUNK]];
+    const [tiles, most] = [words[TILES], words[CHUNK]];
     const numbers = [...this.#numbers.subarray(0, words[ARGS])];
     for (;;) {
+      const left = tiles - Atomics.load(words, NEXT);
+      const chunk = Math.max(1, Math.min(most, left >> 3));
       const from = Atomics.add(words, NEXT, chunk);
       if (from >= tiles) return;
       run(...numbers, scratch, from, Math.min(from + chunk, tiles));

@@ -17,6 +17,12 @@ export interface Epilogue {
   residual?: Tensor;
 }
 
+/** A product of rows with a weight, and what is done to its sums. */
+export interface Product {
+  readonly weight: Packed;
+  readonly epilogue: Epilogue;
+}
+
 /** One axis of a resize: out[i] = Σ_t weights[i, t] · in[starts[i] + t]. */
 export interface Taps {
   readonly starts: Int32Array; // [n_out], on the heap
@@ -147,6 +153,14 @@ export interface Kernels {
    * such tables, never copies.
    */
   gemm(c: Tensor, a: Tensor, b: Packed, epilogue: Epilogue, rows?: Int32Array): void;
+
+  /**
+   * c = residual + W₂·activation(W₁·a + bias₁) + bias₂: what `gemm` with the first and `gemm` with the second give in turn, to the
+   * bit. What is between them is held for a few rows at a time.
+   *
+   * c [M, N]; a [M, K]; channels adjacent, row strides free; the first has no residual, the second no activation.
+   */
+  mlp(c: Tensor, a: Tensor, first: Product, second: Product): void;
 
   /**
    * Convolution: y[b, i, j, :] = activation(bias + Σ_{p, q} weight[:, p, q, :] · x[b, i·stride + p − padding, j·stride + q − padding, :]).

@@ -28,6 +28,13 @@ export const reference: Kernels = {
     }
   },
 
+  mlp(c, a, first, second) {
+    const [M, H] = [a.shape[0], first.weight.N];
+    const hidden = tensor(new Float32Array(M * H), [M, H]);
+    reference.gemm(hidden, a, first.weight, first.epilogue);
+    reference.gemm(c, hidden, second.weight, second.epilogue);
+  },
+
   conv2d(y, x, weight, k, stride, padding, epilogue) {
     const [B, H, W, C] = x.shape;
     const [, outH, outW, N] = y.shape;

@@ -204,6 +204,20 @@ for (const { tables, heap } of builds) {
       });
     });
 
+    Attention(`${kernels.name} gives the same bits where keys and values were packed beforehand, heads apart`, () => {
+      const whole = (n: number) => Math.ceil(n / 16) * 16;
+      for (const [B, h, N, S, d, dv] of [...ATTENTIONS, [2, 2, 600, 530, 20, 36], [1, 1, 300, 300, 260, 40]]) {
+        onHeap(heap, (fill) => {
+          const heads = (length: number, size: number) => permute(fill([B, length, h, size]), [0, 2, 1, 3]);
+          const [q, k, v] = [heads(N, d), heads(S, d), heads(S, dv)];
+          const [got, want] = [fill([B, h, N, dv]), fill([B, h, N, dv])];
+          kernels.attention(want, q, k, v, 0.4);
+          kernels.attention(got, q, k, v, 0.4, fill([B, h, whole(S), d + whole(dv)]));
+          assert.is(difference(got, want), 0, `[${B}, ${h}, ${N}, ${d}] on ${S} keys`);
+        });
+      }
+    });
+
     Attention(`${kernels.name} shares keys and values between heads by stride 0`, () => {
       const [B, h, N, S, d] = [2, 3, 10, 40, 20];
       onHeap(heap, (fill) => {

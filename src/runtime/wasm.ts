@@ -26,6 +26,7 @@ export type RegisterTile = "6x8" | "6x16";
 /** What a kernel takes of a thread's scratch, in bytes: the kernel that divides it tells. */
 export interface ScratchSizes {
   gemm_f32_pack_scratch(K: number): number;
+  mlp_f32_scratch(H: number, rows: number): number;
   conv2d_f32_scratch(K: number, mc: number): number;
   places_f32_scratch(D: number, R: number): number;
   tell_f32_scratch(D: number, R: number): number;
@@ -72,12 +73,24 @@ export function wasmKernels(
       const { shape, stride } = inGroups(c);
       const [G, L] = shape;
       const most = G * L > ROWS ? (K < DEEP ? COLUMNS : COLUMNS / 2) : Math.min(COLUMNS / 2, SMALL / (G * L * K));
-      const mc = share(L, wide ? ROWS : NARROW_ROWS, 6);
-      const nc = share(N, most, 16);
+      const rowShares = shares(L, wide ? ROWS : NARROW_ROWS);
+      const nc = Math.ceil(N / Math.ceil(N / most) / 16) * 16;
       const C = [address(c), 4 * stride[0], 4 * stride[1]];
       const A = [address(a), 4 * a.stride[0], rows ? rows.byteOffset : 0];
-      const args = [...C, ...A, address(data), ...epilogueArgs(epilogue), G, L, N, K, mc, nc, wide];
-      parallelFor("gemm_f32", G * Math.ceil(L / mc) * Math.ceil(N / nc), args);
+      const args = [...C, ...A, address(data), ...epilogueArgs(epilogue), G, L, N, K, rowShares, nc, wide];
+      parallelFor("gemm_f32", G * rowShares * Math.ceil(N / nc), args);
+    },
+
+    mlp(c, a, first, second) {
+      const [M, H] = [c.shape[0], first.weight.N];
+      const rows = largest(wide ? ROWS : NARROW_ROWS, 6, (n) => sizes.mlp_f32_scratch(H, n) <= SCRATCH_BYTES);
+      if (rows === 0) throw new ShapeError("mlp", "hidden channels that fit in the scratch", `${H}`, "use gemm twice");
+      const tiles = shares(M, rows);
+      const [bias1, activation] = epilogueArgs(first.epilogue);
+      const [bias2, , residual, , ldr] = epilogueArgs(second.epilogue);
+      const weights = [address(first.weight.data), bias1, activation, address(second.weight.data), bias2];
+      const tensors = [address(c), 4 * c.stride[0], address(a), 4 * a.stride[0], ...weights, residual, ldr];
+      parallelFor("mlp_f32", tiles, [...tensors, M, first.weight.K, H, second.weight.N, tiles, wide]);
     },
 
     conv2d(y, x, { data, N, K }, k, stride, padding, epilogue) {
@@ -97,8 +110,8 @@ export function wasmKernels(
       const most = Math.min(room ? PACKED_QUERIES : QUERIES, Math.floor(SUMS / dv / 6) * 6);
       const keys = Math.min(Math.max(d, dv) > CHANNELS ? KEYS / 2 : KEYS, Math.ceil(S / 16) * 16);
       const lonely = B * h === 1 && S >= MANY_KEYS ? Math.max(1, Math.floor(N / FEW_QUERIES)) : 1; // or one thread has all
-      const blocks = N <= most ? lonely : Math.ceil(N / most / 4) * 4; // even shares of a head for up to four threads
-      const nq = Math.ceil(N / blocks / 6) * 6;
+      const nq = Math.ceil(N / (N <= most ? lonely : shares(N, most)) / 6) * 6;
+      const blocks = Math.ceil(N / nq);
       if (sizes.attention_f32_scratch(d, dv, nq, keys) > SCRATCH_BYTES) {
         throw new ShapeError("attention", "heads that fit in the scratch", `${d} and ${dv} channels`, "use more heads");
       }
@@ -198,8 +211,9 @@ export function wasmKernels(
         );
       }
       const tensors = [o, q, keys, values, loneKeys, loneValues, projection, cos, sin].map(address);
-      const args = [...tensors, N, d, C, W, H, T, L, scale * Math.LOG2E, places, panels, wide];
-      parallelFor("axial_attention_f32", Math.ceil(N / (16 * panels)), args);
+      const tiles = shares(N, 16 * panels);
+      const args = [...tensors, N, d, C, W, H, T, L, scale * Math.LOG2E, places, tiles, wide];
+      parallelFor("axial_attention_f32", tiles, args);
     },
   };
 }
@@ -226,8 +240,7 @@ function inGroups(t: Tensor): Tensor {
   return t.shape.length === 2 ? unsqueeze(t, 0) : t;
 }
 
-/** The size of even shares of n: at most about `most`, a multiple of `unit`. */
-function share(n: number, most: number, unit: number): number {
-  const shares = Math.max(1, Math.ceil(n / most));
-  return Math.max(1, Math.ceil(n / shares / unit)) * unit;
+/** Into how many even shares of at most `most` n things are cut: up to four threads then have as many each. */
+function shares(n: number, most: number): number {
+  return n <= most ? 1 : Math.ceil(n / most / 4) * 4;
 }

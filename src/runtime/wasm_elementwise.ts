@@ -17,6 +17,7 @@ export function elementwiseKernels(
   | "name"
   | "pack"
   | "gemm"
+  | "mlp"
   | "conv2d"
   | "attention"
   | "axialAttention"
