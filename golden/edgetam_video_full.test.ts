@@ -1,4 +1,4 @@
-// EdgeTAM at 1024×1024 through a clip with two objects, until the memory bank is full, against its video predictor.
+// EdgeTAM at 1024×1024 through a clip of twelve frames with two objects, forward and back, against its video predictor.
 import { goldenClips } from "./manifest.ts";
 import { clipSuites } from "./video_suite.ts";
 
