@@ -20,7 +20,7 @@ interface Visit extends BrowserContextOptions {
   query?: string;
 }
 
-/** With a browser of their own. Errors that nobody catches fail the test. */
+/** With a browser of their own. Errors that nobody catches fail the test; tasks that keep the page's thread busy are told. */
 export async function visit(
   browser: Browser,
   use: (page: Page, context: BrowserContext) => Promise<void>,
@@ -39,14 +39,27 @@ export async function visit(
     page.on("pageerror", (error) => errors.push(`${error.stack}`));
     try {
       await before?.(page);
+      await page.addInitScript(watchTasks);
       await page.goto(`${url}${query}`);
       await ready(page, hint);
+      await page.evaluate("longTasks.length = 0"); // those at load
       await use(page, context);
       assert.equal(errors, []);
+      if (page.isClosed()) return;
+      const tasks = await page.evaluate<number[]>("longTasks");
+      if (tasks.length > 0) console.log(`tasks over 50 ms: ${tasks.map((ms) => `${ms} ms`).join(", ")}`);
     } finally {
       await context.close();
     }
   });
+}
+
+/** In the page: tasks over 50 ms. */
+function watchTasks(): void {
+  const longTasks: number[] = [];
+  const observer = new PerformanceObserver((list) => longTasks.push(...list.getEntries().map((one) => one.duration)));
+  observer.observe({ entryTypes: ["longtask"] });
+  Object.assign(globalThis, { longTasks });
 }
 
 /** The hint says that clicks are answered now. */
