@@ -21,7 +21,7 @@ const FILES = [
   ...["linear", "conv", "norm", "mlp"].map((name) => `src/nn/${name}.ts`),
 ];
 /** A call that makes a layer: its class, or an expression that names it. */
-const LAYER = /\blayer\(\s*[\w.(")]+,\s*(?:"([\w.]+)"|(\w+)(?:\("(\w+)")?)/g;
+const LAYER = /\b(?:layer|productLayer)\(\s*[\w.(")]+,\s*(?:"([\w.]+)"|(\w+)(?:\("(\w+)")?)/g;
 const DECLARED = /^(?:export )?function (\w+)/;
 
 export function layerSources(): LayerSource[] {

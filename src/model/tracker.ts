@@ -67,7 +67,7 @@ export function tracker(w: Weights, image: Sam2Graph) {
   const memoryPosEnc = squeeze && sinePositionEncoding(E, E, C);
 
   /** The frame's attention to itself, for `Past`: once a frame, for all its objects. */
-  const lookAround = ({ visionFeatures }: BackboneFeatures): Tensor =>
+  const lookAround = ({ visionFeatures }: Pick<BackboneFeatures, "visionFeatures">): Tensor =>
     attention.lookAround(reshape(visionFeatures, [1, E * E, D]));
 
   /**

@@ -182,5 +182,6 @@ async function run(copy: string, config: Sam2Config): Promise<void> {
     () => {},
     () => sam2.run(walk),
   );
+  await sam2.run(({ tracker }) => tracker!.lookAround({ visionFeatures: zeros(1, E, E, D) })); // in one step
   sam2.dispose();
 }

@@ -44,7 +44,7 @@ Inside("every layer of a click is linked to the lines that make it", () => {
     for (const node of allOf(modulesOf(layers)).filter(({ layer }) => layer)) {
       const source = sourceOf(node, sources);
       assert.ok(source, node.path);
-      assert.match(source.code, /\blayer\(/);
+      assert.match(source.code, /\b(layer|productLayer)\(/);
       const line = readFileSync(new URL(`../../../${source.file}`, import.meta.url), "utf8").split("\n")[
         source.line - 1
       ];
