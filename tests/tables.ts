@@ -1,4 +1,5 @@
 // What the tests of the kernels share: both builds, each as two tables, random tensors, and the distance of two tensors.
+import { instantiateSync } from "@assemblyscript/loader";
 import { nodePlatform } from "../src/platform/node.ts";
 import type { Kernels } from "../src/runtime/kernels.ts";
 import { oneThread, type ParallelFor, SCRATCH_BYTES } from "../src/runtime/threads.ts";
@@ -26,7 +27,7 @@ export const builds: Build[] = [await load("kernels"), await load("kernels_fma")
 async function load(build: "kernels" | "kernels_fma"): Promise<Build> {
   const memory = new WebAssembly.Memory({ initial: 64, maximum: 4096, shared: true });
   const module = new WebAssembly.Module(await nodePlatform.kernels(build));
-  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  const { exports } = instantiateSync(module, { env: { memory } }).instance;
   const heap = new Heap(memory, (exports.heap_base as () => number)(), 2 ** 28);
   const scratch = heap.alloc([SCRATCH_BYTES / 4]).data.byteOffset;
   const whole = oneThread(exports, scratch);
