@@ -296,19 +296,18 @@ export function mlp_f32(
   for (let t = from; t < to; t++) {
     const m = evenShare(M, MR, shares, t), count = min(M, evenShare(M, MR, shares, t + 1)) - m;
     const ct = c + <usize>m * ldc, rt = r ? r + <usize>m * ldr : 0;
-    listRows(scratch, a + <usize>m * lda, lda, count);
+    listRows(scratch + ROWS, a + <usize>m * lda, lda, count);
     if (K < DEEP) touch(a + <usize>m * lda, lda, count, K, scratch);
     block(hidden, ldh, count, 0, H, w1, bias1, activation, 0, 0, H, K, wide, scratch);
-    listRows(scratch, hidden, ldh, count);
+    listRows(scratch + ROWS, hidden, ldh, count);
     if (r) touch(rt, ldr, count, N, scratch);
     block(ct, ldc, count, 0, N, w2, bias2, 0, rt, ldr, N, H, wide, scratch);
   }
 }
 
-/** The addresses of rows that are ld bytes apart, for `block`. */
-function listRows(scratch: usize, row: usize, ld: usize, count: i32): void {
-  let at = scratch + ROWS;
-  for (let m = 0; m < count; m++, at += 4, row += ld) store<u32>(at, row);
+/** The addresses of rows that are `stride` bytes apart, for register tiles; `block` looks for them at scratch + ROWS. */
+export function listRows(at: usize, row: usize, stride: usize, count: i32): void {
+  for (let m = 0; m < count; m++, at += 4, row += stride) store<u32>(at, row);
   fillTile(at, count);
 }
 

@@ -12,7 +12,7 @@
 //
 // Blocks of places, softmax and parts are those of `places_f32`, and so is the merging.
 import { copyColumns } from "./attention";
-import { FREE, LINE, MR, ROWS, fillTile, tileOf, tile_4x16 } from "./gemm";
+import { FREE, LINE, MR, ROWS, listRows, tileOf, tile_4x16 } from "./gemm";
 import { accumulate, maxima, shrinkRows, turn, weigh } from "./places";
 
 // @ts-ignore: decorator
@@ -54,9 +54,9 @@ export function look_f32(
       const count = min(PLACES, end - s), at = <usize>(b * S + s);
       const told = weights + at * ldw;
       project(keys, values, k + <usize>s * row, pe + <usize>s * row, v + <usize>s * row, scales + (at << 2), row, count);
-      rowsOf(scratch + ROWS, told, ldw, count);
+      listRows(scratch + ROWS, told, ldw, count);
       for (let p: usize = 0; p < <usize>h / 2; p++) {
-        rowsOf(addresses, keys + p * 2 * head, row, count);
+        listRows(addresses, keys + p * 2 * head, row, count);
         const panelQ = ownQ + p * 2 * head * 16, panelMixed = ownMixed + p * 16 * ldw, to = scores + p * LINE;
         for (let m = 0; m < count; m += MR) {
           const y = to + <usize>m * columns, at = <usize>m << 2;
@@ -102,10 +102,4 @@ function project(keys: usize, values: usize, k: usize, pe: usize, v: usize, scal
     }
     keys += row; k += row; pe += row; v += row;
   }
-}
-
-/** Addresses of adjacent rows for the register tiles. */
-function rowsOf(at: usize, row: usize, stride: usize, count: i32): void {
-  for (let j = 0; j < count; j++, at += 4, row += stride) store<u32>(at, row);
-  fillTile(at, count);
 }

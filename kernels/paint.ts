@@ -20,7 +20,7 @@
 // 2. 6.8
 // 3. of a mixture, 128 weights instead of 256 channels, and 4 MB of each prompt's image less to read: 4.7
 import { gelu_f32 } from "./elementwise";
-import { FREE, LINE, MR, ROWS, block, fillTile, gemm_f32_6x8, gemm_f32_4x8 } from "./gemm";
+import { FREE, LINE, MR, ROWS, block, gemm_f32_6x8, gemm_f32_4x8, listRows } from "./gemm";
 import { layernorm_f32 } from "./norm";
 
 // @ts-ignore: decorator
@@ -46,13 +46,12 @@ export function paint_f32(
   const places = products + <usize>(width + MR) * COLUMNS;
   const plane = <usize>(width * width) << 2, panel = <usize>C2 * LINE;
   const own1 = shared ? <usize>(2 * C1 * D) << 2 : 0; // bytes of a prompt's own half of dc1
-  for (let j = 0; j < width; j++) store<u32>(places + (<usize>j << 2), x2 + <usize>(j * C2 << 2));
-  fillTile(places + (<usize>width << 2), width);
+  listRows(places, x2, <usize>C2 << 2, width);
 
   for (let i = from; i < to; i++) {
     for (let k = 0; k < n; k++) {
       const b = load<i32>(prompts + (<usize>k << 2));
-      addresses(scratch, x + (<usize>(b * E + i) * <usize>(E * D) << 2), D, E);
+      listRows(scratch + ROWS, x + (<usize>(b * E + i) * <usize>(E * D) << 2), <usize>D << 2, E);
       for (let p = 0; p < 2; p++) {
         const y = x1 + <usize>p * row1, weights = (p ? lower1 : dc1) + <usize>b * own1;
         let fine = fine1 + <usize>(2 * i + p) * row1;
@@ -65,7 +64,7 @@ export function paint_f32(
         gelu_f32(y, y, 2 * E * C1, 2 * E * C1, scratch, 0, 1);
       }
       for (let r = 0; r < 4; r++) {
-        if (!(r & 1)) addresses(scratch, x1 + <usize>(r >> 1) * row1, C1, 2 * E);
+        if (!(r & 1)) listRows(scratch + ROWS, x1 + <usize>(r >> 1) * row1, <usize>C1 << 2, 2 * E);
         const lower = r & 1;
         block(x2, cell2, 2 * E, 0, 2 * C2, lower ? lower2 : dc2, bias2, 0, fine0 + <usize>(4 * i + r) * row2, cell2, 2 * C2, C1, wide, scratch);
         gelu_f32(x2, x2, width * C2, width * C2, scratch, 0, 1);
@@ -86,13 +85,6 @@ function scaled(y: usize, x: usize, fine: usize, scales: usize, bytes: usize, co
       v128.store(y, y1, 16);
     }
   }
-}
-
-/** Addresses of `count` adjacent rows of K values, where `block` looks for them. */
-function addresses(scratch: usize, row: usize, K: i32, count: i32): void {
-  let at = scratch + ROWS;
-  for (let j = 0; j < count; j++, at += 4, row += <usize>K << 2) store<u32>(at, row);
-  fillTile(at, count);
 }
 
 /** Eight columns of a product for each place. */

@@ -16,7 +16,7 @@
 // 1. a sum of x and pe, and `attention_f32`  51
 // 2. as described                            67
 import { copyColumns } from "./attention";
-import { FREE, LINE, MR, ROWS, block, fillTile, tileOf } from "./gemm";
+import { FREE, LINE, MR, ROWS, block, listRows, tileOf } from "./gemm";
 import { EXP2_TABLE, at, exp2, exp2_f32x4, exponent } from "./math";
 
 // @ts-ignore: decorator
@@ -56,8 +56,7 @@ export function places_f32(
       const count = min(PLACES, end - s);
       const xs = x + <usize>(b * S + s) * line;
       place(placed, xs, pe + <usize>s * line, <usize>count * line);
-      for (let j = 0; j < count; j++) store<u32>(scratch + ROWS + (<usize>j << 2), placed + <usize>j * line);
-      fillTile(scratch + ROWS + (<usize>count << 2), count);
+      listRows(scratch + ROWS, placed, line, count);
       block(scores, columns, count, 0, R, q + <usize>(b * R) * line, 0, 0, 0, 0, R, D, wide, scratch);
       maxima(scores, columns, count, maximum, shrink, total, scale);
       if (s > first) shrinkRows(sum, line, shrink, R);

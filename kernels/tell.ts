@@ -15,7 +15,7 @@
 // 1. kernel by kernel   19.9 / 21.4
 // 2. as described       18.1 / 18.7
 import { place } from "./places";
-import { FREE, ROWS, block, fillTile } from "./gemm";
+import { FREE, ROWS, block, listRows } from "./gemm";
 import { normalize } from "./norm";
 import { softmax_f32 } from "./softmax";
 
@@ -48,10 +48,10 @@ export function tell_f32(
       zs = placed;
       place(placed, xs, pe + <usize>s * line, <usize>count * line);
     }
-    addresses(scratch, zs, row, count);
+    listRows(scratch + ROWS, zs, row, count);
     block(scores, columns, count, 0, R, keys + b * room, offsets ? offsets + b * columns : 0, 0, 0, 0, R, K, wide, scratch);
     softmax_f32(scores, scores, count, R / heads, heads, scale, count, scratch, 0, 1);
-    addresses(scratch, scores, columns, count);
+    listRows(scratch + ROWS, scores, columns, count);
     block(ys, line, count, 0, D, values + b * <usize>R * line, bias, 0, xs, line, D, R, wide, scratch);
     for (let j: usize = 0; j < <usize>count; j++) {
       const row = ys + j * line, factor = normalize(row, row, weight, shift, D, eps);
@@ -72,11 +72,4 @@ function multiply(y: usize, x: usize, bytes: usize, factor: f32): void {
     v128.store(y, y0);
     v128.store(y, y1, 16);
   }
-}
-
-/** Addresses of adjacent rows, where `block` looks for them. */
-function addresses(scratch: usize, row: usize, stride: usize, count: i32): void {
-  let at = scratch + ROWS;
-  for (let j = 0; j < count; j++, at += 4, row += stride) store<u32>(at, row);
-  fillTile(at, count);
 }

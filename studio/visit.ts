@@ -54,8 +54,8 @@ export async function visit(
   });
 }
 
-/** In the page: tasks over 50 ms. */
-function watchTasks(): void {
+/** In the page: ms of the tasks over 50 ms. */
+export function watchTasks(): void {
   const longTasks: number[] = [];
   const observer = new PerformanceObserver((list) => longTasks.push(...list.getEntries().map((one) => one.duration)));
   observer.observe({ entryTypes: ["longtask"] });

@@ -38,9 +38,14 @@ export interface Memory {
  * @shape  q [1, N, D]; k, v [1, S, kvDim] → [1, N, D]
  * @source sam2/modeling/sam/transformer.py, RoPEAttention
  */
-export function ropeAttention(w: Weights, D: number, kvDim: number, { cos, sin }: Rotation) {
-  const qProj = linear(w.at("q_proj"), D, D);
-  const kProj = linear(w.at("k_proj"), kvDim, D);
+export function ropeAttention(
+  w: Weights,
+  D: number,
+  kvDim: number,
+  { cos, sin }: Rotation,
+  qProj = linear(w.at("q_proj"), D, D),
+  kProj = linear(w.at("k_proj"), kvDim, D),
+) {
   const vProj = linear(w.at("v_proj"), kvDim, D);
   const outProj = linear(w.at("out_proj"), D, D);
 
@@ -63,9 +68,9 @@ export function ropeAttention(w: Weights, D: number, kvDim: number, { cos, sin }
  * @shape  x [1, N, D] → [1, N, D]
  */
 export function ropeSelfAttention(w: Weights, D: number, places: Rotation) {
-  const textbook = ropeAttention(w, D, D, places);
   const qProj = linear(w.at("q_proj"), D, D);
   const kProj = linear(w.at("k_proj"), D, D);
+  const textbook = ropeAttention(w, D, D, places, qProj, kProj);
   const outProj = linear(foldLinears(w.at("v_proj"), w.at("out_proj"), [D, D, D]), D, D);
 
   const folded = layer(w, "RoPEAttention", (x: Tensor, fused: Fused) => {

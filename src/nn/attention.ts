@@ -145,16 +145,15 @@ export interface ToldTokens {
 export function tellPlaces(
   x: Tensor,
   scored: Scored,
-  { keys, offsets, values, bias }: ToldTokens,
+  told: ToldTokens,
   norm: Norm,
   heads: number,
   scale: number,
 ): Tensor {
-  const { heap } = machine;
-  const [B] = keys.shape;
+  const [B] = told.keys.shape;
   const [, S, D] = x.shape;
-  const y = heap.alloc([B, S, D]);
-  tell(y, x, scored, { keys, offsets, values, bias }, norm, heads, scale);
+  const y = machine.heap.alloc([B, S, D]);
+  tell(y, x, scored, told, norm, heads, scale);
   return y;
 }
 

@@ -11,6 +11,9 @@ import {
   type StudioObject,
 } from "./document.ts";
 
+/** What may be done to the selected object, if no other is named. */
+const OF_SELECTED = { group: "Objects", undoable: true, isEnabled: isSelected } as const;
+
 export const OBJECT_ACTIONS = {
   select: action<{ id: number | undefined }>({
     label: "Select",
@@ -54,11 +57,9 @@ export const OBJECT_ACTIONS = {
   moveUp: reorder(-1, "Move up", ["Shift+ArrowUp"]),
   moveDown: reorder(1, "Move down", ["Shift+ArrowDown"]),
   remove: action<{ id: number } | void>({
+    ...OF_SELECTED,
     label: "Delete",
-    group: "Objects",
     keys: ["Delete", "Backspace"],
-    undoable: true,
-    isEnabled: isSelected,
     perform: (doc, args) => {
       const id = args?.id ?? doc.selected;
       const object = doc.objects.find((one) => one.id === id);
@@ -129,11 +130,9 @@ function toggle(
   [on, off]: [string, string],
 ): Action<{ id: number } | void> {
   return {
+    ...OF_SELECTED,
     label,
-    group: "Objects",
     keys,
-    undoable: true,
-    isEnabled: isSelected,
     perform: (doc, args) => {
       const id = args?.id ?? doc.selected;
       const object = doc.objects.find((one) => one.id === id);
@@ -148,11 +147,9 @@ function toggle(
 
 function reorder(by: -1 | 1, label: string, keys: readonly string[]): Action<{ id: number } | void> {
   return {
+    ...OF_SELECTED,
     label,
-    group: "Objects",
     keys,
-    undoable: true,
-    isEnabled: isSelected,
     perform: (doc, args) => {
       const from = doc.objects.findIndex(({ id }) => id === (args?.id ?? doc.selected));
       const to = from + by;
