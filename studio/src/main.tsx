@@ -45,5 +45,9 @@ async function openLast(): Promise<void> {
   if (desk.doc.source)
     scene.close(); // the visitor was faster
   else if (opened) session.restore(opened, last!.doc);
-  else session.openMedia(scene);
+  else {
+    const { dialog } = desk.doc; // which the visitor has opened meanwhile
+    session.openMedia(scene);
+    desk.perform("dialog", { dialog });
+  }
 }

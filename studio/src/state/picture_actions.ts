@@ -64,11 +64,11 @@ export const PICTURE_ACTIONS = {
       say: `${source!.name} is open again, with ${counted(objects.length)}.`,
     }),
   }),
-  /** A document that was kept. */
+  /** A document that was kept. A dialog that the visitor has opened before it came stays. */
   restore: action<Document>({
     label: "Restore",
     group: "Picture",
-    perform: (_, kept) => ({ doc: kept }),
+    perform: ({ dialog }, kept) => ({ doc: { ...kept, dialog } }),
   }),
 };
 

@@ -169,6 +169,14 @@ State("a document survives JSON", () => {
   assert.not(isUnanswered(again.doc.objects[0].on[0]));
 });
 
+State("what was kept comes back below a dialog that was opened before it came", () => {
+  const desk = deskOf(EMPTY);
+  desk.perform("models", undefined);
+  desk.perform("restore", JSON.parse(JSON.stringify(begun().doc)));
+  assert.is(desk.doc.source?.name, PHOTO.name);
+  assert.is(desk.doc.dialog, "models");
+});
+
 State("no key means two actions, and each is what keyOfEvent gives", () => {
   const photo = begun().doc;
   const video: Document = { ...photo, source: { ...photo.source!, kind: "video", frames: 9 } };
