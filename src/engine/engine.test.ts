@@ -14,12 +14,14 @@ import {
   EngineError,
   HeapError,
   ImagePredictor,
+  type LayerTrace,
   type Progress,
   PromptError,
   Sam2,
   VideoPredictor,
 } from "../index.node.ts";
 import { readCheckpoint } from "../io/checkpoint.ts";
+import { encodePng } from "../io/png.ts";
 import { Weights } from "../io/weights.ts";
 import { AutomaticMaskGenerator as DirectGenerator } from "../predict/automatic_masks.ts";
 import * as direct from "../predict/image_predictor.ts";
@@ -275,6 +277,23 @@ Engine(
     }
   },
 );
+
+Engine("a file as a Blob is everything's and a trace's image too", async () => {
+  const file = new Blob([encodePng({ ...image, channels: 3 }).slice()]);
+  const options = { pointsPerSide: 2, predIouThresh: 0, stabilityScoreThresh: 0 };
+  const generator = new AutomaticMaskGenerator(sam2, options);
+  const want = await generator.generate(image);
+  assert.ok(want.length > 0);
+  assert.equal(await generator.generate(file), want);
+  await generator.prepare(file);
+  assert.equal(await generator.select(), want);
+  const values = ["sam_mask_decoder"];
+  const [ofFile, ofPixels] = await Promise.all(
+    [file, image].map((from) => new ImagePredictor(sam2).trace(from, PROMPT, { values })),
+  );
+  const decoded = (layers: LayerTrace[]) => layers.find(({ path }) => path === values[0])!.values;
+  assert.equal(decoded(ofFile), decoded(ofPixels));
+});
 
 Engine("an abort while loading rejects with the signal's reason and leaves no worker", async () => {
   const threads = threadCount();
