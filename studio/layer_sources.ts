@@ -51,7 +51,8 @@ function commentAbove(lines: readonly string[], at: number): string {
   return text
     .trim()
     .split(/\n\s*\n/)[0]
-    .replaceAll("\n", " ");
+    .replaceAll("\n", " ")
+    .replaceAll("`", "");
 }
 
 /** The statement that begins on a line. */

@@ -34,16 +34,39 @@ const noPreload: Plugin = {
   load: (id) => (id.endsWith("vite/preload-helper.js") ? "export const __vitePreload = (load) => load();" : undefined),
 };
 
-/** Videos of one's own are not encrypted: what deciphers them is left out, and an encrypted one is told of as unreadable. */
-const noCipher: Plugin = {
-  name: "no-cipher",
-  enforce: "pre",
-  load: (id) =>
-    /mediabunny.+[\\/]aes\.js$/.test(id)
-      ? `export const AES_128_BLOCK_SIZE = 16;
+/** Of mediabunny what a page of pictures never runs: ciphers (an encrypted video is told of), and the details of sound. */
+const LEFT_OUT: [file: RegExp, instead: string][] = [
+  [
+    /aes\.js$/,
+    `export const AES_128_BLOCK_SIZE = 16;
 export class Aes128CbcContext { constructor() { throw new Error("it is encrypted"); } }
-export const createAes128CbcDecryptStream = () => new Aes128CbcContext();`
-      : undefined,
+export const createAes128CbcDecryptStream = () => new Aes128CbcContext();`,
+  ],
+  [
+    /aac-misc\.js$/,
+    `export const [aacFrequencyTable, aacChannelMap] = [[], []];
+export const parseAacAudioSpecificConfig = () => ({ outputNumberOfChannels: null, outputSampleRate: null });
+export const [buildAacAudioSpecificConfig, buildAdtsHeaderTemplate, writeAdtsFrameLength] = [];`,
+  ],
+  [
+    /adts-reader\.js$/,
+    `export const [MIN_ADTS_FRAME_HEADER_SIZE, MAX_ADTS_FRAME_HEADER_SIZE] = [7, 9];
+export const readAdtsFrameHeader = () => null;`,
+  ],
+  [
+    /logging\.js$/,
+    `export const LogLevel = {};
+export const Logging = { _error: console.error, _warn: console.warn, _info: console.info };`,
+  ],
+  [
+    /subtitles\.js$/,
+    `export const [inlineTimestampRegex, SubtitleParser, parseSubtitleTimestamp, formatSubtitleTimestamp] = [];`,
+  ],
+];
+const picturesAlone: Plugin = {
+  name: "pictures-alone",
+  enforce: "pre",
+  load: (id) => (id.includes("mediabunny") ? LEFT_OUT.find(([file]) => file.test(id))?.[1] : undefined),
 };
 
 /** The codecs as files beside the page, a quarter smaller than as text in it. */
@@ -117,7 +140,7 @@ export default defineConfig({
   plugins: [sam2("../dist/browser/index.js"), noCopyOfTheWorker, noPreload, codecsAsFiles, policyInThePage, wholeSite],
   worker: {
     format: "es", // in pieces
-    plugins: () => [sam2("../src/index.ts"), noCipher],
+    plugins: () => [sam2("../src/index.ts"), picturesAlone],
     rolldownOptions: {
       output: {
         chunkFileNames: "assets/[name]-[hash].js",

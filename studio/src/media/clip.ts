@@ -10,7 +10,7 @@ const FRAMES_PER_SECOND = 12;
 const SIZE = 400;
 
 export function drawnClip(): Media {
-  const { ask, close } = asked<ClipCalls>(
+  const { ask, rest } = asked<ClipCalls>(
     () => startWorker("clip"),
     "The program that draws the clip stopped; do that once more.",
   );
@@ -29,6 +29,6 @@ export function drawnClip(): Media {
     input: (frame) => ask("pixels", { frame, size: SIZE }),
     ...regular(FRAMES_PER_SECOND, FRAMES),
     files: [],
-    close,
+    close: rest,
   };
 }

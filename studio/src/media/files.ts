@@ -15,6 +15,7 @@ const VIDEO = /\.(mp4|m4v|mov|webm|mkv)$/i;
  */
 export function openFiles(files: readonly File[], name?: string): Promise<Media> {
   const [file] = files;
+  if (files.length === 1 && file.size === 0) return Promise.reject(new Error(`${file.name} is empty.`));
   const video = files.find(({ name, type }) => type.startsWith("video/") || VIDEO.test(name));
   if (video) return openVideo(video, video.name);
   if (name !== undefined || files.filter(isPicture).length > 1) {

@@ -16,5 +16,6 @@ export interface Media {
   frameAt(time: number): number;
   /** What keeps it for the next visit and in projects: one file, or a video's frames in order; none of what is drawn. */
   readonly files: readonly Blob[];
+  /** Nobody looks at it now: what it holds is given back, until a frame is asked for again. */
   close(): void;
 }

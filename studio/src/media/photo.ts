@@ -15,18 +15,19 @@ const READ = /^(\xff\xd8\xff|\x89PNG|RIFF....WEBP|GIF8|BM)/s;
 /** @throws Error in one sentence for a visitor, if the browser cannot show it */
 export async function openPhoto(file: Blob, name: string): Promise<Media> {
   const { width, height } = await sizeOf(file, name);
-  const { ask, close } = asked<PhotoCalls>(
+  const { ask, rest } = asked<PhotoCalls>(
     () => startWorker("photo"),
     `The program that decodes ${name} stopped; do that once more.`,
   );
   const asks = { file, name };
   let first: Promise<ImageBitmap> | undefined = ask("picture", asks);
   await first.catch((error) => {
-    close();
+    rest();
     throw error;
   });
-  const head = String.fromCharCode(...new Uint8Array(await file.slice(0, 16).arrayBuffer()));
-  const isRead = READ.test(head);
+  const head = String.fromCharCode(...new Uint8Array(await file.slice(0, 21).arrayBuffer()));
+  const isMoving = /WEBPVP8X/.test(head) && head.charCodeAt(20) & 2; // of which the model's decoder takes no frame
+  const isRead = READ.test(head) && !isMoving;
   const source: Source = { id: crypto.randomUUID(), kind: "photo", name, width, height, frames: 1, isDrawn: false };
   return {
     source,
@@ -38,13 +39,12 @@ export async function openPhoto(file: Blob, name: string): Promise<Media> {
     input: async (): Promise<ImageInput> => (isRead ? file : ask("png", asks)),
     ...regular(1, 1),
     files: [file],
-    close,
+    close: rest,
   };
 }
 
 /** Upright, as the file says it, before anything is decoded. @throws Error in one sentence for a visitor */
 async function sizeOf(file: Blob, name: string): Promise<{ width: number; height: number }> {
-  if (file.size === 0) throw new Error(`${name} is empty.`);
   const image = new Image();
   const address = URL.createObjectURL(file);
   try {
@@ -54,7 +54,7 @@ async function sizeOf(file: Blob, name: string): Promise<{ width: number; height
       image.src = address;
     });
   } catch {
-    throw new Error(`${name} is no picture that this browser can show; save it as PNG or JPEG.`);
+    throw new Error(`${name} is nothing that this browser can show; save it as PNG, JPEG or MP4.`);
   } finally {
     URL.revokeObjectURL(address);
   }

@@ -7,12 +7,12 @@ import { asked } from "./worker_calls.ts";
 
 /** @throws Error in one sentence for a visitor, if the browser cannot decode it */
 export async function openVideo(file: Blob, name: string): Promise<Media> {
-  const { ask, close } = asked<VideoCalls>(
+  const { ask, rest } = asked<VideoCalls>(
     () => startWorker("video"),
     `The program that decodes ${name} stopped; do that once more.`,
   );
   const { width, height, times, duration } = await ask("open", { file, name }).catch((error) => {
-    close();
+    rest();
     throw error;
   });
   const frames = times.length;
@@ -24,7 +24,7 @@ export async function openVideo(file: Blob, name: string): Promise<Media> {
     timeOf: (frame) => times[frame] - times[0],
     frameAt: (time) => frameAt(times, time + times[0]),
     files: [file],
-    close,
+    close: rest,
   };
 }
 

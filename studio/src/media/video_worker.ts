@@ -17,6 +17,8 @@ import { answerCalls } from "./worker_calls.ts";
 /** Of the frames that stay. @units bytes */
 const MOST_BYTES = 96 * 2 ** 20;
 const MOST_FRAMES = 48;
+/** So far from its ends a file is searched for what it is. @units bytes */
+const HEAD_BYTES = 2 ** 20;
 /** What the model's own decoders take at most. @units pixels */
 const MOST_PIXELS = 2 ** 27;
 
@@ -136,7 +138,10 @@ class Decoder {
 async function open({ file, name }: VideoFile): Promise<Video> {
   const input = new Input({ source: new BlobSource(file), formats: [MP4, QTFF, WEBM, MATROSKA] });
   const track = await input.getPrimaryVideoTrack().catch(() => undefined);
-  if (!track) throw new Error(`${name} has no video that can be read; save it as MP4 (H.264) or WebM.`);
+  if (!track) {
+    await expectPlain({ file, name });
+    throw new Error(`${name} has no video that can be read; save it as MP4 (H.264) or WebM.`);
+  }
   if (!(await track.canDecode())) {
     const codec = await track.getCodec();
     const which = codec ? ` (${codec})` : "";
@@ -155,10 +160,17 @@ async function open({ file, name }: VideoFile): Promise<Video> {
   return new Video(name, track, { width, height }, frames);
 }
 
+/** Of what could not be read: is it encrypted? @throws Error in one sentence for a visitor, if so */
+async function expectPlain({ file, name }: VideoFile): Promise<void> {
+  const ends = new Blob([file.slice(0, HEAD_BYTES), file.slice(-HEAD_BYTES)]); // MP4 describes its tracks in one of them
+  if ((await ends.text()).includes("encv")) throw new Error(`${name} is encrypted; open a copy that is not.`);
+}
+
 answerCalls<VideoCalls & MakerCalls>({
   async open(asks) {
     video = await open(asks);
-    await video.frame(0).catch(() => {
+    await video.frame(0).catch(async () => {
+      await expectPlain(asks);
       throw new Error(`${asks.name} is damaged: its first frame cannot be decoded; copy or save it anew.`);
     });
     const { width, height, frames } = video;

@@ -10,7 +10,9 @@ export interface Asked<C extends Calls<C>, Told = never> {
   /** @param transfer what is given away with the question */
   ask<K extends keyof C>(type: K, asks: C[K]["asks"], transfer?: Transferable[]): Promise<C[K]["answers"]>;
   tell(told: Told, transfer?: Transferable[]): void;
-  /** End the worker; what was asked is rejected. */
+  /** End the worker until it is asked again; what was asked is rejected. */
+  rest(): void;
+  /** End it for good. */
   close(): void;
 }
 
@@ -19,7 +21,6 @@ interface Question {
   type: string;
   asks: unknown;
 }
-const CLOSED = "It was closed.";
 type Answer = { id: number; value: unknown; error?: undefined } | { id: number; error: string };
 
 interface Events<Tells> {
@@ -43,13 +44,14 @@ export function asked<C extends Calls<C>, Told = never, Tells = never>(
   let ids = 0;
   let worker: Worker | undefined = started();
   let isClosed = false;
+  const closed = () => new DOMException("It was closed.", "AbortError");
 
   function started(): Worker {
     const own = start();
     const birth = performance.now();
     own.addEventListener("error", () => {
       if (own !== worker) return;
-      fail(died);
+      fail(new Error(died));
       onDeath?.(performance.now() - birth);
     });
     own.addEventListener("message", ({ data }: MessageEvent<Answer>) => {
@@ -62,26 +64,27 @@ export function asked<C extends Calls<C>, Told = never, Tells = never>(
     return own;
   }
 
-  function fail(message: string): void {
+  function fail(error: Error): void {
     worker?.terminate();
     worker = undefined;
-    for (const { reject } of waiting.values()) reject(new Error(message));
+    for (const { reject } of waiting.values()) reject(error);
     waiting.clear();
   }
 
   return {
     ask: (type, asks, transfer = []) =>
       new Promise((resolve, reject) => {
-        if (isClosed) return reject(new Error(CLOSED));
+        if (isClosed) return reject(closed());
         worker ??= started();
         const id = ids++;
         waiting.set(id, { resolve, reject });
         worker.postMessage({ id, type: type as string, asks } satisfies Question, transfer);
       }),
     tell: (told, transfer = []) => (worker ??= started()).postMessage(told, transfer),
+    rest: () => fail(closed()),
     close() {
       isClosed = true;
-      fail(CLOSED);
+      fail(closed());
     },
   };
 }

@@ -77,7 +77,7 @@ export function playhead({ desk, video, change, media, show }: Surroundings): Pl
       pause();
       isFollowing = true;
       await video.track(direction);
-      isFollowing = false;
+      if (!video.isTracking) isFollowing = false; // or it was asked for again meanwhile
     },
     stop() {
       pause();

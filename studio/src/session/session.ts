@@ -29,7 +29,7 @@ import { AT_FIRST, NOTHING_FOUND, type Shown, type Status } from "./status.ts";
 import { type Trace, tracer } from "./trace.ts";
 import { videoSession } from "./video.ts";
 
-/** Pictures that undo can bring back. */
+/** Pictures that undo brings back at once; others begin anew. */
 const MOST_MEDIA = 6;
 /** Was the visitor told that nano knows drawings only? */
 const OFFERED = "sam2-offered";
@@ -125,10 +125,7 @@ export function session(desk: Desk, options: Options): Session {
 
   function hold(opened: Media): void {
     media.set(opened.source.id, opened);
-    for (const [id, old] of [...media].slice(0, -MOST_MEDIA)) {
-      old.close();
-      media.delete(id);
-    }
+    for (const old of [...media.values()].slice(0, -MOST_MEDIA)) old.close();
   }
 
   function answerOffer(): void {

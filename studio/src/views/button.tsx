@@ -54,12 +54,7 @@ const isMac = /mac|iphone|ipad/i.test(navigator.platform);
 export function keyText(key: string): string {
   return key
     .split(/\+(?=.)/)
-    .map((part) =>
-      part === "Ctrl" && isMac
-        ? "⌘"
-        : (NAMES[part] ??
-          part.toUpperCase().replace(/^(CTRL|SHIFT|ALT)$/, (name) => name[0] + name.slice(1).toLowerCase())),
-    )
+    .map((part) => (part === "Ctrl" && isMac ? "⌘" : (NAMES[part] ?? (part.length === 1 ? part.toUpperCase() : part))))
     .join(isMac ? " " : "+");
 }
 

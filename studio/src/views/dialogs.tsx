@@ -117,7 +117,7 @@ const POINTER: [keys: string, label: string][] = [
 function Help({ desk }: { desk: Desk }) {
   const actions = Object.values(ACTIONS) as Action<never>[];
   const groups = [...new Set(actions.map(({ group }) => group))];
-  const keyed = (group: Group) => actions.filter((one) => one.group === group && one.keys);
+  const keyed = (group: Group) => actions.filter((one) => one.group === group && one.keys?.length);
   return (
     <Dialog desk={desk} title="All keys">
       <div class="keys">

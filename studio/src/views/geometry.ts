@@ -21,9 +21,11 @@ export interface Layout {
   top: number;
 }
 
-/** Free around a picture that is wholly seen; below it lies the hint. */
+/** Free around a picture that is wholly seen; below it lies the hint, which has two lines on a phone. */
 const MARGIN = 16;
 const HINT = 60;
+const LINE = 20;
+const PHONE = 500;
 
 export function layoutOf(
   view: View,
@@ -31,7 +33,7 @@ export function layoutOf(
   stage: { width: number; height: number },
 ): Layout {
   const margin = Math.min(MARGIN, stage.width / 20);
-  const height = Math.max(1, stage.height - margin - HINT);
+  const height = Math.max(1, stage.height - margin - HINT - (stage.width < PHONE ? LINE : 0));
   const whole = Math.min((stage.width - 2 * margin) / picture.width, height / picture.height);
   const scale = Math.max(0.001, whole * view.zoom);
   const place = (length: number, free: number, size: number, centre: number) => {

@@ -76,7 +76,7 @@ function Row({
             type="button"
             class="name"
             aria-current={isSelected}
-            title="Select; double click to rename"
+            title={`${name} (double click to rename)`}
             onClick={() => desk.perform("select", { id: isSelected ? undefined : id })}
             onDblClick={() => setEditing(true)}
             onKeyDown={(event) => {
