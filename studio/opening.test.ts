@@ -19,7 +19,7 @@ import { launchChromium, runWithChromium } from "../tests/chromium.ts";
 import { testWithFfmpeg } from "../tests/ffmpeg.ts";
 import { chooseFiles } from "./choose_files.ts";
 import { keptWhen } from "./kept_document.ts";
-import { areAnswered, click, ready, saidAsProblem, THINGS, visit } from "./visit.ts";
+import { areAnswered, click, ready, saidAsNotice, saidAsProblem, THINGS, visit } from "./visit.ts";
 
 const SIDE = 120;
 
@@ -90,7 +90,7 @@ Opening(
         page,
         "letter.pdf",
         "%PDF-1.4\n",
-        /^letter\.pdf is no picture that this browser can show; save it/,
+        /^letter\.pdf is nothing that this browser can show; save it as PNG, JPEG or MP4\.$/,
       );
       await expectRefused(page, "empty.png", "", /^empty\.png is empty\.$/);
       await expectRefused(page, "half.png", png.subarray(0, png.length / 2), /^half\.png is damaged/);
@@ -101,7 +101,7 @@ Opening(
         /^enormous\.png has 400 million pixels; scale it down to 134 million/,
       );
       await expectRefused(page, "photo.mp4", png, /^photo\.mp4 has no video that can be read; save it as MP4/);
-      await expectRefused(page, "empty.webm", "", /^empty\.webm has no video that can be read/);
+      await expectRefused(page, "empty.webm", "", /^empty\.webm is empty\.$/);
       await expectRefused(
         page,
         "others.zip",
@@ -142,6 +142,11 @@ testWithFfmpeg(
     const picture = ["-f", "lavfi", "-i", "testsrc=s=320x240:d=1:r=10"];
     const sound = made("sound.mp4", "-f", "lavfi", "-i", "sine=d=1", "-c:a", "aac");
     const old = made("old.mp4", ...picture, "-c:v", "mpeg4");
+    const key = "76a6c65c5ea762046bd749a2e632ccbb";
+    const cipher = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", key, "-encryption_kid", key];
+    const secret = made("secret.mp4", ...picture, "-c:v", "libx264", "-pix_fmt", "yuv420p", ...cipher);
+    const pieces = ["-movflags", "frag_keyframe+empty_moov"];
+    const stream = made("stream.mp4", ...picture, "-c:v", "libx264", "-pix_fmt", "yuv420p", ...cipher, ...pieces);
     const whole = made("whole.mp4", ...picture, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-movflags", "+faststart");
     await visit(browser, async (page) => {
       await click(page, ...THINGS[0]);
@@ -153,6 +158,12 @@ testWithFfmpeg(
         old,
         /^This browser cannot decode old\.mp4; save it as MP4 \(H\.264\) or WebM/,
       );
+      for (const [name, bytes] of [
+        ["secret.mp4", secret],
+        ["stream.mp4", stream],
+      ] as const) {
+        await expectRefused(page, name, bytes, /^\w+\.mp4 is encrypted; open a copy that is not\.$/);
+      }
       await expectRefused(page, "half.mp4", whole.subarray(0, 1500), /^half\.mp4 (is damaged|has no video)/);
       await page.keyboard.press("Enter");
       await click(page, ...THINGS[1]);
@@ -220,6 +231,57 @@ async function expectPhoto(page: Page, name: string): Promise<void> {
   await ready(page);
 }
 
+/** A WebP that moves: two pictures of a pixel. */
+function movingWebp(): Uint8Array {
+  const chunk = (name: string, ...data: Buffer[]) => {
+    const size = Buffer.alloc(4);
+    const all = Buffer.concat(data);
+    size.writeUInt32LE(all.length);
+    return Buffer.concat([Buffer.from(name), size, all, Buffer.alloc(all.length % 2)]);
+  };
+  const pixel = chunk("VP8L", Buffer.from("2f00000010071011118888fe07", "hex"));
+  const shown = chunk("ANMF", Buffer.alloc(12), Buffer.from([100, 0, 0, 0]), pixel); // for 100 ms
+  const head = [chunk("VP8X", Buffer.from([2, 0, 0, 0, 0, 0, 0, 0, 0, 0])), chunk("ANIM", Buffer.alloc(6))];
+  return chunk("RIFF", Buffer.from("WEBP"), ...head, shown, shown);
+}
+
+Opening("of a picture that moves the first one is open, which is said, and clicks in it are answered", async () => {
+  const file = join(folder, "moving.webp");
+  writeFileSync(file, movingWebp());
+  await visit(browser, async (page) => {
+    await chooseFiles(page, file);
+    await saidAsNotice(page, /^moving\.webp moves, and this is its first picture\. Save it as MP4/);
+    await page.waitForFunction(() => document.querySelector<HTMLCanvasElement>(".picture")!.width === 1);
+    await ready(page);
+    await click(page, 0.5, 0.5);
+    await keptWhen(page, areAnswered(1));
+  });
+});
+
+Opening("undo goes back over any number of pictures, and clicks are answered there", async () => {
+  const sides = [61, 62, 63, 64, 65, 66, 67, 68];
+  await visit(browser, async (page) => {
+    const isOpen = (side: number) =>
+      page.waitForFunction((side) => document.querySelector<HTMLCanvasElement>(".picture")!.width === side, side);
+    await click(page, ...THINGS[0]);
+    await keptWhen(page, areAnswered(1));
+    for (const side of sides) {
+      const file = join(folder, `${side}.png`);
+      writeFileSync(file, encodePng({ ...still(22, side), channels: 3 }));
+      await chooseFiles(page, file);
+      await isOpen(side);
+    }
+    for (const side of [...sides.slice(0, -1).reverse(), 640]) {
+      await page.keyboard.press("Control+z");
+      await isOpen(side);
+    }
+    await ready(page);
+    await page.keyboard.press("Enter");
+    await click(page, ...THINGS[1]);
+    await keptWhen(page, areAnswered(2));
+  });
+});
+
 Opening("a picture is opened by dropping it, and by pasting it out of the clipboard; undo goes back", async () => {
   await visit(browser, async (page, context) => {
     await page.evaluate(
@@ -249,4 +311,4 @@ Opening("a picture is opened by dropping it, and by pasting it out of the clipbo
   });
 });
 
-runWithChromium(Opening, "studio: opening", 4);
+runWithChromium(Opening, "studio: opening", 6);

@@ -131,6 +131,23 @@ Video("tracking that is asked for while a click is being answered begins once it
   });
 });
 
+Video(
+  "what was stopped while its click was being answered is answered and tracked when that is asked for",
+  async () => {
+    await visit(async (page) => {
+      await openClip(page);
+      await click(page, hero(0));
+      await page.evaluate(() => {
+        for (const key of ["t", "Escape", "Escape", "t", "Escape", "t"]) {
+          document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+        }
+      });
+      const doc = await keptWhen(page, (doc) => tracked(doc).length === 59 && doc.frame === 59); // which was followed
+      assert.is(on(doc)[0].found!.by, "prompt");
+    });
+  },
+);
+
 Video("tracked backward from a box, and everything is there after a reload", async () => {
   await visit(async (page) => {
     await openClip(page);
@@ -251,4 +268,4 @@ Video(
   },
 );
 
-runWithChromium(Video, "studio: video", 7);
+runWithChromium(Video, "studio: video", 8);

@@ -6,6 +6,8 @@ import type { Source } from "../state/document.ts";
 
 export interface Media {
   readonly source: Source;
+  /** what a visitor has to know of it, one sentence */
+  readonly note?: string;
   /** A frame to look at; the caller closes it. @throws the signal's reason if aborted */
   picture(frame: number, signal?: AbortSignal): Promise<ImageBitmap>;
   /** The same frame for the model: a file as it is where the model reads it, so that its pixels are the command line's. */

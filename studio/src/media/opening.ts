@@ -49,8 +49,9 @@ export function opening(desk: Desk, session: Session, models: Models, home: Home
   const open = (name: string, media: () => Promise<Media>) =>
     attempt(`${name} is being opened …`, async (isWanted) => {
       const opened = await media();
-      if (isWanted()) session.openMedia(opened);
-      else opened.close();
+      if (!isWanted()) return opened.close();
+      session.openMedia(opened);
+      if (opened.note) session.tell("notice", opened.note);
     });
   const openProject = async (file: File, isWanted: () => boolean) => {
     const { doc, files } = await home.readProject(file);

@@ -10,7 +10,11 @@ import { asked } from "./worker_calls.ts";
 /** What the model's own decoders take at most. */
 const MOST_PIXELS = 2 ** 27;
 /** Formats that the model reads itself, with the pixels that Pillow gives: JPEG, PNG, WebP, GIF, BMP. */
-const READ = /^(\xff\xd8\xff|\x89PNG|RIFF....WEBP|GIF8|BM)/s;
+const READ = /^(\xff\xd8\xff|.PNG|RIFF....WEBP(?!.+ANIM)|GIF8|BM)/s;
+/** Several pictures, of which the first is shown. */
+const MOVES = /^(.PNG.+acTL|RIFF....WEBP.+ANIM|GIF8.+NETSCAPE)/s;
+/** So far into a file it says what it is. @units bytes */
+const HEAD_BYTES = 2 ** 15;
 
 /** @throws Error in one sentence for a visitor, if the browser cannot show it */
 export async function openPhoto(file: Blob, name: string): Promise<Media> {
@@ -25,12 +29,14 @@ export async function openPhoto(file: Blob, name: string): Promise<Media> {
     rest();
     throw error;
   });
-  const head = String.fromCharCode(...new Uint8Array(await file.slice(0, 21).arrayBuffer()));
-  const isMoving = /WEBPVP8X/.test(head) && head.charCodeAt(20) & 2; // of which the model's decoder takes no frame
-  const isRead = READ.test(head) && !isMoving;
+  const head = new TextDecoder("latin1").decode(await file.slice(0, HEAD_BYTES).arrayBuffer());
+  const isRead = READ.test(head);
   const source: Source = { id: crypto.randomUUID(), kind: "photo", name, width, height, frames: 1, isDrawn: false };
   return {
     source,
+    note: MOVES.test(head)
+      ? `${name} moves, and this is its first picture. Save it as MP4 to follow things in it.`
+      : undefined,
     picture() {
       const picture = first ?? ask("picture", asks);
       first = undefined; // none is held: large ones are as large as all else in the page

@@ -186,6 +186,7 @@ export function videoSession({ desk, painter, change, media, attempt }: Surround
 
   async function track(direction: "forward" | "backward"): Promise<void> {
     const mine = ++turn;
+    if (asking?.signal.aborted) void answer(); // what a stop has left without one
     let last: Promise<void>;
     do
       await (last = answering); // what was clicked last is followed too
