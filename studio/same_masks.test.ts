@@ -199,7 +199,8 @@ function expectSameTracks(
   }
 }
 
-// From pictures: of a video file the browser's decoder and ffmpeg give colours that differ by a level here and there.
+// From pictures: of a video file the browser's decoder and ffmpeg make colours that differ by some levels, and more where the
+// file does not say which matrix they were written by.
 Same("of two things that are tracked forward and backward, on every frame", async () => {
   await visit(browser, async (page) => {
     await open(page, frames, WIDTH);

@@ -73,7 +73,7 @@ const VIEWS: Record<string, (page: Page) => Promise<void>> = {
   },
 };
 
-const README_VIEWS = ["photo", "everything", "video"];
+const README_VIEWS = ["photo", "everything", "video", "inside"];
 
 const [folder = README_FOLDER, ...asked] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
