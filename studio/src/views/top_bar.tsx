@@ -75,7 +75,7 @@ function ModelChip({ desk, status }: { desk: Desk; status: Status }) {
       type="button"
       class={`chip ${coming ? "busy" : model.state}`}
       aria-label={`Model: ${text}${isNew ? " is on its way" : ""}`}
-      title="Choose a model (M)"
+      title={`${text} (M: choose a model)`}
       onClick={() => desk.perform("models")}
     >
       <span class="dot" />
