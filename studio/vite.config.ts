@@ -34,7 +34,10 @@ const noPreload: Plugin = {
   load: (id) => (id.endsWith("vite/preload-helper.js") ? "export const __vitePreload = (load) => load();" : undefined),
 };
 
-/** Of mediabunny what a page of pictures never runs: ciphers (an encrypted video is told of), and the details of sound. */
+/**
+ * Of mediabunny what a page of pictures never runs: ciphers (an encrypted video is told of), the details of sound, subtitles,
+ * and subscribers of its log.
+ */
 const LEFT_OUT: [file: RegExp, instead: string][] = [
   [
     /aes\.js$/,
