@@ -116,9 +116,7 @@ function Lanes({ desk, doc }: Props) {
   latest.current = doc;
 
   useLayoutEffect(() => {
-    const measure = () => setWidth(tracks.current!.clientWidth);
-    measure();
-    const observer = new ResizeObserver(measure);
+    const observer = new ResizeObserver(() => setWidth(tracks.current!.clientWidth));
     observer.observe(tracks.current!);
     return () => observer.disconnect();
   }, []);
