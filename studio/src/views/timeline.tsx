@@ -160,7 +160,7 @@ function Lanes({ desk, doc }: Props) {
             style={{ "--colour": colourOf(object), height: `${ROW}px` }}
             aria-pressed={object.id === selected}
             title={object.name}
-            onClick={() => desk.perform("select", { id: object.id === selected ? undefined : object.id })}
+            onClick={() => desk.perform("select", { id: desk.doc.selected === object.id ? undefined : object.id })}
           >
             <span class="dot" />
             <span class="name">{object.name}</span>
