@@ -69,7 +69,8 @@ async function makeDeadly(page: Page): Promise<void> {
     const post = MessagePort.prototype.postMessage as (...args: unknown[]) => void;
     MessagePort.prototype.postMessage = function (this: MessagePort, ...args: unknown[]) {
       post.apply(this, args);
-      if (deadly.isDeadly && /"method":"predict"/.test(JSON.stringify(args[0]))) deadly.kill("engine");
+      const [invocation] = (args[0] as { args?: { method?: string }[] }).args ?? [];
+      if (deadly.isDeadly && invocation?.method === "predict") deadly.kill("engine");
     };
     Object.assign(globalThis, { deadly });
   });

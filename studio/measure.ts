@@ -10,7 +10,7 @@ import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { launchChromium } from "../tests/chromium.ts";
 import { catchChoosers, chooseFiles } from "./choose_files.ts";
-import { watchTasks } from "./visit.ts";
+import { watchTasks } from "./long_tasks.ts";
 
 const [checkpoint] = process.argv.slice(2);
 
@@ -24,7 +24,7 @@ const [address] = await once(server.stdout, "data");
 const browser = await launchChromium();
 const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, bypassCSP: true });
 catchChoosers(page);
-await page.addInitScript(watchTasks);
+const tasks = await watchTasks(page);
 await page.addInitScript(() => {
   const post = Worker.prototype.postMessage;
   const previews: number[] = [];
@@ -43,7 +43,6 @@ const when = (isSo: string) =>
 
 const picture = await when('document.querySelector(".picture").width > 300');
 const ready = await when('/^Point/.test(document.querySelector(".hint").textContent)');
-const atLoad = await page.evaluate<number>("longTasks.length");
 const clicked = await page.evaluate(() => performance.now());
 await page.mouse.click(560, 360);
 const mask = await when('document.querySelector(".candidates")');
@@ -58,8 +57,8 @@ await preview("nano");
 await page.keyboard.press("a");
 await page.waitForSelector(".everything .found");
 await page.keyboard.press("Escape");
-const later = (await page.evaluate<number[]>("longTasks")).slice(atLoad);
-console.log(`tasks over 50 ms: ${atLoad} at load, ${later.length} later: ${later.join(", ")}`);
+await page.evaluate(() => countTasks(true));
+console.log(`tasks over 50 ms: ${tasks.atLoad.length} at load, ${tasks.later.length} later: ${tasks.later.join(", ")}`);
 if (checkpoint) {
   page.setDefaultTimeout(120_000);
   await chooseFiles(page, checkpoint);

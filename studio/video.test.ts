@@ -3,7 +3,6 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import axe from "axe-core";
 import type { Browser, Page } from "playwright-core";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -16,7 +15,7 @@ import { testWithFfmpeg } from "../tests/ffmpeg.ts";
 import { chooseFiles } from "./choose_files.ts";
 import { keptWhen } from "./kept_document.ts";
 import type { Document } from "./src/state/document.ts";
-import { openClip, past, visit as visitAs } from "./visit.ts";
+import { openClip, past, violations, visit as visitAs } from "./visit.ts";
 
 /** The page's own clip, and who is followed in it. */
 const [SEED, SIZE, HERO] = [50_003, 400, 1];
@@ -45,8 +44,8 @@ async function click(page: Page, [x, y]: readonly number[], size = SIZE): Promis
   await page.mouse.click(left + (x * width) / size, top + (y * width) / size);
 }
 
-const shownFrame = (page: Page) =>
-  page.evaluate(() => Number(document.querySelector(".tracks")!.getAttribute("aria-valuenow")) - 1);
+/** What a key does is seen a moment later. */
+const isAt = (page: Page, frame: number) => page.waitForSelector(`.tracks[aria-valuenow="${frame + 1}"]`);
 /** Stop as soon as a frame is passed: pressed from here, the key might come when the clip has ended. */
 const escapeAfter = (page: Page, frame: number) =>
   page.waitForFunction((frame) => {
@@ -83,7 +82,7 @@ Video(
       const last = tracked(stopped).at(-1)!;
       assert.equal(tracked(stopped), range(1, last));
       assert.ok(last < 59);
-      assert.is(await shownFrame(page), last);
+      await isAt(page, last);
 
       await page.keyboard.press("t");
       await page.waitForSelector(".timeline .progress");
@@ -96,7 +95,7 @@ Video(
       await page.keyboard.press("Home");
       for (let i = 0; i < 3; i++) await page.keyboard.press("Shift+ArrowRight");
       await page.keyboard.press("ArrowLeft");
-      assert.is(await shownFrame(page), 29);
+      await isAt(page, 29);
       await page.locator(".lanes .names button").click();
       await click(page, hero(29));
       const corrected = await keptWhen(page, isAnswered(29));
@@ -168,10 +167,10 @@ Video("tracked backward from a box, and everything is there after a reload", asy
 
     await page.reload();
     await page.waitForSelector(".timeline");
-    assert.is(await shownFrame(page), 0);
+    await isAt(page, 0);
     await page.waitForSelector(".chip.ready");
     await page.keyboard.press("End");
-    assert.is(await shownFrame(page), 59);
+    await isAt(page, 59);
     assert.equal(on(await keptWhen(page, (doc) => doc.frame === 59)), on(before));
   });
 });
@@ -217,16 +216,10 @@ for (const colorScheme of ["light", "dark"] as const) {
       await keptWhen(page, isAnswered(0));
       await page.keyboard.press("t");
       await past(page, 4);
-      await page.evaluate(axe.source);
-      const violations = () =>
-        page.evaluate(async () => {
-          const { violations } = await (globalThis as unknown as { axe: typeof axe }).axe.run();
-          return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 160)}`));
-        });
-      assert.equal(await violations(), []);
+      assert.equal(await violations(page), []);
       await page.keyboard.press("Escape");
       await atRest(page);
-      assert.equal(await violations(), []);
+      assert.equal(await violations(page), []);
     }, colorScheme);
   });
 }

@@ -1,11 +1,13 @@
 /** A visitor of the built page, for tests. */
 import { fileURLToPath } from "node:url";
+import axe from "axe-core";
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
 import * as assert from "uvu/assert";
 import { ISOLATED } from "../tests/chromium.ts";
 import { PATIENCE_MS } from "../tests/patience.ts";
 import { served } from "../tests/served.ts";
 import { catchChoosers } from "./choose_files.ts";
+import { notCounted, tellTasks, watchTasks } from "./long_tasks.ts";
 import type { Document } from "./src/state/document.ts";
 
 const site = fileURLToPath(new URL("../dist/studio", import.meta.url));
@@ -36,30 +38,19 @@ export async function visit(
     catchChoosers(page);
     page.setDefaultTimeout(PATIENCE_MS);
     const errors: string[] = [];
-    page.on("pageerror", (error) => errors.push(`${error.stack}`));
+    page.on("pageerror", (error) => errors.push(error.stack || `${error}`));
     try {
       await before?.(page);
-      await page.addInitScript(watchTasks);
+      const tasks = await watchTasks(page);
       await page.goto(`${url}${query}`);
       await ready(page, hint);
-      await page.evaluate("longTasks.length = 0"); // those at load
       await use(page, context);
       assert.equal(errors, []);
-      if (page.isClosed()) return;
-      const tasks = await page.evaluate<number[]>("longTasks");
-      if (tasks.length > 0) console.log(`tasks over 50 ms: ${tasks.map((ms) => `${ms} ms`).join(", ")}`);
+      await tellTasks(page, tasks);
     } finally {
       await context.close();
     }
   });
-}
-
-/** In the page: ms of the tasks over 50 ms. */
-export function watchTasks(): void {
-  const longTasks: number[] = [];
-  const observer = new PerformanceObserver((list) => longTasks.push(...list.getEntries().map((one) => one.duration)));
-  observer.observe({ entryTypes: ["longtask"] });
-  Object.assign(globalThis, { longTasks });
 }
 
 /** The hint says that clicks are answered now. */
@@ -91,6 +82,17 @@ export async function openClip(page: Page): Promise<void> {
   await page.getByRole("button", { name: "Clip", exact: true }).click();
   await page.waitForSelector(".timeline");
   await page.waitForFunction(() => document.querySelector<HTMLCanvasElement>(".picture")!.width === 400);
+}
+
+/** What is on the page and against axe's rules. */
+export async function violations(page: Page): Promise<string[]> {
+  return notCounted(page, async () => {
+    if (!(await page.evaluate("'axe' in globalThis"))) await page.evaluate(axe.source);
+    return page.evaluate(async () => {
+      const { violations } = await (globalThis as unknown as { axe: typeof axe }).axe.run();
+      return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 160)}`));
+    });
+  });
 }
 
 /** Is a later frame than this one seen? */

@@ -1,4 +1,4 @@
-import { render } from "preact";
+import { options, render } from "preact";
 import { openAgain } from "./media/files.ts";
 import { listen, opening as begin } from "./media/opening.ts";
 import { drawnScene } from "./media/scene.ts";
@@ -14,6 +14,9 @@ import { App } from "./views/app.tsx";
 
 /** How the address asks for it: ?model=tiny&threads=2&kernels=portable */
 const asked = new URLSearchParams(location.search);
+
+// views in a task of their own: after what a visitor did, before the browser's layout, so that none of the three is long
+options.debounceRendering = setTimeout;
 
 const desk = newDesk(EMPTY);
 const session = beginSession(desk, {

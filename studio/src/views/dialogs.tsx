@@ -1,5 +1,5 @@
 /** Help, models and ways to open a picture, in native dialogs. */
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { expectedTime, type NamedModel, MODELS, namedModel, SIZES, timed } from "../session/models.ts";
 import type { Session } from "../session/session.ts";
 import type { Status } from "../session/status.ts";
@@ -48,7 +48,7 @@ function missing({ desk, session }: Props): void {
 
 function Open({ desk, opening }: Props) {
   const [hasCamera, setCamera] = useState(false);
-  const [address, setAddress] = useState("");
+  const address = useRef<HTMLInputElement>(null);
   return (
     <Dialog desk={desk} title="Open a picture or a video">
       {hasCamera ? (
@@ -66,20 +66,18 @@ function Open({ desk, opening }: Props) {
             class="address"
             onSubmit={(event) => {
               event.preventDefault();
-              void opening.fromAddress(address);
+              void opening.fromAddress(address.current!.value);
             }}
           >
             <input
+              ref={address}
               type="text"
+              required
               inputMode="url"
               aria-label="Address of a picture"
               placeholder="https://… address of a picture"
-              value={address}
-              onInput={({ currentTarget }) => setAddress(currentTarget.value)}
             />
-            <button type="submit" disabled={address.trim() === ""}>
-              Fetch
-            </button>
+            <button type="submit">Fetch</button>
           </form>
           <footer>
             <button type="button" onClick={() => setCamera(true)}>

@@ -64,7 +64,7 @@ export function EverythingPanel({ desk, session, doc, status }: Props) {
           <p class="quiet">
             {pointed === undefined
               ? `Kept so far: ${doc.objects.length}.`
-              : `Expected quality ${Math.round(100 * records[pointed].predictedIou)} %, ${records[pointed].area.toLocaleString()} pixels.`}
+              : `Expected quality ${Math.round(100 * records[pointed].predictedIou)} %, ${records[pointed].area} pixels.`}
           </p>
           <button type="button" onClick={() => session.takeAll()} disabled={records.length === 0}>
             Keep all of them

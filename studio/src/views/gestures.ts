@@ -5,18 +5,14 @@
 import type { Session } from "../session/session.ts";
 import type { Desk } from "../state/desk.ts";
 import { appearanceOf, type Document, type Prompt, selectedObject } from "../state/document.ts";
-import { boxBetween, draftedPrompt, type Gesture, type Layout, layoutOf, type Pointed } from "./geometry.ts";
+import { boxBetween, draftedPrompt, type Gesture, layoutOf, type Pointed } from "./geometry.ts";
 
-interface Seen {
+interface Surroundings {
   desk: Desk;
   session: Session;
-  doc: Document;
-  layout: Layout | undefined;
-  stage: { width: number; height: number };
-  draft: Gesture | undefined;
-  setDraft(draft: Gesture | undefined): void;
-  cross: Pointed | undefined;
-  setCross(at: Pointed | undefined): void;
+  /** Show what is under way. */
+  onDraft(draft: Gesture | undefined): void;
+  onCross(at: Pointed | undefined): void;
 }
 
 /** A press that moves farther is a drag. @units CSS pixels */
@@ -26,16 +22,17 @@ const NEAR = { mouse: 11, touch: 22 };
 const SMALLEST_BOX = 3;
 
 /** @returns what ends it */
-export function gestures(element: HTMLElement, seen: () => Seen): () => void {
+export function gestures(element: HTMLElement, { desk, session, onDraft, onCross }: Surroundings): () => void {
   const pointers = new Map<number, PointerEvent>();
   let start: PointerEvent | undefined;
   let draft: Gesture | undefined;
+  let cross: Pointed | undefined;
   let holdsSpace = false;
 
-  const setDraft = (next: Gesture | undefined) => {
-    draft = next;
-    seen().setDraft(next);
-  };
+  const setDraft = (next: Gesture | undefined) => onDraft((draft = next));
+  const setCross = (next: Pointed | undefined) => onCross((cross = next));
+  const stage = () => ({ width: element.clientWidth, height: element.clientHeight });
+  const layoutNow = () => layoutOf(desk.doc.view, desk.doc.source!, stage());
   const kindOf = ({ pointerType }: PointerEvent) => (pointerType === "touch" ? "touch" : "mouse");
 
   const onStage = (event: MouseEvent) => {
@@ -44,43 +41,42 @@ export function gestures(element: HTMLElement, seen: () => Seen): () => void {
   };
   /** Where on the picture; within it, if `isWithin`. */
   const onPicture = (event: MouseEvent, isWithin = true): Pointed => {
-    const { layout, doc } = seen();
+    const { left, top, scale } = layoutNow();
     const [x, y] = onStage(event);
-    const at = [(x - layout!.left) / layout!.scale, (y - layout!.top) / layout!.scale] as const;
+    const at = [(x - left) / scale, (y - top) / scale] as const;
     if (!isWithin) return at;
-    const { width, height } = doc.source!;
+    const { width, height } = desk.doc.source!;
     return [Math.min(width, Math.max(0, at[0])), Math.min(height, Math.max(0, at[1]))];
   };
   const isOutside = (event: MouseEvent) => {
-    const { width, height } = seen().doc.source!;
+    const { width, height } = desk.doc.source!;
     const [x, y] = onPicture(event, false);
     return x < 0 || y < 0 || x > width || y > height;
   };
   /** The point of the selected object under the pointer. */
   const clickAt = (event: PointerEvent): number | undefined => {
-    const { doc, layout } = seen();
-    const clicks = promptOf(doc)?.clicks ?? [];
+    const clicks = promptOf(desk.doc)?.clicks ?? [];
     const [x, y] = onPicture(event, false);
-    const near = NEAR[kindOf(event)] / layout!.scale;
+    const near = NEAR[kindOf(event)] / layoutNow().scale;
     const index = clicks.findLastIndex((click) => Math.hypot(click.x - x, click.y - y) <= near);
     return index < 0 ? undefined : index;
   };
   const labelOf = (event: MouseEvent): 0 | 1 => {
-    const { label } = seen().doc;
+    const { label } = desk.doc;
     const isOther = event.button === 2 || event.altKey || (event.buttons & 2) !== 0;
     return isOther ? (label === 1 ? 0 : 1) : label;
   };
 
   /** Move what is under `from` to under `to`, scaled about it. @units CSS pixels of the stage */
   const look = (from: readonly [number, number], to: readonly [number, number], by: number) => {
-    const { desk, doc, layout, stage } = seen();
-    const { source, view } = doc;
-    if (!source || !layout) return;
+    const { source, view } = desk.doc;
+    if (!source) return;
+    const [layout, { width, height }] = [layoutNow(), stage()];
     const zoom = Math.max(1, view.zoom * by);
     const scale = layout.scale * (zoom / view.zoom);
     const at = (axis: 0 | 1) => {
       const [corner, size, length] =
-        axis === 0 ? [layout.left, source.width, stage.width] : [layout.top, source.height, stage.height];
+        axis === 0 ? [layout.left, source.width, width] : [layout.top, source.height, height];
       const pixel = (from[axis] - corner) / layout.scale;
       return (length / 2 - to[axis] + pixel * scale) / (size * scale);
     };
@@ -88,11 +84,11 @@ export function gestures(element: HTMLElement, seen: () => Seen): () => void {
   };
 
   const pressed = (event: PointerEvent) => {
-    const { doc, layout, session } = seen();
-    if (!layout || !doc.source) return;
+    const { doc } = desk;
+    if (!doc.source) return;
     pointers.set(event.pointerId, event);
     element.setPointerCapture(event.pointerId);
-    seen().setCross(undefined);
+    setCross(undefined);
     if (pointers.size === 2) {
       session.preview(undefined);
       setDraft({ type: "pinch" });
@@ -111,8 +107,8 @@ export function gestures(element: HTMLElement, seen: () => Seen): () => void {
   };
 
   const moved = (event: PointerEvent) => {
-    const { doc, layout, session } = seen();
-    if (!layout || !doc.source) return;
+    const { doc } = desk;
+    if (!doc.source) return;
     const before = pointers.get(event.pointerId);
     if (draft?.type === "pinch") {
       if (!before) return;
@@ -156,7 +152,7 @@ export function gestures(element: HTMLElement, seen: () => Seen): () => void {
   };
 
   const hover = (event: PointerEvent) => {
-    const { doc, session } = seen();
+    const { doc } = desk;
     if (event.pointerType === "touch" || !doc.source) return;
     const at = onPicture(event, false);
     if (doc.panel === "everything") {
@@ -176,7 +172,7 @@ export function gestures(element: HTMLElement, seen: () => Seen): () => void {
   };
 
   const released = (event: PointerEvent) => {
-    const { desk, doc, session } = seen();
+    const { doc } = desk;
     if (!pointers.delete(event.pointerId) || !doc.source) return;
     const ended = draft;
     if (ended?.type === "pinch") {
@@ -215,8 +211,8 @@ export function gestures(element: HTMLElement, seen: () => Seen): () => void {
 
   const left = () => {
     if (!draft || draft.type === "hover") setDraft(undefined);
-    seen().session.preview(undefined);
-    if (seen().doc.panel === "everything") seen().session.pointAt(-1, -1);
+    session.preview(undefined);
+    if (desk.doc.panel === "everything") session.pointAt(-1, -1);
   };
 
   const wheeled = (event: WheelEvent) => {
@@ -234,13 +230,14 @@ export function gestures(element: HTMLElement, seen: () => Seen): () => void {
 
   /** Arrows move a cross, Space clicks there: all of it without a pointer. */
   const keyDown = (event: KeyboardEvent) => {
-    const { desk, doc, layout, cross, setCross, session, stage } = seen();
-    if (!doc.source || !layout || event.ctrlKey || event.metaKey) return;
+    const { doc } = desk;
+    if (!doc.source || event.ctrlKey || event.metaKey) return;
     const { width, height } = doc.source;
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (step && !event.shiftKey) {
       event.preventDefault();
-      const by = (event.repeat ? 16 : 6) / layout.scale;
+      const { left, top, scale } = layoutNow();
+      const by = (event.repeat ? 16 : 6) / scale;
       const from = cross ?? [doc.view.centre[0] * width, doc.view.centre[1] * height];
       const at = within([from[0] + step[0] * by, from[1] + step[1] * by], doc);
       setCross(at);
@@ -250,9 +247,8 @@ export function gestures(element: HTMLElement, seen: () => Seen): () => void {
           clicks: [...(promptOf(doc)?.clicks ?? []), { x: at[0], y: at[1], label: doc.label }],
           box: promptOf(doc)?.box,
         });
-      const { left, top, scale } = layoutOf(doc.view, doc.source, stage);
       const [x, y] = [left + at[0] * scale, top + at[1] * scale];
-      if (x < 0 || y < 0 || x > stage.width || y > stage.height) {
+      if (x < 0 || y < 0 || x > element.clientWidth || y > element.clientHeight) {
         desk.perform("look", { zoom: doc.view.zoom, centre: [at[0] / width, at[1] / height] });
       }
     } else if (event.key === " " && cross) {

@@ -77,7 +77,7 @@ function Row({
             class="name"
             aria-current={isSelected}
             title={`${name} (double click to rename)`}
-            onClick={() => desk.perform("select", { id: isSelected ? undefined : id })}
+            onClick={() => desk.perform("select", { id: desk.doc.selected === id ? undefined : id })}
             onDblClick={() => setEditing(true)}
             onKeyDown={(event) => {
               if (event.key === "F2") setEditing(true);

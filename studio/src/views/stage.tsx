@@ -28,12 +28,10 @@ export function Stage({ desk, session, doc }: Props) {
   const [cross, setCross] = useState<readonly [x: number, y: number]>();
 
   useLayoutEffect(() => {
-    const measure = () => {
+    const observer = new ResizeObserver(() => {
       const { clientWidth: width, clientHeight: height } = stage.current!;
       setSize({ width, height });
-    };
-    measure();
-    const observer = new ResizeObserver(measure);
+    });
     observer.observe(stage.current!);
     return () => observer.disconnect();
   }, []);
@@ -61,10 +59,7 @@ export function Stage({ desk, session, doc }: Props) {
     return () => clearTimeout(timer);
   }, [scale]);
 
-  const seen = { desk, session, doc, layout, stage: size, draft, setDraft, cross, setCross };
-  const latest = useRef(seen);
-  latest.current = seen;
-  useEffect(() => gestures(stage.current!, () => latest.current), []);
+  useEffect(() => gestures(stage.current!, { desk, session, onDraft: setDraft, onCross: setCross }), []);
 
   const object = selectedObject(doc);
   const prompt = draftedPrompt(appearanceOf(object, doc.frame)?.prompt, draft);

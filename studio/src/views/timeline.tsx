@@ -116,9 +116,7 @@ function Lanes({ desk, doc }: Props) {
   latest.current = doc;
 
   useLayoutEffect(() => {
-    const measure = () => setWidth(tracks.current!.clientWidth);
-    measure();
-    const observer = new ResizeObserver(measure);
+    const observer = new ResizeObserver(() => setWidth(tracks.current!.clientWidth));
     observer.observe(tracks.current!);
     return () => observer.disconnect();
   }, []);
@@ -162,7 +160,7 @@ function Lanes({ desk, doc }: Props) {
             style={{ "--colour": colourOf(object), height: `${ROW}px` }}
             aria-pressed={object.id === selected}
             title={object.name}
-            onClick={() => desk.perform("select", { id: object.id === selected ? undefined : object.id })}
+            onClick={() => desk.perform("select", { id: desk.doc.selected === object.id ? undefined : object.id })}
           >
             <span class="dot" />
             <span class="name">{object.name}</span>
