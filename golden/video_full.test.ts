@@ -1,4 +1,4 @@
-// SAM 2 and 2.1 tiny at 1024×1024 through a clip, until the memory bank is full, against the official video predictor.
+// SAM 2 and 2.1 tiny at 1024×1024 through the first frames of a clip, against the official video predictor.
 import { goldenClips } from "./manifest.ts";
 import { clipSuites } from "./video_suite.ts";
 

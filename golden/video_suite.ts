@@ -17,12 +17,12 @@ const PIXELS = 2;
 const ONE_PIXEL_FILM = "edgetam.video";
 const WITHIN_ONE_STEP = 0.999;
 /**
- * Where tiny's clips at 1024×1024 end: with the first frame that sees a full bank. How a full bank goes on, and back in time, does not
- * depend on the size: small_a.video and edgetam_512.video go to their ends. 2.0 ends with the first frame that sees the one
- * before; what it makes of more is seen in small_b.video and small_b.memory_attention.full_20.
+ * Where tiny's clips at 1024×1024 end: 2.1's with the first frame that sees a memory of a tracked one, 2.0's with the one before.
+ * A full bank at that size is compared layer by layer in tiny.memory_attention.full_1024; corrections, and ways back in time, do
+ * not depend on the size: small_a.video, small_b.video and edgetam_512.video go to their ends.
  */
 const LAST: Record<string, { step: number; frame: number }> = {
-  "tiny.video": { step: 3, frame: 8 },
+  "tiny.video": { step: 1, frame: 3 },
   "tiny.video_20": { step: 1, frame: 2 },
 };
 

@@ -12,7 +12,7 @@ import edgetam
 import export_video
 import reference
 from export_golden import PHOTO, PREDICTIONS, hashed, mask_prompt, predict_full
-from export_video import box, click, hashed_video, propagate, uniform
+from export_video import FEATURES, box, click, features_by_formula, hashed_video, propagate, uniform
 from hash_image import golden_image
 from recorder import Case
 
@@ -20,7 +20,7 @@ torch.set_grad_enabled(False)
 
 SMALL, FULL, SIZED = "edge_small", "edgetam", list(edgetam.SIZED)
 VALUES = 64  # larger tensors are stored as so many samples
-FEATURES, MAPS, POINTERS = 23, 21, 22  # seeds of `uniform`
+MAPS, POINTERS = 21, 22  # seeds of `uniform`
 
 # What no layer of ours returns: what a batch norm or an activation joins, containers, positions.
 JOINED = re.compile(
@@ -77,15 +77,11 @@ def encode(model, case: Case, photo: np.ndarray, wanted):
 
 
 class Stage:
-    """A model and the stride-16 features of a frame, by formula."""
+    """A model and the features of a frame, by formula."""
 
     def __init__(self, name: str):
         self.model = hashed_video(name)
-        E, D = self.model.image_size // 16, self.model.hidden_dim
-        x = torch.from_numpy(uniform(FEATURES, (1, E, E, D)))
-        self.feats, self.sizes = [x.reshape(1, E * E, D).transpose(0, 1)], [(E, E)]
-        positions = self.model.image_encoder.neck.position_encoding(x.permute(0, 3, 1, 2))
-        self.positions = [positions.flatten(2).permute(2, 0, 1)]
+        self.feats, self.positions, self.sizes = features_by_formula(self.model)
 
 
 def memory_encoder(name: str, label: str, seed: int, from_points: bool, score: float) -> Case:

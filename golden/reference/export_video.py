@@ -16,6 +16,8 @@ from sam2 import sam2_video_predictor
 
 torch.set_grad_enabled(False)
 
+FEATURES = 23  # seed of `uniform`
+
 
 def hashed_video(name: str, version: str = "2.1"):
     model = reference.build(name, version, video=True)
@@ -31,16 +33,28 @@ def memory_as_f32(_, args, kwargs):
 
 
 class Stage:
-    """A small configuration and the backbone features of one golden image."""
+    """A model and the features of a frame: a small configuration's of one golden image, a larger one's by formula."""
 
     def __init__(self, name: str, label: str, run: str, seed: int, **about):
         self.model = hashed_video(name)
+        self.case = Case(f"{name}.{label}", reference.describe(name), HEAD_VALUES, run=run, **about)
+        if name not in reference.SMALL:
+            self.case.entry["features"] = FEATURES
+            self.feats, self.positions, self.sizes = features_by_formula(self.model)
+            return
         S = self.model.image_size
         photo = torch.from_numpy(golden_image(seed, S, S)).permute(2, 0, 1)[None].float()
         backbone = self.model.forward_image((photo - 128) / 64)
         _, self.feats, self.positions, self.sizes = self.model._prepare_backbone_features(backbone)
-        self.case = Case(f"{name}.{label}", reference.describe(name), HEAD_VALUES, run=run, **about)
         self.case.input("vision_features", channels_last(backbone["backbone_fpn"][-1]))
+
+
+def features_by_formula(model):
+    """Features of stride 16 and their positions, as _prepare_backbone_features lists them."""
+    E, D = model.image_size // 16, model.hidden_dim
+    x = torch.from_numpy(uniform(FEATURES, (1, E, E, D)))
+    positions = model.image_encoder.neck.position_encoding(x.permute(0, 3, 1, 2))
+    return [x.reshape(1, E * E, D).transpose(0, 1)], [positions.flatten(2).permute(2, 0, 1)], [(E, E)]
 
 
 # ---- memory encoder: features + mask → memory
@@ -79,6 +93,7 @@ MEMORY_ATTENTION = {
     "reverse": ("small_a", 3, 14, True, [5, 0], [1, 2, 4, 6, 7, 8, 9, 10, 11, 12, 13]),
     "no_pointer": ("small_a", 2, 30, False, [9], []),
     "full_20": ("small_b", 20, 40, False, [0], list(range(1, 20))),
+    "full_1024": ("tiny", 20, 40, False, [0], list(range(1, 20))),
 }
 
 

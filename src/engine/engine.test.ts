@@ -12,7 +12,9 @@ import { PATIENCE_MS, until } from "../../tests/patience.ts";
 import {
   AutomaticMaskGenerator,
   EngineError,
+  encodePng,
   HeapError,
+  type ImageInput,
   ImagePredictor,
   type Progress,
   PromptError,
@@ -97,6 +99,35 @@ Engine(
     assert.ok(bits(await predictor.predict({ points: [[30, 40]] })) === before, "the image that was set stays");
   },
 );
+
+Engine("every kind of image is taken by every method that takes one, with the same answer", async () => {
+  const png = new Uint8Array(encodePng({ ...image, channels: 3 }));
+  const predictor = new ImagePredictor(sam2);
+  const generator = new AutomaticMaskGenerator(sam2, { pointsPerSide: 2, outputMode: "coco_rle" });
+  const records = JSON.stringify(await generator.generate(image));
+  const neck = { values: ["image_encoder.neck"] };
+  const traced = async (input: ImageInput) => {
+    const layers = await predictor.trace(input, PROMPT, neck);
+    return Buffer.from(layers.find(({ values }) => values)!.values![0].buffer).toString("base64");
+  };
+  const layer = await traced(image);
+  const kinds: Record<string, () => ImageInput> = {
+    bytes: () => png,
+    ArrayBuffer: () => png.slice().buffer,
+    Blob: () => new Blob([png]),
+    File: () => new File([png], "drawn.png"),
+    Response: () => new Response(png),
+    address: () => `data:image/png;base64,${Buffer.from(png).toString("base64")}`,
+  };
+  for (const [kind, input] of Object.entries(kinds)) {
+    await predictor.setImage(input());
+    assert.ok(bits(await predictor.predict(PROMPT)) === wanted, `setImage ${kind}`);
+    assert.is(JSON.stringify(await generator.generate(input())), records, `generate ${kind}`);
+    await generator.prepare(input());
+    assert.is(JSON.stringify(await generator.select()), records, `prepare ${kind}`);
+    assert.ok((await traced(input())) === layer, `trace ${kind}`);
+  }
+});
 
 Engine("a trace refuses a path that no layer has, and an aborted one rejects with its reason", async () => {
   const predictor = new ImagePredictor(sam2);

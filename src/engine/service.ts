@@ -206,7 +206,7 @@ function beginWalk(begin: (signal: AbortSignal) => AsyncGenerator<unknown>): Wal
 }
 
 function isSent<T extends object>(value: unknown, key: keyof T & string): value is T {
-  return typeof value === "object" && value !== null && key in value;
+  return typeof value === "object" && value !== null && Object.hasOwn(value, key); // a Blob has a method "stream"
 }
 
 /** Tells the caller of every further percent. */

@@ -157,9 +157,7 @@ function memoryPositions(config: Sam2Config): Tensor {
 function sine1d(positions: readonly number[], longest: number, D: number): Tensor {
   const { fround } = Math;
   const half = D / 2;
-  const angle = (i: number, c: number) => {
-    const period = fround(10000 ** fround((2 * Math.floor(c / 2)) / half));
-    return fround(fround(positions[i] / longest) / period);
-  };
+  const periods = Array.from({ length: half }, (_, c) => fround(10000 ** fround((2 * Math.floor(c / 2)) / half)));
+  const angle = (i: number, c: number) => fround(fround(positions[i] / longest) / periods[c]);
   return table([positions.length, D], (i, c) => (c < half ? Math.sin(angle(i, c)) : Math.cos(angle(i, c - half))));
 }

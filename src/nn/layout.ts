@@ -43,7 +43,7 @@ export function full(shape: Shape, value: number): Tensor {
 export function table(shape: Shape, formula: (...index: number[]) => number): Tensor {
   const y = machine.heap.alloc(shape);
   const index = new Array<number>(shape.length).fill(0);
-  for (let i = 0; i < numel(shape); i++) {
+  for (let i = 0; i < y.data.length; i++) {
     y.data[i] = formula(...index);
     for (let axis = shape.length - 1; axis >= 0 && ++index[axis] === shape[axis]; axis--) index[axis] = 0;
   }

@@ -5,7 +5,9 @@ export type Shape = readonly number[];
 
 /** Number of elements: the product of the sizes; 1 for a scalar. */
 export function numel(shape: Shape): number {
-  return shape.reduce((n, size) => n * size, 1);
+  let n = 1;
+  for (const size of shape) n *= size;
+  return n;
 }
 
 /** How a shape is printed everywhere: `[1, 64, 64, 256]`. */

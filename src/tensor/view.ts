@@ -65,9 +65,11 @@ export function values(t: Tensor): Float32Array {
  * E.g. [B, H·W, C] → [B, H, W, C].
  */
 export function reshape(t: Tensor, shape: Shape): Tensor {
-  const known = numel(shape.filter((size) => size !== -1));
-  const sizes = shape.map((size) => (size === -1 ? numel(t.shape) / known : size));
-  if (!sizes.every(Number.isInteger) || numel(sizes) !== numel(t.shape) || !isContiguous(t)) {
+  const elements = numel(t.shape);
+  const open = shape.indexOf(-1);
+  const sizes = open < 0 ? [...shape] : shape.with(open, -elements / numel(shape));
+  const fits = numel(sizes) === elements && sizes.every((size) => Number.isInteger(size) && size >= 0);
+  if (!fits || !isContiguous(t)) {
     const got = `${formatShape(t.shape)} with strides ${formatShape(t.stride)}`;
     throw new ShapeError("reshape", `a contiguous tensor that fits ${formatShape(shape)}`, got, "check the sizes");
   }
