@@ -1,13 +1,15 @@
 // npx tsx bench/film.ts [--chromium] [case …]: what a frame of an mp4 costs, all included, from the file to the written masks,
-// and how much of that is the model; in a page of Chromium that uses the built package, to the mask in the page. Weights are
-// drawn, but nano's; ffmpeg draws the film. Each case runs in a process of its own.
+// how much of that is the model, and the memory that the built command takes; in a page of Chromium that uses the built package,
+// to the mask in the page. Weights are drawn, but nano's; ffmpeg draws the film. Each case runs in a process of its own.
 import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { hashWeights } from "../golden/hash_weights.ts";
 import { main } from "../src/cli/cli.ts";
+import { describeMachine } from "../src/cli/machine.ts";
 import { DEMO_MODEL } from "../src/io/demo_model.ts";
 import { writeSafetensors } from "../src/io/safetensors.ts";
 import { edgeTamConfig, type Sam2Config, variantConfig } from "../src/model/config.ts";
@@ -18,6 +20,8 @@ import { type Graph, Sam2 } from "../src/predict/sam2.ts";
 import { numel } from "../src/tensor/shape.ts";
 import { hasChromium, NO_CHROMIUM } from "../tests/chromium.ts";
 import { filmInChromium } from "./film_in_chromium.ts";
+
+const MAIN = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 
 /** Frames until the memory is full and the engine's code is fast. */
 const FILLING = 18;
@@ -34,12 +38,18 @@ interface Film {
 const FILMS: Record<string, Film> = {
   nano: { size: [1280, 720], frames: 80 },
   "edgetam.512": { config: edgeTamConfig(), size: [1280, 720], imageSize: 512, frames: 30 },
+  "edgetam.768": { config: edgeTamConfig(), size: [1280, 720], imageSize: 768, frames: 20 },
   edgetam: { config: edgeTamConfig(), size: [1280, 720], frames: 15 },
+  "tiny.512": { config: variantConfig("tiny", "2.1"), size: [1280, 720], imageSize: 512, frames: 15 },
+  "tiny.768": { config: variantConfig("tiny", "2.1"), size: [1280, 720], imageSize: 768, frames: 8 },
   tiny: { config: variantConfig("tiny", "2.1"), size: [1920, 1080], frames: 5 },
 };
 
-const inChromium = process.argv.includes("--chromium");
-const asked = process.argv.slice(2).filter((name) => name !== "--chromium");
+const { values: options, positionals: asked } = parseArgs({
+  options: { chromium: { type: "boolean" }, in: { type: "string" } }, // in: the folder of a case that is drawn
+  allowPositionals: true,
+});
+const inChromium = options.chromium ?? false;
 const unknown = asked.filter((name) => !(name in FILMS));
 if (unknown.length > 0) {
   console.error(`film: expected some of ${Object.keys(FILMS).join(", ")}, got ${unknown.join(", ")}`);
@@ -49,31 +59,27 @@ if (inChromium && !hasChromium) {
   console.error(`film: ${NO_CHROMIUM}`);
   process.exit(2);
 }
-if (asked.length === 1) await withFilm(asked[0], inChromium ? measureInChromium : measure);
-else for (const name of asked.length > 0 ? asked : Object.keys(FILMS)) alone(name);
-
-/** In a process of its own, whose memory is then that of the case. */
-function alone(name: string): void {
-  const args = [fileURLToPath(import.meta.url), ...(inChromium ? ["--chromium"] : []), name];
-  const { status } = spawnSync(process.execPath, [...process.execArgv, ...args], { stdio: "inherit" });
-  if (status !== 0) process.exit(1);
+if (options.in === undefined) {
+  const { cpu, cores, os, node } = describeMachine();
+  console.log(`${cpu}, ${cores} cores, ${os}, Node ${node}`);
+  for (const name of asked.length > 0 ? asked : Object.keys(FILMS)) alone(name);
+} else {
+  process.chdir(options.in);
+  await (inChromium ? measureInChromium : measure)(asked[0], FILMS[asked[0]], options.in);
 }
 
-/** In a folder of its own with film.mp4 and model.safetensors. */
-async function withFilm(
-  name: string,
-  measure: (name: string, film: Film, folder: string) => Promise<void>,
-): Promise<void> {
-  const film = FILMS[name];
+/** In a process of its own, in a folder with film.mp4 and model.safetensors. */
+function alone(name: string): void {
+  const { config, size, frames } = FILMS[name];
   const folder = mkdtempSync(join(tmpdir(), "sam2-film-"));
-  process.chdir(folder);
   try {
-    drawFilm("film.mp4", film.size, FILLING + film.frames);
-    if (film.config) writeWeights("model.safetensors", film.config);
-    else copyFileSync(DEMO_MODEL.url, "model.safetensors");
-    await measure(name, film, folder);
+    drawFilm(join(folder, "film.mp4"), size, FILLING + frames);
+    if (config) writeWeights(join(folder, "model.safetensors"), config);
+    else copyFileSync(DEMO_MODEL.url, join(folder, "model.safetensors"));
+    const args = [fileURLToPath(import.meta.url), ...(inChromium ? ["--chromium"] : []), name, "--in", folder];
+    const { status } = spawnSync(process.execPath, [...process.execArgv, ...args], { stdio: "inherit" });
+    if (status !== 0) process.exitCode = 1;
   } finally {
-    process.chdir(tmpdir());
     rmSync(folder, { recursive: true, force: true });
   }
 }
@@ -97,9 +103,19 @@ async function measure(name: string, { config, size, imageSize }: Film): Promise
   if (code !== 0) throw new Error(`sam2 track ended with ${code}`);
   const steady = seen.slice(FILLING);
   const [ms, inModel] = [median(steady.map(({ ms }) => ms)), median(steady.map(({ model }) => model))];
-  const peak = process.resourceUsage().maxRSS / 1024;
   const times = `${ms.toFixed(1).padStart(7)} ms a frame · model ${inModel.toFixed(1).padStart(7)} ms`;
-  console.log(`${head(name, size)} ${times} = ${((100 * inModel) / ms).toFixed(1)} % · peak ${peak.toFixed(0)} MiB`);
+  console.log(
+    `${head(name, size)} ${times} = ${((100 * inModel) / ms).toFixed(1)} % · peak ${peakOf(args).toFixed(0)} MB`,
+  );
+}
+
+/** The most memory of the built command, until its memory bank is full, in MB. */
+function peakOf(args: readonly string[]): number {
+  const tell = `data:text/javascript,process.on("exit",()=>console.error(process.resourceUsage().maxRSS))`;
+  const command = ["--import", tell, MAIN, ...args, "--max-frames", `${FILLING}`];
+  const { status, stderr } = spawnSync(process.execPath, command, { encoding: "utf8", maxBuffer: 2 ** 28 });
+  if (status !== 0) throw new Error(`the built command failed, is it built? ${stderr}`);
+  return (Math.max(...stderr.trim().split("\n").map(Number)) * 1024) / 1e6;
 }
 
 async function measureInChromium(name: string, { size, imageSize }: Film, folder: string): Promise<void> {

@@ -81,7 +81,7 @@ const remember: Stage = ({ tracker }, { features }) =>
     false,
   );
 
-/** What one tracked frame of some objects costs, from the resized picture to their memories. */
+/** What one tracked frame of some objects costs, from the resized picture to their memories; of none, what all share. */
 const frame =
   (objects: number): Stage =>
   (graph, { image }) => {
@@ -119,6 +119,7 @@ export const STAGES: readonly (readonly [name: string, model: StageModel, run?: 
   ["encoder.edgetam", "edgetam", encode],
   ["memory_attention.edgetam", "edgetam", attend],
   ["memory_encoder.edgetam", "edgetam", remember],
+  ["frame.edgetam.0", "edgetam", frame(0)],
   ["frame.edgetam", "edgetam", frame(1)],
   ["frame.edgetam.4", "edgetam", frame(4)],
   ["frame.edgetam.512", "edgetam_512", frame(1)],

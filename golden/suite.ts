@@ -14,7 +14,7 @@ type Table = (typeof TABLES)[number];
  * hold every portable one to the bits of the scalar loops, whatever the sizes; tiny runs the same graph on them at 1024×1024,
  * edgetam_512 that of EdgeTAM.
  */
-const ON_AUTO_ALONE = ["small", "base_plus", "large", "edgetam"];
+const ON_AUTO_ALONE = ["small", "base_plus", "large", "edgetam", "tiny_640", "tiny_768", "edgetam_768"];
 
 /** The tables on which a case is compared, in the order of its ceilings. */
 export function tablesOf(name: string): readonly Table[] {

@@ -1,4 +1,4 @@
-"""EdgeTAM: the `sam2` package of edgetam-dimos 1.0.1, with timm 1.0.31, in its published size, at 512 pixels, and small.
+"""EdgeTAM: the `sam2` package of edgetam-dimos 1.0.1, with timm 1.0.31, in its published size, at other sizes, and small.
 
 Both packages are called `sam2`, so this runs where edgetam-dimos is installed instead of sam2. timm imports more of torchvision
 than sam2 does, though RepViT uses none of it: what the stand-in of reference.py lacks is an empty module here.
@@ -91,17 +91,22 @@ SMALL_OVERRIDES = {
 }
 
 
-# At another size than it was trained for: the queries' grid is made for it, that of the memory's keys stays.
-SIZED_OVERRIDES = {
-    "model.memory_attention.layer.self_attention.feat_sizes": [32, 32],
-    "model.memory_attention.layer.cross_attention.q_sizes": [32, 32],
-    "model.image_size": 512,
-}
-OVERRIDES = {"edgetam": {}, "edgetam_512": SIZED_OVERRIDES, "edge_small": SMALL_OVERRIDES}
+def sized(size: int) -> dict:
+    """Another size than it was trained for: the queries' grid is made for it, that of the memory's keys stays."""
+    grid = [size // 16, size // 16]
+    return {
+        "model.memory_attention.layer.self_attention.feat_sizes": grid,
+        "model.memory_attention.layer.cross_attention.q_sizes": grid,
+        "model.image_size": size,
+    }
+
+
+SIZED = {f"edgetam_{size}": sized(size) for size in (256, 512, 768)}
+OVERRIDES = {"edgetam": {}, **SIZED, "edge_small": SMALL_OVERRIDES}
 
 
 def build(name: str, version: str = "2.0", image_size: int = 1024, video: bool = False):
-    """EdgeTAM at 1024 or 512 pixels ("edgetam", "edgetam_512") or its small configuration ("edge_small") on the CPU, without
+    """EdgeTAM at 1024 pixels ("edgetam"), at another size (SIZED) or its small configuration ("edge_small") on the CPU, without
     a checkpoint."""
     small = SMALL if name == "edge_small" else {}
     backbone.create_model = lambda model, pretrained, **more: create_model(model, pretrained=False, **more, **small)

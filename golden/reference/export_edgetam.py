@@ -18,7 +18,7 @@ from recorder import Case
 
 torch.set_grad_enabled(False)
 
-SMALL, FULL, SIZED = "edge_small", "edgetam", "edgetam_512"
+SMALL, FULL, SIZED = "edge_small", "edgetam", list(edgetam.SIZED)
 VALUES = 64  # larger tensors are stored as so many samples
 MAPS, POINTERS = 21, 22  # seeds of `uniform`
 
@@ -149,7 +149,7 @@ export_video.CLIPS = {
     "edge_small.video": (SMALL, "2.0", 31, 12, 64, 48, {}, FILM),
     "edge_small.video_two_frames": (SMALL, "2.0", 34, 12, 64, 48, {}, TWO_FRAMES),
     "edgetam.video": (FULL, "2.0", 41, 12, 64, 48, {}, FILM),
-    "edgetam_512.video": (SIZED, "2.0", 41, 12, 64, 48, {}, FILM),
+    **{f"{name}.video": (name, "2.0", 41, 12, 64, 48, {}, FILM) for name in SIZED},
 }
 
 
@@ -157,6 +157,17 @@ def film(label: str) -> Case:
     case = export_video.video(label)
     case.entry["reference"] = edgetam.REFERENCE
     return case
+
+
+def groups_of(name: str) -> dict:
+    """An image, its memory, and a frame that sees a full bank."""
+    return {
+        f"{name}.image": lambda: full_image(name),
+        f"{name}.memory_encoder.sigmoid": lambda: [memory_encoder(name, "sigmoid", 3, False, 2.5)],
+        f"{name}.memory_attention.full": lambda: [
+            memory_attention(name, "full", 20, 40, False, [0], list(range(1, 20)))
+        ],
+    }
 
 
 GROUPS = {
@@ -173,12 +184,7 @@ GROUPS = {
     "edge_small.memory_attention.no_pointer": lambda: [
         memory_attention(SMALL, "no_pointer", 2, 30, False, [9], [], layers=False)
     ],
-    "edgetam.image": lambda: full_image(FULL),
-    "edgetam.memory_encoder.sigmoid": lambda: [memory_encoder(FULL, "sigmoid", 3, False, 2.5)],
-    "edgetam.memory_attention.full": lambda: [memory_attention(FULL, "full", 20, 40, False, [0], list(range(1, 20)))],
-    "edgetam_512.image": lambda: full_image(SIZED),
-    "edgetam_512.memory_encoder.sigmoid": lambda: [memory_encoder(SIZED, "sigmoid", 3, False, 2.5)],
-    "edgetam_512.memory_attention.full": lambda: [memory_attention(SIZED, "full", 20, 40, False, [0], list(range(1, 20)))],
+    **{key: group for name in [FULL, *SIZED] for key, group in groups_of(name).items()},
     **{label: (lambda label=label: [film(label)]) for label in export_video.CLIPS},
 }
 

@@ -188,7 +188,7 @@ FULL = [
     propagate(8, None),
     propagate(1, None, reverse=True),
 ]
-# At 512: a click, and frames that see it and each other.
+# At other sizes: a click, and frames that see it and each other.
 SIZED = [click(1, 1, [100.5, 70.25]), propagate(None, 3)]
 # case: (configuration, version, clip seed, frames, width, height, options of the predictor, steps)
 CLIPS = {
@@ -200,7 +200,7 @@ CLIPS = {
     ),
     "tiny.video": ("tiny", "2.1", 41, 11, 200, 140, {}, FULL),
     "tiny.video_20": ("tiny", "2.0", 41, 11, 200, 140, {}, FULL),
-    "tiny_512.video": ("tiny_512", "2.1", 41, 5, 200, 140, {}, SIZED),
+    **{f"{name}.video": (name, "2.1", 41, 5, 200, 140, {}, SIZED) for name in reference.SIZED},
     "small_b.video": ("small_b", "2.0", 34, 16, 96, 72, {}, SHORT),
 }  # fmt: skip
 

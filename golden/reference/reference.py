@@ -159,8 +159,8 @@ SMALL = {
 }
 
 
-# A full-size variant at another size than it was trained for: positions and RoPE are made for that grid.
-SIZED = {"tiny_512": ("tiny", 512)}
+# A full-size variant at other sizes than it was trained for: positions and RoPE are made for their grids.
+SIZED = {f"tiny_{size}": ("tiny", size) for size in (256, 512, 640, 768)}
 
 
 def yaml_name(variant: str, version: str) -> str:

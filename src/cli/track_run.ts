@@ -128,7 +128,7 @@ export class Run {
       await this.#files?.resume(this.#progress.bytes, file);
       return;
     }
-    this.#state = await this.#predictor.initState(this.#frames, { signal });
+    this.#state = await this.#predictor.initState(this.#frames, { keepMasks: 0, signal });
     for (const prompt of this.#prompts) {
       this.#status.show(`looking at frame ${prompt.frame} …`);
       if (!prompt.correct) await this.#apply(prompt);

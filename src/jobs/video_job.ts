@@ -107,7 +107,7 @@ async function started(
   prompts: readonly TrackPrompt[],
   signal?: AbortSignal,
 ): Promise<Begun> {
-  const state = await predictor.initState(path, { signal });
+  const state = await predictor.initState(path, { keepMasks: 0, signal });
   try {
     const first = prompts.filter(({ correct }) => !correct);
     for (const prompt of prompts) expectOnVideo(prompt, state);

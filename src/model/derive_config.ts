@@ -25,28 +25,62 @@ const IMAGE_ONLY = variantConfig("tiny", "2.1");
  * @throws CheckpointError for another architecture, for values that do not fit the shapes, and if something is left open
  */
 export function deriveConfig(tensors: Shapes, stated: Readonly<Record<string, unknown>> = {}): Sam2Config {
-  const size: SizeOf = (name, axis) => {
+  const size = sizesOf(tensors);
+  if (isEdgeTamFile(tensors)) return deriveEdgeTam(tensors, size, stated);
+  const sizes = hieraSizes(tensors, size);
+  return { ...sizes, ...hyperparameters(tensors, sizes, windowOf(size), stated) };
+}
+
+/**
+ * The published SAM 2 that has these shapes.
+ *
+ * @throws CheckpointError for another architecture
+ */
+export function publishedName(tensors: Shapes): string | undefined {
+  const size = sizesOf(tensors);
+  return publishedVariant(hieraSizes(tensors, size), windowOf(size))?.name;
+}
+
+/** Size of an axis of a tensor. */
+type SizeOf = (name: string, axis: number) => number;
+
+function sizesOf(tensors: Shapes): SizeOf {
+  return (name, axis) => {
     const shape = tensors.get(name)?.shape;
     if (shape?.[axis]) return shape[axis];
     if (shape) throw new CheckpointError(name, `a size of axis ${axis}`, formatShape(shape), SEE_ALL);
     throw new CheckpointError(name, "this tensor of SAM 2", "none of that name", SEE_ALL);
   };
-  if (isEdgeTamFile(tensors)) return deriveEdgeTam(tensors, size, stated);
+}
+
+type HieraSizes = Omit<HieraConfig, keyof Hyperparameters>;
+
+function hieraSizes(tensors: Shapes, size: SizeOf): HieraSizes {
   const trunk = "image_encoder.trunk";
   const isOld = tensors.has(MEMORY) && !tensors.has("obj_ptr_tpos_proj.weight") && !tensors.has("no_obj_embed_spatial");
-  const sizes: Omit<HieraConfig, keyof Hyperparameters> = {
+  return {
     version: isOld ? "2.0" : "2.1",
     embedDim: size(`${trunk}.patch_embed.proj.weight`, 0),
     stages: stagesOf(tensors, `${trunk}.blocks`),
     windowPosEmbedBkgSpatialSize: [size(`${trunk}.pos_embed`, 2), size(`${trunk}.pos_embed`, 3)],
     ...sharedSizes(tensors, size, IMAGE_ONLY),
   };
-  const window = size(`${trunk}.pos_embed_window`, 2);
-  return { ...sizes, ...hyperparameters(tensors, sizes, window, stated) };
 }
 
-/** Size of an axis of a tensor. */
-type SizeOf = (name: string, axis: number) => number;
+/** Of the first stage. */
+function windowOf(size: SizeOf): number {
+  return size("image_encoder.trunk.pos_embed_window", 2);
+}
+
+function publishedVariant(sizes: HieraSizes, window: number): HieraConfig | undefined {
+  return VARIANT_NAMES.map((name) => variantConfig(name, sizes.version)).find(
+    ({ embedDim, stages, windowPosEmbedBkgSpatialSize, windowSpec }) =>
+      embedDim === sizes.embedDim &&
+      `${stages}` === `${sizes.stages}` &&
+      `${windowPosEmbedBkgSpatialSize}` === `${sizes.windowPosEmbedBkgSpatialSize}` &&
+      windowSpec[0] === window,
+  );
+}
 
 /** A tensor that only checkpoints for video have. */
 const MEMORY = "maskmem_tpos_enc";
@@ -94,16 +128,22 @@ function deriveEdgeTam(tensors: Shapes, size: SizeOf, stated: Readonly<Record<st
   const isPublished = `${sizes.embedDims} ${sizes.depths}` === `${published.embedDims} ${published.depths}`;
   const imageSize = stated.imageSize ?? (isPublished ? published.imageSize : undefined);
   const name = stated.name ?? (isPublished ? published.name : "custom");
-  const unit = 16 * windows; // a window of the perceiver has whole places of stride 16
-  if (!isSize(imageSize) || imageSize % unit !== 0) {
-    const todo = "state it with --image-size, or in the entry config of the safetensors metadata";
-    const got = imageSize === undefined ? "none" : JSON.stringify(imageSize);
-    throw new CheckpointError("configuration: imageSize", `a multiple of ${unit}`, got, todo);
-  }
+  expectImageSize(imageSize, 16 * windows); // a window of the perceiver has whole places of stride 16
   if (typeof name !== "string") {
     throw new CheckpointError("configuration: name", "a name", JSON.stringify(name), "name a configuration that fits");
   }
   return { name, imageSize, ...sizes };
+}
+
+function expectImageSize(size: unknown, unit: number): asserts size is number {
+  if (isSize(size) && size % unit === 0) return;
+  const below = isSize(size) ? size - (size % unit) : 0;
+  const near = [below, below + unit].filter((n) => n > 0).join(" or ");
+  const todo = isSize(size)
+    ? `take ${near}`
+    : "state it with --image-size, or in the entry config of the safetensors metadata";
+  const got = size === undefined ? "none" : JSON.stringify(size);
+  throw new CheckpointError("configuration: imageSize", `a multiple of ${unit}`, got, todo);
 }
 
 /** Blocks in each stage: a stage begins where a block has a projection of its shortcut. */
@@ -132,24 +172,19 @@ function count(tensors: Shapes, path: string): number {
 /** What the shapes cannot tell, checked against what they do tell. */
 function hyperparameters(
   tensors: Shapes,
-  sizes: Omit<HieraConfig, keyof Hyperparameters>,
+  sizes: HieraSizes,
   window: number,
   stated: Readonly<Record<string, unknown>>,
 ): Hyperparameters {
-  const variant = VARIANT_NAMES.map((name) => variantConfig(name, sizes.version)).find(
-    ({ embedDim, stages, windowPosEmbedBkgSpatialSize, windowSpec }) =>
-      embedDim === sizes.embedDim &&
-      `${stages}` === `${sizes.stages}` &&
-      `${windowPosEmbedBkgSpatialSize}` === `${sizes.windowPosEmbedBkgSpatialSize}` &&
-      windowSpec[0] === window,
-  );
-  const values: Record<string, unknown> = { name: "custom", ...variant, ...stated };
+  const values: Record<string, unknown> = { name: "custom", ...publishedVariant(sizes, window), ...stated };
   const blocks = sizes.stages.reduce((sum, n) => sum + n, 0);
   const isBlock = (value: unknown) =>
     Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < blocks;
-  const rules: Record<keyof Hyperparameters, [expected: string, fits: (value: unknown) => boolean]> = {
+  const rules: Record<
+    Exclude<keyof Hyperparameters, "imageSize">,
+    [expected: string, fits: (value: unknown) => boolean]
+  > = {
     name: ["a name", (value) => typeof value === "string"],
-    imageSize: ["a multiple of 32", (value) => isSize(value) && value % 32 === 0],
     numHeads: [`a divisor of ${sizes.embedDim} channels`, (value) => isSize(value) && sizes.embedDim % value === 0],
     windowSpec: [
       `four window sizes, the first one ${window}`,
@@ -157,7 +192,7 @@ function hyperparameters(
     ],
     globalAttBlocks: [`block numbers below ${blocks}`, (value) => Array.isArray(value) && value.every(isBlock)],
   };
-  const open = Object.keys(rules).filter((field) => values[field] === undefined);
+  const open = ["imageSize", ...Object.keys(rules)].filter((field) => values[field] === undefined);
   if (open.length > 0) {
     const nearest = nearestVariant(tensors);
     const shapes = `stages ${formatShape(sizes.stages)} of ${sizes.embedDim} channels, which no published variant has`;
@@ -165,6 +200,7 @@ function hyperparameters(
     const todo = "name one with --config, or put these fields as JSON in the entry config of the safetensors metadata";
     throw new CheckpointError("configuration", open.join(", "), got, todo);
   }
+  expectImageSize(values.imageSize, 32);
   for (const [field, [expected, fits]] of Object.entries(rules)) {
     if (fits(values[field])) continue;
     const nearest = nearestVariant(tensors);

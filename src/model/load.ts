@@ -1,7 +1,7 @@
 import { CheckpointError, UsageError } from "../errors.ts";
 import type { Checkpoint } from "../io/checkpoint.ts";
 import { edgeTamConfig, modelTitle, type Sam2Config, VARIANT_NAMES, variantConfig } from "./config.ts";
-import { checkTensors, deriveConfig, isEdgeTamFile, isMemoryTensor } from "./derive_config.ts";
+import { checkTensors, deriveConfig, isEdgeTamFile, isMemoryTensor, publishedName } from "./derive_config.ts";
 import { nearestVariant, otherModel } from "./lookalike.ts";
 
 const NAMED = 5; // names in a message; `sam2 info` lists all of them
@@ -37,7 +37,19 @@ export function likelyConfig(checkpoint: Checkpoint, options: ConfigOptions = {}
     throw new CheckpointError(checkpoint.name, "the tensors of SAM 2", what, todo);
   }
   const stated = { ...checkpoint.hyperparameters };
-  if (options.config !== undefined) Object.assign(stated, namedHyperparameters(options.config, isEdgeTam));
+  if (options.config !== undefined) {
+    const named = namedHyperparameters(options.config, isEdgeTam);
+    const own = isEdgeTam ? named.name : publishedName(checkpoint.tensors);
+    if (own !== undefined && own !== named.name) {
+      throw new UsageError(
+        "config",
+        `${own}, whose shapes the file has`,
+        `"${options.config}"`,
+        "name this one, or leave it out",
+      );
+    }
+    Object.assign(stated, named);
+  }
   if (options.imageSize !== undefined) stated.imageSize = options.imageSize;
   return deriveConfig(checkpoint.tensors, stated);
 }

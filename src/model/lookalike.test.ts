@@ -63,6 +63,31 @@ Lookalike("EdgeTAM is told from SAM 2, and its counts of batches may be missing,
   );
 });
 
+Lookalike("what is published is of no other configuration than its own, at whatever size", () => {
+  for (const [own, other] of [
+    ["small", "tiny"],
+    ["large", "base_plus"],
+    ["tiny", "small_512"],
+  ] as const) {
+    const file = checkpoint(shapesOf(own, "2.1"));
+    const message = new RegExp(`config: expected ${own}, whose shapes the file has, got "${other}"`);
+    assert.throws(() => checkpointConfig(file, { config: other }), message);
+    const { imageSize, name } = checkpointConfig(file, { config: `${own}_512` });
+    assert.equal([imageSize, name], [512, own]);
+  }
+});
+
+Lookalike("an image size that does not fit is refused with those that do", () => {
+  const edge = new Map([...parameters(edgeTamConfig())].map(([key, shape]) => [key, { shape }]));
+  for (const [shapes, imageSize, todo] of [
+    [shapesOf("tiny", "2.1"), 500, /a multiple of 32, got 500; take 480 or 512$/],
+    [shapesOf("tiny", "2.1"), 7, /a multiple of 32, got 7; take 32$/],
+    [edge, 640, /a multiple of 256, got 640; take 512 or 768$/],
+  ] as const) {
+    assert.throws(() => checkpointConfig(checkpoint(shapes), { imageSize }), todo);
+  }
+});
+
 Lookalike("a file of anything else is described by its first names", () => {
   assert.throws(() => likelyConfig(of("fc.weight", "fc.bias")), /got tensors such as fc\.weight, fc\.bias; check/);
   assert.throws(() => likelyConfig(of()), /got no tensor; check/);

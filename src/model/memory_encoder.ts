@@ -44,8 +44,9 @@ function cxBlock(w: Weights, D: number) {
   const pwconv1 = linear(w.at("pwconv1"), D, 4 * D, "gelu");
   const pwconv2 = linear(w.at("pwconv2"), 4 * D, D);
   const gamma = w.get("gamma", [D]);
+  const mix = [dwconv, norm, (x: Tensor) => inOnePass(pwconv1, pwconv2, x)];
 
-  return layer(w, "CXBlock", (x: Tensor) => add(x, mul(inOnePass(pwconv1, pwconv2, norm(dwconv(x))), gamma)));
+  return layer(w, "CXBlock", (x: Tensor) => add(x, mul(inTurn(x, mix), gamma)));
 }
 
 /** @source sam2/modeling/memory_encoder.py, Fuser */
@@ -72,7 +73,7 @@ export function memoryEncoder(w: Weights, config: Sam2Config) {
   const outProj = conv1x1(w.at("out_proj"), D, C);
 
   const encode = layer(w, "MemoryEncoder", (projected: Tensor, masks: Tensor) =>
-    outProj(fuse(add(downsample(masks), select(projected, 0, 0)))),
+    inTurn(masks, [downsample, (x) => add(x, select(projected, 0, 0)), fuse, outProj]),
   );
 
   return { pixFeatProj, encode };

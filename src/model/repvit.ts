@@ -64,10 +64,10 @@ function repVitBlock(w: Weights, dim: number, squeezes: boolean) {
   const tokenMixer = depthwiseConv2d(foldRepVggDw(w.at("token_mixer"), dim), dim, 3, 1);
   const se = squeezes ? squeezeExcite(w.at("se"), dim) : undefined;
   const channelMixer = repVitMlp(w.at("channel_mixer"), dim);
+  const mixers = se ? [tokenMixer, se] : [tokenMixer];
 
   return layer(w, "RepViTBlock", (x: Tensor) => {
-    x = tokenMixer(x);
-    if (se) x = se(x);
+    x = inTurn(x, mixers);
     return channelMixer(x, { residual: x });
   });
 }
@@ -85,7 +85,7 @@ function repVitDownsample(w: Weights, dim: number, dimOut: number) {
   const ffn = repVitMlp(w.at("ffn"), dimOut);
 
   return layer(w, "RepVitDownsample", (x: Tensor) => {
-    x = channelDownsample(spatialDownsample(preBlock(x)));
+    x = inTurn(x, [preBlock, spatialDownsample, channelDownsample]);
     return ffn(x, { residual: x });
   });
 }
@@ -108,7 +108,8 @@ export function repVit(w: Weights, { embedDims, depths }: EdgeTamConfig) {
       repVitBlock(stage.at("blocks").at(k), dim, hasSqueezeExcite(k)),
     );
     const steps = downsample ? [downsample, ...blocks] : blocks;
-    return layer(stage, "RepVitStage", (x: Tensor) => inTurn(x, steps));
+    const isFirst = i === 0; // what the stem gives is no level
+    return layer(stage, "RepVitStage", (x: Tensor) => inTurn(x, steps, isFirst));
   });
 
   return layer(w, "TimmBackbone", (image: Tensor) => {

@@ -7,6 +7,7 @@
 import type { Weights } from "../io/weights.ts";
 import { conv2d } from "../nn/conv.ts";
 import { add, affine, sigmoid } from "../nn/elementwise.ts";
+import { inTurn } from "../nn/layer.ts";
 import { full, step } from "../nn/layout.ts";
 import { resize } from "../nn/resize.ts";
 import { reshape, type Tensor, values } from "../tensor/view.ts";
@@ -125,7 +126,7 @@ export function tracker(w: Weights, image: Sam2Graph) {
     binarize: boolean,
   ): Tensor => {
     const logits = reshape(highResMasks, [1, R, R, 1]);
-    const mask = affine(binarize ? step(logits) : sigmoid(logits), MASK_SCALE, MASK_BIAS);
+    const mask = inTurn(logits, [binarize ? step : sigmoid, (x) => affine(x, MASK_SCALE, MASK_BIAS)]);
     const memory = encode(pixFeat, mask);
     if (squeeze) return squeeze(memory, memoryPosEnc!);
     const absent = values(objectScoreLogits)[0] <= 0;

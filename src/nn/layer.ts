@@ -53,11 +53,14 @@ export function layer<A extends readonly unknown[], R>(w: Weights, name: string,
   };
 }
 
-/** Layers one after the other: what each was given is freed once it has answered, but for x. */
-export function inTurn(x: Tensor, layers: readonly ((x: Tensor) => Tensor)[]): Tensor {
+/**
+ * Layers one after the other: what each was given is freed once it has answered. So is x, if it is `spent`: if nobody reads
+ * it afterwards but who watches layers.
+ */
+export function inTurn(x: Tensor, layers: readonly ((x: Tensor) => Tensor)[], spent = false): Tensor {
   return layers.reduce((given, layer) => {
     const output = layer(given);
-    if (given !== x) machine.heap.free(given);
+    if (given !== x || (spent && !watcher)) machine.heap.free(given);
     return output;
   }, x);
 }

@@ -7,7 +7,7 @@ import type { Program, WorkerHandle } from "./types.ts";
 
 export type ToPrograms =
   | { id: number; type: "start"; name: string; args: readonly string[]; env: NodeJS.ProcessEnv }
-  | { id: number; type: "read"; length: number }
+  | { id: number; type: "read"; length: number; room?: Uint8Array<ArrayBuffer> }
   | { id: number; type: "stop" };
 
 export type FromPrograms =
@@ -116,11 +116,12 @@ class RunningProgram implements Program {
     this.receive({ id: this.#id, type: "ended", how });
   }
 
-  async read(length: number): Promise<Uint8Array> {
+  async read(length: number, room?: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
     if (this.#isAbandoned) return new Uint8Array();
     return new Promise((resolve) => {
       this.#reads.push(resolve);
-      this.#thread.post({ id: this.#id, type: "read", length } satisfies ToPrograms);
+      const given = room ? [room.buffer] : [];
+      this.#thread.post({ id: this.#id, type: "read", length, room } satisfies ToPrograms, given);
       holdThread();
     });
   }

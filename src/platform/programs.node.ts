@@ -6,7 +6,7 @@ import type { FromPrograms, ToPrograms } from "./node_programs.ts";
 
 interface Running {
   /** the next bytes, fewer at the end */
-  read(length: number): Promise<Uint8Array<ArrayBuffer>>;
+  read(length: number, room?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>;
   stop(): void;
 }
 
@@ -19,7 +19,7 @@ port.on("message", async (message: ToPrograms) => {
   if (type === "start") {
     await start(message);
   } else if (type === "read") {
-    const bytes = (await running.get(id)?.read(message.length)) ?? new Uint8Array();
+    const bytes = (await running.get(id)?.read(message.length, message.room)) ?? new Uint8Array();
     tell({ id, type: "bytes", bytes }, [bytes.buffer]);
   } else {
     running.get(id)?.stop();
@@ -51,8 +51,7 @@ function reader(stdout: AsyncIterable<Uint8Array>): Running["read"] {
   const ask = () => chunks.next().catch(() => ({ done: true, value: undefined }) as const); // it was stopped
   let next = ask();
   let rest = new Uint8Array();
-  return async (length) => {
-    const data = new Uint8Array(length);
+  return async (length, data = new Uint8Array(length)) => {
     let at = 0;
     while (at < length) {
       if (rest.length === 0) {

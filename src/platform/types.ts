@@ -56,8 +56,12 @@ export interface WorkerHandle {
 
 /** A program that runs beside this process, without a terminal, and ends with it. */
 export interface Program {
-  /** The next bytes that it writes, fewer at the end; it waits while nobody reads. In Node another thread reads them. */
-  read(length: number): Promise<Uint8Array>;
+  /**
+   * The next bytes that it writes, fewer at the end; it waits while nobody reads. In Node another thread reads them.
+   *
+   * @param room so many bytes that nobody needs any more: they are given away, to be filled
+   */
+  read(length: number, room?: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
   /** how it ended, when all that it wrote has been told: "exit code 0", "signal SIGSEGV" */
   readonly ended: Promise<string>;
   /** Kill it, and what it has started. */

@@ -7,6 +7,7 @@ import { hashWeights } from "../../golden/hash_weights.ts";
 import { hashModel } from "../../golden/run_case.ts";
 import { type Rle, rleArea } from "../io/rle.ts";
 import { Weights } from "../io/weights.ts";
+import type { Sam2Config } from "../model/config.ts";
 import { isNeverRead, parameters } from "../model/parameters.ts";
 import { createMachine } from "../runtime/create.ts";
 import { AutomaticMaskGenerator } from "./automatic_masks.ts";
@@ -16,9 +17,11 @@ import { type FrameResult, VideoPredictor } from "./video_predictor.ts";
 
 const [WIDTH, HEIGHT, FRAMES] = [64, 48, 14];
 const { model } = new Golden("edge_small.video").entry;
-const sam2 = await hashModel(model, "auto", (key, values) => {
-  if (key === "sam_mask_decoder.pred_obj_score_head.layers.2.bias") values[0] += 1.75;
-});
+const shifted = (config: Sam2Config) =>
+  hashModel(config, "auto", (key, values) => {
+    if (key === "sam_mask_decoder.pred_obj_score_head.layers.2.bias") values[0] += 1.75;
+  });
+const sam2 = await shifted(model);
 const predictor = new VideoPredictor(sam2);
 const clip = Array.from({ length: FRAMES }, (_, t) => ({
   width: WIDTH,
@@ -61,6 +64,13 @@ EdgeTam("a saved state goes on with the same bits", async () => {
   const { state: loaded } = await predictor.loadState(await predictor.encodeState(state), clip);
   const rest = await collect(predictor.propagateInVideo(loaded, { startFrame: 9 }));
   assert.equal([...first, ...rest], whole);
+});
+
+EdgeTam("a state is refused at another image size, whose masks and prompts are others", async () => {
+  const saved = await predictor.encodeState(await started());
+  const larger = new VideoPredictor(await shifted({ ...model, imageSize: 256 }));
+  const told = await larger.loadState(saved, clip).then(String, String);
+  assert.match(told, /StateError: loadState: expected a state for the image size 256, got 128; /);
 });
 
 EdgeTam("an object is tracked by the same bits whether it is alone or not", async () => {

@@ -8,7 +8,7 @@ import { type FrameOutput, type StoredPoints, TrackedObject, VideoState } from "
 
 // "SAM2VID\n" · u32 version · u32 length of the header · header: JSON · arrays, each padded to 4 bytes · SHA-256 of all that
 const MAGIC = "SAM2VID\n";
-const VERSION = 3;
+const VERSION = 4;
 const HEAD = 16;
 const DIGEST = 32;
 
@@ -22,6 +22,7 @@ export interface StateOwner {
 
 interface Header {
   model: string;
+  imageSize: number;
   digest: string;
   options: object;
   video: { width: number; height: number; frames: number | null };
@@ -73,6 +74,7 @@ export async function encodeState(state: VideoState, owner: StateOwner, note: st
     });
   const header: Header = {
     model: owner.config.name,
+    imageSize: owner.config.imageSize,
     digest: owner.digest,
     options: owner.options,
     video: videoOf(state.frames),
@@ -124,19 +126,20 @@ export async function decodeState(
   where: string,
 ): Promise<{ state: VideoState; note: string }> {
   const header = await readHeader(file, where);
-  const { model, digest, options, video } = header;
+  const { model, imageSize, digest, options, video } = header;
   const same = (what: string, saved: string, now: string) => {
     if (saved !== now)
       throw new StateError(where, `a state for ${what} ${now}`, saved, "go on with what it was saved with");
   };
   same("the model", `${model}, digest ${digest}`, `${owner.config.name}, digest ${owner.digest}`);
+  const { imageSize: S, dModel: D, memDim: M } = owner.config;
+  same("the image size", `${imageSize}`, `${S}`);
   same("the options", JSON.stringify(options), JSON.stringify(owner.options));
   const now = videoOf(frames);
   const known = now.frames !== null && video.frames !== null; // a file tells its length only at its end
   const [wanted, got] = [now, video].map((v) => `${known ? `${v.frames} ` : ""}frames of ${v.width}×${v.height}`);
   same("a video of", got, wanted);
 
-  const { imageSize: S, dModel: D, memDim: M } = owner.config;
   const mapBytes = 2 * memoryTokens(owner.config) * M; // bfloat16
   let at = HEAD + padded(new DataView(file.buffer, file.byteOffset).getUint32(12, true));
   const take = (bytes: number): ArrayBuffer => {

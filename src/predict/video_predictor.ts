@@ -458,7 +458,7 @@ export class VideoPredictor {
         return searched.map((object) =>
           machine.heap.scope(() => {
             const past = this.#past(state, object, frame, reverse, shared.attended);
-            const found = tracker.trackStep(shared.features, {}, past);
+            const found = machine.heap.scope(() => tracker.trackStep(shared.features, {}, past));
             const memory = tracker.encodeMemory(shared.features, found, false);
             return { ...store(found, false), maskmemFeatures: toBfloat16(values(memory)) };
           }),

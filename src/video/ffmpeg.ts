@@ -33,6 +33,9 @@ type Deep = (typeof DEEP)[number];
 /** Every frame once, whatever its time: the option from 5.1 on, and the one before. */
 const EVERY_FRAME = ["-fps_mode", "-vsync"];
 
+/** More frames are never needed at once than the one that comes in and the one after. */
+const SPARE = 2;
+
 export class Decoder {
   readonly #path: string;
   /** of 16 bits, if the decoder before this one has found such ones */
@@ -40,15 +43,18 @@ export class Decoder {
   readonly #bits: SampleBits;
   readonly #said = new Said();
   #program!: Program;
+  /** pixels of frames that are not looked at any more: the next ones are written there */
+  readonly #spare: Uint8Array<ArrayBuffer>[];
   #given = 0;
   #next: Promise<DecodedFrame | undefined> | undefined;
   #end: string | undefined;
   #wake = () => {};
 
-  private constructor(path: string, deep: Deep | undefined, bits: SampleBits) {
+  private constructor(path: string, deep: Deep | undefined, bits: SampleBits, spare: Uint8Array<ArrayBuffer>[]) {
     this.#path = path;
     this.#deep = deep;
     this.#bits = bits;
+    this.#spare = spare;
   }
 
   /**
@@ -58,7 +64,7 @@ export class Decoder {
    * @throws ImageError if there is no ffmpeg
    */
   static async start(path: string, from = 0, before?: Decoder): Promise<Decoder> {
-    if (before) return Decoder.#startAs(path, from, before.#deep, before.#bits);
+    if (before) return Decoder.#startAs(path, from, before.#deep, before.#bits, before.#spare);
     const decoder = await Decoder.#startAs(path, from, undefined, {});
     const { pixelFormat = "" } = (await decoder.#info(0)) ?? {};
     const deep = DEEP.find(({ source }) => source.test(pixelFormat));
@@ -67,9 +73,15 @@ export class Decoder {
     return Decoder.#startAs(path, from, deep, {});
   }
 
-  static async #startAs(path: string, from: number, deep: Deep | undefined, bits: SampleBits): Promise<Decoder> {
+  static async #startAs(
+    path: string,
+    from: number,
+    deep: Deep | undefined,
+    bits: SampleBits,
+    spare: Uint8Array<ArrayBuffer>[] = [],
+  ): Promise<Decoder> {
     for (const option of EVERY_FRAME) {
-      const decoder = new Decoder(path, deep, bits);
+      const decoder = new Decoder(path, deep, bits, spare);
       await decoder.#start(option, from);
       if (!decoder.#said.unknown(option)) return decoder;
     }
@@ -118,6 +130,11 @@ export class Decoder {
     return frame;
   }
 
+  /** A frame of this file is not looked at any more. */
+  spend({ data }: RgbImage): void {
+    if (this.#spare.length < SPARE) this.#spare.push(data as Uint8Array<ArrayBuffer>);
+  }
+
   /** The frame after the one that is given comes in meanwhile, and no further one. */
   #readAhead(): void {
     this.#next = this.#frame();
@@ -140,7 +157,8 @@ export class Decoder {
     const { width, height } = first;
     const { channels = 3 } = this.#deep ?? {};
     const length = (this.#deep ? 2 : 1) * channels * width * height;
-    const data = await this.#program.read(length);
+    const room = this.#spare.at(-1)?.length === length ? this.#spare.pop() : undefined;
+    const data = await this.#program.read(length, room);
     if (data.length < length) await this.#program.ended;
     const info = await this.#info(this.#given);
     if (!info || !this.#said.isIntact(this.#given)) {

@@ -18,6 +18,8 @@ export interface Frames {
   /** number of a frame among all that arrived, if it is the last of a stream of which some are dropped */
   arrival?(frame: number): number | undefined;
   /**
+   * An image is lent until the next call, which may write another frame into it.
+   *
    * @param step 1 or −1: where the next frame will be; 0 if there is none
    * @returns undefined after the last frame
    * @throws ImageError naming the frame

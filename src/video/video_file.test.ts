@@ -53,7 +53,7 @@ testWithFfmpeg(
   File,
   "frame i is the same picture forward, backward and by jumps, beyond what is kept at hand",
   async () => {
-    const [W, H] = [1280, 720]; // 48 frames are at hand
+    const [W, H] = [1280, 720]; // 24 frames are at hand
     draw("long.mkv", `testsrc2=s=${W}x${H}:r=25:d=5`, "-c:v", "mpeg4", "-g", "20", "-bf", "2", "-q:v", "5");
     const want = pictures("long.mkv", W, H);
     assert.is(want.length, 125);

@@ -6,7 +6,9 @@ import { type DecodedFrame, Decoder } from "./ffmpeg.ts";
 import type { Frames, ReadOptions } from "./frames.ts";
 
 /** Decoded frames that are kept at hand: going backward, so many are decoded at once. Going forward, what was passed is dropped. */
-const CACHE_BYTES = 2 ** 27;
+const CACHE_BYTES = 2 ** 26;
+/** Of the first frames, if they take no more than this; else they are decoded anew when they are asked for. */
+const FIRST_BYTES = 2 ** 24;
 /** To decode so many frames takes as long as to begin anew elsewhere. */
 const LONG_WAY = 300;
 /** Frames that are looked for at first: in a shorter video, its length decides which places in time the model sees. */
@@ -61,7 +63,8 @@ export class VideoFile implements Frames {
       if (pixelAspect !== "1:1") notify(`${path}: ${stretchedPixels(first.image, pixelAspect)}`);
       const file = new VideoFile(path, decoder, first.image, options);
       file.#note(first.image, first.time);
-      await file.#frame(FIRST, FIRST + 1, options.signal);
+      const isSmall = (FIRST + 1) * first.image.data.length <= FIRST_BYTES;
+      await file.#frame(FIRST, isSmall ? FIRST + 1 : 1, options.signal);
       return file;
     } catch (error) {
       decoder.stop();
@@ -110,7 +113,12 @@ export class VideoFile implements Frames {
   }
 
   #dropBefore(first: number): void {
-    for (const frame of this.#cache.keys()) if (frame < first) this.#cache.delete(frame);
+    for (const frame of this.#cache.keys()) if (frame < first) this.#drop(frame);
+  }
+
+  #drop(frame: number): void {
+    this.#decoder.spend(this.#cache.get(frame)!);
+    this.#cache.delete(frame);
   }
 
   #isFar(frame: number): boolean {
@@ -176,7 +184,7 @@ export class VideoFile implements Frames {
     this.#cache.delete(this.#next); // so that it counts as the latest
     this.#cache.set(this.#next++, image);
     const [oldest] = this.#cache.keys();
-    if (this.#cache.size > this.#room) this.#cache.delete(oldest);
+    if (this.#cache.size > this.#room) this.#drop(oldest);
   }
 }
 
