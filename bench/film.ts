@@ -1,6 +1,6 @@
 // npx tsx bench/film.ts [--chromium] [case …]: what a frame of an mp4 costs, all included, from the file to the written masks,
-// how much of that is the model, and the memory that the built command takes; in a page of Chromium that uses the built package,
-// to the mask in the page. Weights are drawn, but nano's; ffmpeg draws the film. Each case runs in a process of its own.
+// how much of that is the model, and the memory that it takes, by the built command; in a page of Chromium that uses the built
+// package, to the mask in the page. Weights are drawn, but nano's; ffmpeg draws the film. Each case runs in a process of its own.
 import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,20 +8,19 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { hashWeights } from "../golden/hash_weights.ts";
-import { main } from "../src/cli/cli.ts";
 import { describeMachine } from "../src/cli/machine.ts";
 import { DEMO_MODEL } from "../src/io/demo_model.ts";
 import { writeSafetensors } from "../src/io/safetensors.ts";
 import { edgeTamConfig, type Sam2Config, variantConfig } from "../src/model/config.ts";
 import { parameters } from "../src/model/parameters.ts";
-import { nodePlatform } from "../src/platform/node.ts";
-import { setPlatform } from "../src/platform/platform.ts";
-import { type Graph, Sam2 } from "../src/predict/sam2.ts";
+import type { Graph } from "../src/predict/sam2.ts";
 import { numel } from "../src/tensor/shape.ts";
 import { hasChromium, NO_CHROMIUM } from "../tests/chromium.ts";
 import { filmInChromium } from "./film_in_chromium.ts";
 
-const MAIN = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+const BUILT = new URL("../dist/", import.meta.url);
+const MAIN = fileURLToPath(new URL("cli/main.js", BUILT));
+const built = <M>(path: string): Promise<M> => import(new URL(path, BUILT).href);
 
 /** Frames until the memory is full and the engine's code is fast. */
 const FILLING = 18;
@@ -85,7 +84,11 @@ function alone(name: string): void {
 }
 
 async function measure(name: string, { config, size, imageSize }: Film): Promise<void> {
-  const clock = timeModel();
+  const { main } = await built<typeof import("../src/cli/cli.ts")>("cli/cli.js");
+  const { nodePlatform } = await built<typeof import("../src/platform/node.ts")>("platform/node.js");
+  const { setPlatform } = await built<typeof import("../src/platform/platform.ts")>("platform/platform.js");
+  const { Sam2 } = await built<typeof import("../src/predict/sam2.ts")>("predict/sam2.js");
+  const clock = timeModel(Sam2);
   const seen: { ms: number; model: number }[] = [];
   let before = 0;
   const write = (line: string) => {
@@ -148,7 +151,7 @@ function writeWeights(path: string, config: Sam2Config): void {
 }
 
 /** Time spent in the graph from now on; resizing frames and masks is not part of it. */
-function timeModel(): { readonly ms: number } {
+function timeModel({ prototype }: typeof import("../src/predict/sam2.ts").Sam2): { readonly ms: number } {
   const clock = { ms: 0 };
   const timed = <F extends (...args: never[]) => unknown>(forward: F): F =>
     ((...args: Parameters<F>) => {
@@ -159,8 +162,8 @@ function timeModel(): { readonly ms: number } {
         clock.ms += performance.now() - start;
       }
     }) as F;
-  const run = Sam2.prototype.run;
-  Sam2.prototype.run = function (forward, signal) {
+  const { run } = prototype;
+  prototype.run = function (forward, signal) {
     const inner = (graph: Graph) => {
       const tracker = Object.entries(graph.tracker!).map(([name, step]) => [name, timed(step)]);
       const forwardImage = timed(graph.forwardImage);
