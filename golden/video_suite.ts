@@ -17,13 +17,17 @@ const PIXELS = 2;
 const ONE_PIXEL_FILM = "edgetam.video";
 const WITHIN_ONE_STEP = 0.999;
 /**
- * Where tiny's clips at 1024×1024 end: 2.1's with the first frame that sees a memory of a tracked one, 2.0's with the one before.
- * A full bank at that size is compared layer by layer in tiny.memory_attention.full_1024; corrections, and ways back in time, do
- * not depend on the size: small_a.video, small_b.video and edgetam_512.video go to their ends.
+ * Where clips of larger pictures end: with the first frame that sees a memory of a tracked one, 2.0's at 1024 with the one before.
+ * A full bank at 1024 is compared layer by layer in tiny.memory_attention.full_1024; how it goes on from there, corrections, and
+ * ways back in time do not depend on the size: small_a.video, small_b.video, edgetam_256.video, edgetam_512.video and edgetam.video
+ * go to their ends.
  */
 const LAST: Record<string, { step: number; frame: number }> = {
   "tiny.video": { step: 1, frame: 3 },
   "tiny.video_20": { step: 1, frame: 2 },
+  "tiny_640.video": { step: 1, frame: 3 },
+  "tiny_768.video": { step: 1, frame: 3 },
+  "edgetam_768.video": { step: 2, frame: 5 },
 };
 
 /** Walk through video scenarios and hold every frame against the official video predictor's. */
