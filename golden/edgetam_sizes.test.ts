@@ -3,6 +3,6 @@ import { goldenCases, goldenClips } from "./manifest.ts";
 import { goldenSuites } from "./suite.ts";
 import { clipSuites } from "./video_suite.ts";
 
-const NAMES = ["edgetam_256.", "edgetam_768."];
-await goldenSuites(NAMES.flatMap(goldenCases), 1e-3);
-await clipSuites(NAMES.flatMap(goldenClips), ["auto"]);
+await goldenSuites(goldenCases("edgetam_256."), 1e-3);
+await goldenSuites(goldenCases("edgetam_768."), 1e-3);
+await clipSuites(["edgetam_256.", "edgetam_768."].flatMap(goldenClips), ["auto"]);

@@ -10,15 +10,18 @@ export const TABLES = ["portable", "auto"] as const satisfies KernelChoice[];
 type Table = (typeof TABLES)[number];
 
 /**
- * Models that are compared on "auto" alone. What their portable kernels would be asked, others have answered: tests of kernels
- * hold every portable one to the bits of the scalar loops, whatever the sizes; tiny runs the same graph on them at 1024×1024,
- * edgetam_512 that of EdgeTAM.
+ * Models, or cases of one, that are compared on "auto" alone. What their portable kernels would be asked, others have answered:
+ * tests of kernels hold every portable one to the bits of the scalar loops, whatever the sizes; tiny runs the same graph on them at
+ * 1024×1024, small_a memory attention, edgetam_512 EdgeTAM.
  */
-const ON_AUTO_ALONE = ["small", "base_plus", "large", "edgetam", "tiny_640", "tiny_768", "edgetam_768"];
+const ON_AUTO_ALONE = [
+  ...["small.", "base_plus.", "large.", "edgetam."],
+  ...["tiny_640.", "tiny_768.", "edgetam_768.", "tiny.memory_attention."],
+];
 
 /** The tables on which a case is compared, in the order of its ceilings. */
 export function tablesOf(name: string): readonly Table[] {
-  return ON_AUTO_ALONE.includes(name.split(".")[0]) ? ["auto"] : TABLES;
+  return ON_AUTO_ALONE.some((prefix) => name.startsWith(prefix)) ? ["auto"] : TABLES;
 }
 
 /** case → tensor → max |Δ| that was measured, rounded up, on each of `tablesOf` the case */

@@ -4,6 +4,7 @@ import { goldenCases, goldenClips } from "./manifest.ts";
 import { goldenSuites } from "./suite.ts";
 import { clipSuites } from "./video_suite.ts";
 
-const NAMES = ["tiny_256.", "tiny_640.", "tiny_768."];
-await goldenSuites(NAMES.flatMap(goldenCases), 1e-3);
-await clipSuites(NAMES.flatMap(goldenClips), ["auto"]);
+await goldenSuites(goldenCases("tiny_256."), 1e-3);
+await goldenSuites(goldenCases("tiny_640."), 1e-3);
+await goldenSuites(goldenCases("tiny_768."), 1e-3);
+await clipSuites(["tiny_256.", "tiny_640.", "tiny_768."].flatMap(goldenClips), ["auto"]);

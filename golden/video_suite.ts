@@ -17,16 +17,18 @@ const PIXELS = 2;
 const ONE_PIXEL_FILM = "edgetam.video";
 const WITHIN_ONE_STEP = 0.999;
 /**
- * Where clips of larger pictures end: with the first frame that sees a memory of a tracked one, 2.0's at 1024 with the one before.
+ * Where clips of larger pictures end: with the first frame that sees a memory of a tracked one, at 1024 with the one before.
  * A full bank at 1024 is compared layer by layer in tiny.memory_attention.full_1024; how it goes on from there, corrections, and
  * ways back in time do not depend on the size: small_a.video, small_b.video, edgetam_256.video, edgetam_512.video and edgetam.video
  * go to their ends.
  */
 const LAST: Record<string, { step: number; frame: number }> = {
-  "tiny.video": { step: 1, frame: 3 },
+  "tiny.video": { step: 1, frame: 2 },
   "tiny.video_20": { step: 1, frame: 2 },
   "tiny_640.video": { step: 1, frame: 3 },
   "tiny_768.video": { step: 1, frame: 3 },
+  "tiny_512.video": { step: 1, frame: 3 },
+  "edgetam_512.video": { step: 2, frame: 5 },
   "edgetam_768.video": { step: 2, frame: 5 },
 };
 

@@ -430,7 +430,7 @@ Config("an unknown name and one that does not fit are refused", async () => {
   );
   assert.throws(
     () => checkpointConfig(checkpoint, { config: "large" }),
-    /configuration: globalAttBlocks: expected block numbers below 12/,
+    /config: expected tiny, whose shapes the file has, got "large"/,
   );
 });
 Config("a config entry that is no JSON object is refused", async () => {
