@@ -239,6 +239,7 @@ Studio(
       assert.match(await page.locator("dialog").innerText(), /this picture and a click: 1\d\d layers/);
       assert.is(await page.locator(".tensors canvas").count(), 3); // fine, middle, coarse
       await page.click(".layer >> text=Mask decoder");
+      await page.waitForSelector(".output h3 >> text=sam_mask_decoder");
       await page.waitForFunction(() => document.querySelectorAll(".tensors .map").length === 3); // of one click
       assert.match(await page.locator(".output").innerText(), "src/model/mask_decoder.ts, line");
       const { width, data } = await page.evaluate(() => {
@@ -311,6 +312,7 @@ Studio("a size for the models is offered with the time that it takes here, and i
   await visit(async (page) => {
     await page.keyboard.press("m");
     const sizes = page.locator(".sizes label");
+    await sizes.nth(2).waitFor();
     assert.is(await sizes.count(), 3);
     for (const label of await sizes.all()) assert.match(await label.innerText(), /(about [\d.]+ s a picture|at once)$/);
     const largest = () => page.locator(".models li >> text=about").last().innerText();
