@@ -19,8 +19,7 @@ const WITHIN_ONE_STEP = 0.999;
 /**
  * Where clips of larger pictures end: with the first frame that sees a memory of a tracked one, at 1024 with the one before.
  * A full bank at 1024 is compared layer by layer in tiny.memory_attention.full_1024; how it goes on from there, corrections, and
- * ways back in time do not depend on the size: small_a.video, small_b.video, edgetam_256.video, edgetam_512.video and edgetam.video
- * go to their ends.
+ * ways back in time do not depend on the size: small_a.video, small_b.video, edgetam_256.video and edgetam.video go to their ends.
  */
 const LAST: Record<string, { step: number; frame: number }> = {
   "tiny.video": { step: 1, frame: 2 },
